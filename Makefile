@@ -1,0 +1,58 @@
+# Builds the extension as any PGXS extension is built:
+#
+#   make && make install && make installcheck        PG_CONFIG=… chooses another PostgreSQL
+#   make unit                                        unit tests of src/core, no server needed
+#   make DEBUG=1                                     with the switches that tests of the tests need
+#
+# scripts/test runs every suite.
+
+MODULE_big = pg_aggcache
+EXTENSION = pg_aggcache
+DATA = pg_aggcache--1.0.sql
+PGFILEDESC = "pg_aggcache - exact result cache for aggregate queries"
+
+CORE_SOURCES = $(wildcard $(srcdir)/src/core/*.cc)
+PG_SOURCES = $(wildcard $(srcdir)/src/pg/*.cc)
+OBJS = $(patsubst $(srcdir)/%.cc,%.o,$(CORE_SOURCES) $(PG_SOURCES))
+
+REGRESS = $(patsubst $(srcdir)/sql/%.sql,%,$(sort $(wildcard $(srcdir)/sql/*.sql)))
+REGRESS_OPTS = --inputdir=$(srcdir) --load-extension=pg_aggcache
+EXTRA_CLEAN = $(patsubst %.o,%.d,$(OBJS))
+
+SHLIB_LINK = -lstdc++
+# gcc's rules for bitcode do not know C++ flags
+override with_llvm = no
+
+ifndef srcdir
+srcdir := $(dir $(lastword $(MAKEFILE_LIST)))
+srcdir := $(patsubst %/,%,$(srcdir))
+endif
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+override CXXFLAGS := $(filter-out -Wdeclaration-after-statement -Wmissing-prototypes -Wstrict-prototypes,$(CXXFLAGS)) \
+  -std=c++17 -fno-exceptions -fno-rtti -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers \
+  -Wno-register -Wno-sign-compare -Wno-clobbered -I$(srcdir)/src -MMD -MP
+ifdef DEBUG
+override CXXFLAGS += -DAGGCACHE_DEBUG
+endif
+ifdef WERROR
+override CXXFLAGS += -Werror
+endif
+
+# Function-local statics need no guard: a backend has one thread.
+override CXXFLAGS += -fno-threadsafe-statics
+
+src/core/%.o: override CXXFLAGS += -fvisibility=hidden
+
+%.o: %.cc
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) $(CPPFLAGS) $(CFLAGS_SL) -c -o $@ $<
+
+-include $(patsubst %.o,%.d,$(OBJS))
+
+.PHONY: unit
+unit:
+	$(MAKE) -C $(srcdir)/test/unit check

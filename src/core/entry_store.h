@@ -1,0 +1,196 @@
+// The entries: a hash table of cached results in a fixed block of memory.
+//
+// Memory (offsets only, so it can be mapped anywhere):
+//
+//     | StoreHeader | buckets: uint32[bucket_count] | next: uint32[block_count] | blocks: 256 bytes each |
+//
+// An entry is a chain of blocks read as one stream: EntryHeader, key, stamps, snapshot ids, value. Blocks of one size
+// never fragment; `next` links the blocks of an entry and the free blocks. Most entries are one block, and a hit on
+// one whose bytes are all in its first block follows no link.
+//
+// Locking: the buckets are divided into kPartitions partitions by the upper bits of the key's hash. The store takes no
+// lock: the caller holds the partition's lock as each function says. Free blocks are a lock-free stack. Numbers that a
+// hit changes under a shared lock (uses, clock) are relaxed atomics that may lose a count.
+//
+// Eviction is GreedyDual-Size-Frequency (Cherkasova, 1998): priority = clock + uses * cost / size. The store's clock is
+// the highest priority ever evicted, an entry's clock is the store's at its latest use, and the computation that stored
+// it counts as a use. An entry that can no longer be hit has priority zero.
+
+#ifndef AGGCACHE_CORE_ENTRY_STORE_H
+#define AGGCACHE_CORE_ENTRY_STORE_H
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/snapshot.h"
+#include "core/stamp.h"
+
+namespace aggcache {
+
+constexpr uint32_t kPartitions = 128;
+constexpr uint32_t kBlockBytes = 256;
+constexpr uint32_t kNoBlock = 0xffffffff;
+// A check lays an entry's snapshot ids side by side on the stack: more than this many are not stored.
+constexpr uint32_t kMaxRunning = 4096;
+
+// What a result is looked up by. The bytes are compared, not only the hash.
+struct Key {
+  uint64_t hash = 0;
+  const void *bytes = nullptr;
+  uint32_t size = 0;
+};
+
+// Everything an entry is made from. All pointers belong to the caller.
+struct NewEntry {
+  Key key;
+  const void *value = nullptr;
+  uint32_t value_size = 0;
+  const Stamp *stamps = nullptr;
+  uint32_t stamp_count = 0;
+  Snapshot snapshot;
+  uint64_t function = 0;     // whose result this is: database << 32 | function oid
+  int64_t stored_at = 0;     // microseconds, the caller's clock
+  int64_t expires_at = 0;    // microseconds; 0 = never
+  uint64_t cost_ns = 0;      // what computing it took
+};
+
+// What can be told of an entry without its bytes.
+struct EntryInfo {
+  uint64_t function = 0;
+  uint64_t key_hash = 0;
+  uint32_t key_size = 0;
+  uint32_t value_size = 0;
+  uint32_t stamp_count = 0;
+  uint32_t memory = 0;      // bytes of blocks
+  int64_t stored_at = 0;
+  int64_t expires_at = 0;
+  uint64_t cost_ns = 0;
+  uint64_t uses = 0;        // hits counted since it was stored
+  bool dead = false;        // can no longer be hit
+};
+
+struct StoreUsage {
+  uint64_t memory = 0;        // bytes of blocks in all
+  uint64_t memory_free = 0;
+  uint64_t entries = 0;
+};
+
+enum class StoreCode : uint8_t {
+  kOk,
+  kNotFound,
+  kNoMemory,   // no free blocks: evict and try again
+  kTooLarge,   // would not fit into an empty store, or its snapshot holds more than kMaxRunning ids
+  kRejected,   // everything that could be evicted is worth more
+  kNewerKept,  // a still valid result of a newer snapshot is there
+};
+
+class EntryStore {
+ public:
+  static constexpr uint32_t PartitionOf(uint64_t hash) noexcept { return static_cast<uint32_t>(hash >> 57); }
+
+  // Lays out an empty store in `memory` of `bytes`, 64-byte aligned.
+  // REQUIRES: bytes >= kMinimumBytes, no one else uses it.
+  static void Format(void *memory, size_t bytes) noexcept;
+  static constexpr size_t kMinimumBytes = 256 * 1024;
+
+  // A view of a formatted store. Cheap; each process makes its own.
+  EntryStore() = default;
+  EntryStore(void *memory, StampTable stamps) noexcept;
+
+  // Reserves blocks for an entry and copies key, value and snapshot ids into them, so that no lock is held for that.
+  // The reservation is given to Insert or back to Release. Takes no lock. The stamps need not be settled yet, only
+  // counted.
+  // kNoMemory: the caller evicts and tries again. Unless kOk, *reserved is what it was. REQUIRES: *reserved is empty.
+  struct Reservation {
+    uint32_t first = kNoBlock;
+    uint32_t count = 0;
+  };
+  StoreCode Reserve(const NewEntry &entry, Reservation *reserved) noexcept;
+  void Release(Reservation *reserved) noexcept;
+
+  // Puts the entry in place of any with the same key. Always consumes or releases *reserved. kNoMemory: *reserved is
+  // empty or of other sizes. Takes a time that does not grow with the size of the value.
+  // REQUIRES: partition of the key's hash locked exclusively; stamps settled; *reserved comes from Reserve of this
+  // entry (same key, value, snapshot and number of stamps).
+  StoreCode Insert(const NewEntry &entry, Reservation *reserved) noexcept;
+
+  // REQUIRES for the functions below: partition locked, shared suffices. The reference is good while the lock is held.
+  struct Reference {
+    uint32_t block = kNoBlock;
+    explicit operator bool() const noexcept { return block != kNoBlock; }
+  };
+  Reference Find(const Key &key) const noexcept;
+  EntryInfo Info(Reference entry) const noexcept;
+  uint32_t ValueSize(Reference entry) const noexcept;
+  int64_t StoredAt(Reference entry) const noexcept;
+  int64_t ExpiresAt(Reference entry) const noexcept;
+  uint64_t CostNs(Reference entry) const noexcept;
+  // The hit rule over all stamps; the first that is not kValid decides, kOwnWrite above all others.
+  StampCheck Check(Reference entry, const Snapshot &reader, const Transactions &transactions) const noexcept;
+  // Copies ValueSize() bytes.
+  void CopyValue(Reference entry, void *to) const noexcept;
+  // Copies up to `limit` bytes of the key, returns how many.
+  uint32_t CopyKey(Reference entry, void *to, uint32_t limit) const noexcept;
+  void CountUse(Reference entry) const noexcept;
+  // Calls visit for every entry of the partition.
+  void ForEach(uint32_t partition, void (*visit)(void *context, Reference entry) noexcept,
+               void *context) const noexcept;
+
+  // REQUIRES for the functions below: partition locked exclusively.
+  bool Remove(const Key &key) noexcept;
+  // Removes every entry of the partition for which `matches` says so, returns how many.
+  uint32_t RemoveIf(uint32_t partition, bool (*matches)(void *context, const EntryInfo &entry) noexcept,
+                    void *context) noexcept;
+  // Looks at up to `sample` entries of the partition, going round its buckets from where the last call stopped, and
+  // evicts the one of least priority (at once one that is dead, or expired at `now`). kRejected: the least is worth
+  // more than `candidate`, and nothing is evicted; kNotFound: the partition is empty.
+  StoreCode EvictOne(uint32_t partition, const NewEntry &candidate, uint32_t sample, int64_t now) noexcept;
+
+  // Takes no lock; the numbers need not fit each other.
+  StoreUsage Usage() const noexcept;
+  // What an entry of these sizes takes, in bytes of blocks.
+  static uint64_t MemoryFor(uint32_t key_size, uint32_t value_size, uint32_t stamp_count,
+                            uint32_t running_count) noexcept;
+
+ private:
+  struct Header;
+  struct EntryHeader;
+  struct Layout;
+  struct Cursor;
+
+  EntryHeader *At(uint32_t block) const noexcept;
+  uint32_t Next(uint32_t block) const noexcept;
+  uint32_t *BucketOf(uint64_t hash) const noexcept;
+  bool KeyIs(uint32_t block, const Key &key) const noexcept;
+  // The link (in a bucket or an entry) that names the entry of `key`, or would.
+  uint32_t *FindLink(const Key &key) const noexcept;
+  void Unlink(uint32_t *link, uint32_t partition) noexcept;
+
+  Cursor Seek(uint32_t block, uint64_t offset) const noexcept;
+  template <typename Move>
+  bool ForEachPiece(Cursor *cursor, uint64_t size, Move move) const noexcept;
+  void Read(Cursor *cursor, void *to, uint64_t size) const noexcept;
+  void Write(Cursor *cursor, const void *from, uint64_t size) noexcept;
+
+  template <typename Visit>
+  void VisitStamps(uint32_t block, Visit visit) const noexcept;
+  StampCheck CheckStamps(uint32_t block, const Snapshot &stored, const Snapshot &reader,
+                         const Transactions &transactions) const noexcept;
+  StampCheck CheckAcrossBlocks(uint32_t block, const Snapshot &reader, const Transactions &transactions) const noexcept;
+  bool IsDead(uint32_t block) const noexcept;
+
+  uint32_t Pop(uint32_t wanted, uint32_t *first, uint32_t *last) noexcept;
+  void Push(uint32_t first, uint32_t last, uint32_t count) noexcept;
+
+  Header *header_ = nullptr;
+  uint32_t *buckets_ = nullptr;             // plain: under the partition's lock
+  std::atomic<uint32_t> *next_ = nullptr;   // atomic: a pop may look at a block that another has just popped
+  unsigned char *blocks_ = nullptr;
+  uint32_t buckets_per_partition_ = 0;      // a power of two
+  StampTable stamps_;
+};
+
+}  // namespace aggcache
+
+#endif

@@ -1,0 +1,49 @@
+// Transaction ids, snapshots and what the core must ask the server about a transaction.
+//
+// All ids are 64-bit: 32-bit ids wrap, and a stamp outlives the wrap.
+
+#ifndef AGGCACHE_CORE_SNAPSHOT_H
+#define AGGCACHE_CORE_SNAPSHOT_H
+
+#include <cstdint>
+
+namespace aggcache {
+
+using Xid = uint64_t;
+constexpr Xid kNoXid = 0;
+
+// A plain MVCC snapshot. `running` holds the top-level ids in [xmin, xmax) that were running when it was
+// taken, in any order; the array belongs to the caller.
+struct Snapshot {
+  Xid xmin = kNoXid;  // every id below had finished
+  Xid xmax = kNoXid;  // no id from here on had begun
+  const Xid *running = nullptr;
+  uint32_t running_count = 0;
+
+  // Whether `xid`, a top-level id, had not finished as this snapshot sees it.
+  bool IsRunning(Xid xid) const noexcept {
+    if (xid < xmin) return false;
+    if (xid >= xmax) return true;
+    for (uint32_t i = 0; i < running_count; i++)
+      if (running[i] == xid) return true;
+    return false;
+  }
+};
+
+enum class Outcome : uint8_t {
+  kRunning,    // not finished yet, or prepared
+  kCommitted,  // finished and committed
+  kAborted,    // finished and aborted, or lost in a crash
+  kUnknown,    // older than what the commit log still holds
+};
+
+// How the core asks the server what became of a top-level transaction. Never called with a slot locked.
+struct Transactions {
+  Outcome (*outcome)(void *context, Xid xid) noexcept;
+  void *context;
+  Xid own;  // the caller's own top-level id, or kNoXid
+};
+
+}  // namespace aggcache
+
+#endif

@@ -1,0 +1,31 @@
+// StampTable: the stamp protocol (stamp_rules.h) over the array of slots.
+
+#include "core/stamp.h"
+
+#include "core/stamp_rules.h"
+
+namespace aggcache {
+
+using Protocol = StampProtocol<AllRules, kSlotWriters>;
+
+void StampTable::Begin(Xid last) noexcept {
+  Xid none = kNoXid;
+  start_->compare_exchange_strong(none, last, std::memory_order_acq_rel, std::memory_order_acquire);
+}
+
+void StampTable::Register(uint32_t slot, const Transactions &transactions) noexcept {
+  Protocol::Register(&slots_[slot], transactions);
+}
+
+StampCheck StampTable::Settle(Stamp *stamp, const Snapshot &snapshot, const Transactions &transactions) noexcept {
+  return Protocol::Settle(&slots_[stamp->slot], start_->load(std::memory_order_acquire), stamp, snapshot,
+                          transactions);
+}
+
+StampCheck StampTable::CheckFully(const Stamp &stamp, const Snapshot &stored, const Snapshot &reader,
+                                  const Transactions &transactions) const noexcept {
+  return Protocol::Check(slots_[stamp.slot], start_->load(std::memory_order_acquire), stamp, stored, reader,
+                         transactions);
+}
+
+}  // namespace aggcache

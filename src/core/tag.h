@@ -1,0 +1,47 @@
+// Tags: 64-bit hashes that name sets of changes. Equal sets have equal tags; different sets may collide, which costs misses.
+
+#ifndef AGGCACHE_CORE_TAG_H
+#define AGGCACHE_CORE_TAG_H
+
+#include <cstdint>
+
+namespace aggcache {
+
+// Finalizer of SplitMix64 (Steele, Lea, Flood 2014): every input bit reaches every output bit.
+constexpr uint64_t Mix(uint64_t x) noexcept {
+  x += 0x9e3779b97f4a7c15u;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+constexpr uint64_t RelationSeed(uint32_t database, uint32_t relation) noexcept {
+  return Mix((static_cast<uint64_t>(database) << 32) | relation);
+}
+
+// Changes that may concern every row or the meaning of the relation: DDL, TRUNCATE, a changed watch, an escalated bulk write.
+constexpr uint64_t WideTag(uint32_t database, uint32_t relation) noexcept {
+  return Mix(RelationSeed(database, relation) ^ 0x77696465u);
+}
+
+// Changes of any row: the one tag of a watch without key columns.
+constexpr uint64_t TableTag(uint32_t database, uint32_t relation) noexcept {
+  return Mix(RelationSeed(database, relation) ^ 0x7461626cu);
+}
+
+// Changes of rows whose key columns have given values. Built column by column, in ascending attribute number:
+//   uint64_t tag = KeyTag(db, rel); tag = WithColumn(tag, attnum, hash); ...
+constexpr uint64_t KeyTag(uint32_t database, uint32_t relation) noexcept {
+  return Mix(RelationSeed(database, relation) ^ 0x6b657973u);
+}
+constexpr uint64_t WithColumn(uint64_t tag, int16_t attribute, uint32_t value_hash) noexcept {
+  return Mix(tag ^ Mix((static_cast<uint64_t>(static_cast<uint16_t>(attribute)) << 32) | value_hash));
+}
+// A null key value; no equality ever asks for it, but the row image must register somewhere in the watch.
+constexpr uint64_t WithNull(uint64_t tag, int16_t attribute) noexcept {
+  return Mix(tag ^ Mix((1ULL << 56) | static_cast<uint16_t>(attribute)));
+}
+
+}  // namespace aggcache
+
+#endif

@@ -1,0 +1,47 @@
+// Reading a query tree: what forbids caching it, which functions it calls, what of it is a hidden parameter.
+
+#ifndef AGGCACHE_PG_ANALYSIS_H
+#define AGGCACHE_PG_ANALYSIS_H
+
+#include "pg/server.h"
+
+#include "pg/definition.h"
+
+namespace aggcache {
+
+// Replaces calls of SQL functions by their bodies wherever the planner would, at every depth, so that what they read can be
+// seen. Functions that vanish are added to *dependencies (PlanInvalItem).
+Query *InlineFunctions(Query *query, List **dependencies);
+
+// What a tree refuses to be cached for at creation, if anything: volatile functions, locking clauses, modifying CTEs,
+// temporary tables.
+Refusal FindRefusal(Query *query);
+
+// Takes hidden parameters out of the tree: they become parameters number `first` and following. Appends Node * to *hidden.
+Query *ExtractHiddenParameters(Query *query, int first, List **hidden);
+
+// Whether the expression shows the clock without rounding it.
+bool ShowsClock(Node *expression);
+
+// Whether evaluating the expression can raise an error.
+bool CanFail(Node *expression);
+
+struct Opacity {
+  const char *obstacle;  // what cannot be seen through; NULL if nothing
+  bool reads_settings;   // calls a function that reads settings silently
+};
+// REQUIRES: hidden parameters taken out.
+Opacity FindOpacity(Query *query);
+
+// Adds every function whose EXECUTE privilege running the tree needs.
+List *CollectFunctions(Query *query, List *functions);
+
+// Adds every Query of the tree.
+List *CollectQueries(Query *query, List *queries);
+
+// 128 bits over the tree and the definitions of the functions and types in it.
+void FingerprintQuery(Query *query, uint64_t fingerprint[2]);
+
+}  // namespace aggcache
+
+#endif

@@ -1,0 +1,157 @@
+// Every difference between PostgreSQL versions, and nothing else. Included by pg/server.h only.
+
+#ifndef AGGCACHE_PG_COMPAT_H
+#define AGGCACHE_PG_COMPAT_H
+
+#if PG_VERSION_NUM < 150000
+#error "pg_aggcache needs PostgreSQL 15 or later"
+#endif
+
+extern "C" {
+#if PG_VERSION_NUM >= 160000
+#include "parser/parse_relation.h"
+#endif
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_state.h"
+#endif
+}
+
+namespace aggcache {
+namespace compat {
+
+#if PG_VERSION_NUM >= 170000
+using SearchPath = SearchPathMatcher;
+inline SearchPath *CurrentSearchPath(MemoryContext context) { return GetSearchPathMatcher(context); }
+inline bool IsCurrentSearchPath(SearchPath *path) { return SearchPathMatchesCurrentEnvironment(path); }
+#else
+using SearchPath = OverrideSearchPath;
+inline SearchPath *CurrentSearchPath(MemoryContext context) { return GetOverrideSearchPath(context); }
+inline bool IsCurrentSearchPath(SearchPath *path) { return OverrideSearchPathMatchesCurrent(path); }
+#endif
+
+// The result check of SQL functions; always asks for nulls in the place of dropped columns.
+inline bool CheckFunctionResult(List *query_lists, Oid type, TupleDesc desc, char prokind) {
+#if PG_VERSION_NUM >= 180000
+  return check_sql_fn_retval(query_lists, type, desc, prokind, true);
+#elif PG_VERSION_NUM >= 170000
+  return check_sql_fn_retval(query_lists, type, desc, prokind, true, nullptr);
+#else
+  return check_sql_fn_retval_ext(query_lists, type, desc, prokind, true, nullptr);
+#endif
+}
+
+inline bool CanExecute(Oid function, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#else
+  return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+inline bool OwnsRelation(Oid relation, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_ownercheck(RelationRelationId, relation, role);
+#else
+  return pg_class_ownercheck(relation, role);
+#endif
+}
+
+inline bool OwnsFunction(Oid function, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_ownercheck(ProcedureRelationId, function, role);
+#else
+  return pg_proc_ownercheck(function, role);
+#endif
+}
+
+inline TransactionId OldestClogXid() {
+#if PG_VERSION_NUM >= 170000
+  return TransamVariables->oldestClogXid;
+#else
+  return ShmemVariableCache->oldestClogXid;
+#endif
+}
+
+// Whether this backend holds a heavyweight lock on a relation through the fast path.
+inline bool HoldsFastPathLock() {
+#if PG_VERSION_NUM >= 180000
+  for (int group = 0; group < FastPathLockGroupsPerBackend; group++)
+    if (MyProc->fpLockBits[group] != 0) return true;
+  return false;
+#else
+  return MyProc->fpLockBits != 0;
+#endif
+}
+
+// Whether this backend holds a heavyweight lock in the shared lock table.
+inline bool HoldsTableLock() {
+  for (int i = 0; i < NUM_LOCK_PARTITIONS; i++) {
+#if PG_VERSION_NUM >= 160000
+    if (!dlist_is_empty(&MyProc->myProcLocks[i])) return true;
+#else
+    if (!SHMQueueEmpty(&MyProc->myProcLocks[i])) return true;
+#endif
+  }
+  return false;
+}
+
+// Tree walkers; before version 16 their callbacks are declared without arguments.
+using Walker = bool (*)(Node *, void *);
+using Mutator = Node *(*)(Node *, void *);
+#if PG_VERSION_NUM >= 160000
+inline bool WalkExpression(Node *node, Walker walker, void *context) { return expression_tree_walker(node, walker, context); }
+inline bool WalkQuery(Query *query, Walker walker, void *context) { return query_tree_walker(query, walker, context, 0); }
+inline Node *MutateExpression(Node *node, Mutator mutator, void *context) {
+  return expression_tree_mutator(node, mutator, context);
+}
+inline Query *MutateQuery(Query *query, Mutator mutator, void *context) { return query_tree_mutator(query, mutator, context, 0); }
+#else
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wcast-function-type"
+using OldWalker = bool (*)();
+using OldMutator = Node *(*)();
+inline bool WalkExpression(Node *node, Walker walker, void *context) {
+  return expression_tree_walker(node, reinterpret_cast<OldWalker>(walker), context);
+}
+inline bool WalkQuery(Query *query, Walker walker, void *context) {
+  return query_tree_walker(query, reinterpret_cast<OldWalker>(walker), context, 0);
+}
+inline Node *MutateExpression(Node *node, Mutator mutator, void *context) {
+  return expression_tree_mutator(node, reinterpret_cast<OldMutator>(mutator), context);
+}
+inline Query *MutateQuery(Query *query, Mutator mutator, void *context) {
+  return query_tree_mutator(query, reinterpret_cast<OldMutator>(mutator), context, 0);
+}
+#pragma GCC diagnostic pop
+#endif
+
+inline bool IsAutovacuum() {
+#if PG_VERSION_NUM >= 170000
+  return AmAutoVacuumWorkerProcess();
+#else
+  return IsAutoVacuumWorkerProcess();
+#endif
+}
+
+inline LocalTransactionId CurrentLocalTransaction() {
+#if PG_VERSION_NUM >= 170000
+  return MyProc->vxid.lxid;
+#else
+  return MyProc->lxid;
+#endif
+}
+
+inline void ExecutorStartRun(QueryDesc *query, uint64 count) {
+  ExecutorStart(query, 0);
+#if PG_VERSION_NUM >= 180000
+  ExecutorRun(query, ForwardScanDirection, count);
+#else
+  ExecutorRun(query, ForwardScanDirection, count, true);
+#endif
+}
+
+
+}  // namespace compat
+}  // namespace aggcache
+
+#endif

@@ -1,0 +1,128 @@
+#include "pg/server.h"
+
+#include "pg/compute.h"
+
+#include "pg/dependencies.h"
+#include "pg/key.h"
+#include "pg/last_call.h"
+#include "pg/lookup.h"
+#include "pg/results.h"
+#include "pg/settings.h"
+
+extern "C" {
+#include "portability/instr_time.h"
+}
+
+namespace aggcache {
+
+namespace {
+
+// Runs the plan into a tuplestore made in `context`.
+Tuplestorestate *Run(const Definition *definition, PlannedStmt *plan, ParamListInfo parameters, ::Snapshot snapshot,
+                     MemoryContext context) {
+  const ResultShape &shape = definition->result;
+  MemoryContext outer = MemoryContextSwitchTo(context);
+  // Read from the start a second time, to be stored.
+  Tuplestorestate *rows = tuplestore_begin_heap(true, false, work_mem);
+  MemoryContextSwitchTo(outer);
+  DestReceiver *receiver = CreateTuplestoreDestReceiver();
+  SetTuplestoreDestReceiverParams(receiver, rows, context, true, nullptr, nullptr);
+  QueryDesc *query = CreateQueryDesc(plan, definition->source, snapshot, nullptr, receiver, parameters, nullptr, 0);
+  // As for SQL functions: of a function that returns no set only the first row is asked for.
+  compat::ExecutorStartRun(query, shape.returns_set ? 0 : 1);
+  ExecutorFinish(query);
+  ExecutorEnd(query);
+  FreeQueryDesc(query);
+  receiver->rDestroy(receiver);
+  return rows;
+}
+
+// The first row as a datum, in the current memory context.
+void TakeSingle(const ResultShape &shape, TupleDesc descriptor, Tuplestorestate *rows, MemoryContext context, Computed *computed) {
+  TupleTableSlot *slot = MakeSingleTupleTableSlot(descriptor, &TTSOpsMinimalTuple);
+  computed->is_null = true;
+  computed->value = Datum{0};
+  if (tuplestore_gettupleslot(rows, true, false, slot)) {
+    if (shape.returns_tuple) {
+      computed->is_null = false;
+      MemoryContext outer = MemoryContextSwitchTo(context);
+      computed->value = ExecFetchSlotHeapTupleDatum(slot);
+      MemoryContextSwitchTo(outer);
+    } else {
+      computed->value = slot_getattr(slot, 1, &computed->is_null);
+      if (!computed->is_null) {
+        MemoryContext outer = MemoryContextSwitchTo(context);
+        computed->value = datumCopy(computed->value, shape.by_value, shape.length);
+        MemoryContextSwitchTo(outer);
+      }
+    }
+  }
+  ExecDropSingleTupleTableSlot(slot);
+}
+
+}  // namespace
+
+Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum *hidden, const Key &key,
+                 FunctionStatistics *statistics) {
+  Computed computed = {false, Datum{0}, true, nullptr};
+  const ResultShape &shape = definition->result;
+  MemoryContext outer = CurrentMemoryContext;
+  MemoryContext context = AllocSetContextCreate(outer, "aggcache computation", ALLOCSET_DEFAULT_SIZES);
+  MemoryContextSwitchTo(context);
+  ::Snapshot snapshot = GetActiveSnapshot();
+
+  // Locks come first: taking them accepts what has changed, and from then on the relations stay as they are.
+  AcquireRewriteLocks(static_cast<Query *>(copyObjectImpl(definition->query)), true, false);
+  if (!definition->valid) {
+    MemoryContextSwitchTo(outer);
+    MemoryContextDelete(context);
+    return computed;
+  }
+  instr_time start, end;
+  INSTR_TIME_SET_CURRENT(start);
+  ParamListInfo parameters = CallParameters(definition, fcinfo, hidden);
+  Dependencies dependencies;
+  PlannedStmt *plan = PlanWithDependencies(definition, parameters, &dependencies);
+  MemoryContext rows_context = context;
+  if (shape.returns_set)
+    rows_context = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)->econtext->ecxt_per_query_memory;
+  computed.rows = Run(definition, plan, parameters, snapshot, rows_context);
+  INSTR_TIME_SET_CURRENT(end);
+  INSTR_TIME_SUBTRACT(end, start);
+  uint64_t cost_ns = static_cast<uint64_t>(INSTR_TIME_GET_DOUBLE(end) * 1e9);
+  computed.done = true;
+
+  Size limit = static_cast<Size>(settings::max_entry_size_kb) * 1024;
+  ResultBytes bytes;
+  if (shape.returns_set) {
+    bytes = EncodeRows(shape, computed.rows, limit);
+  } else {
+    TupleDesc descriptor = shape.descriptor;
+    if (descriptor == nullptr) {
+      descriptor = CreateTemplateTupleDesc(1);
+      TupleDescInitEntry(descriptor, 1, "result", shape.type, -1, 0);
+    }
+    TakeSingle(shape, descriptor, computed.rows, outer, &computed);
+    bytes = EncodeScalar(shape, computed.value, computed.is_null, limit);
+  }
+  const char *not_stored = "its definition changed meanwhile";
+  if (definition->valid)
+    not_stored = Store(definition, key, bytes, dependencies, snapshot, cost_ns, statistics);
+  last_call.cost_ns = cost_ns;
+  last_call.size = static_cast<uint32_t>(bytes.size);
+  last_call.stored = not_stored == nullptr;
+  last_call.not_stored = not_stored;
+  if (statistics) {
+    shared::Count(statistics->compute_ns, cost_ns);
+    shared::Count(not_stored ? statistics->rejected_stores : statistics->stores);
+  }
+  if (!shape.returns_set) {
+    tuplestore_end(computed.rows);
+    computed.rows = nullptr;
+  }
+  MemoryContextSwitchTo(outer);
+  MemoryContextDelete(context);
+  return computed;
+}
+
+}  // namespace aggcache

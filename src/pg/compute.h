@@ -1,0 +1,28 @@
+// A miss: runs the body for one call, keeps the result for others.
+
+#ifndef AGGCACHE_PG_COMPUTE_H
+#define AGGCACHE_PG_COMPUTE_H
+
+#include "pg/server.h"
+
+#include "core/entry_store.h"
+#include "pg/definition.h"
+#include "pg/shared.h"
+
+namespace aggcache {
+
+struct Computed {
+  bool done;               // false: the definition changed meanwhile, nothing was computed
+  Datum value;             // of a scalar or single row, in the caller's memory context
+  bool is_null;
+  Tuplestorestate *rows;   // of a set, in the statement's memory
+};
+
+// Runs the body under the active snapshot with the call's arguments and hidden parameters, and stores the result under the
+// key if that is sound. Errors of the body are raised. The definition must be pinned.
+Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum *hidden, const Key &key,
+                 FunctionStatistics *statistics);
+
+}  // namespace aggcache
+
+#endif

@@ -1,0 +1,492 @@
+#include "pg/server.h"
+
+#include "pg/definition.h"
+
+#include "pg/analysis.h"
+#include "pg/settings.h"
+#include "pg/tracking.h"
+
+extern "C" {
+#include "storage/sinval.h"
+}
+
+namespace aggcache {
+
+uint64_t definition_epoch = 1;
+uint64_t privilege_epoch = 1;
+
+namespace {
+
+struct FunctionSlot {
+  Oid function;  // hash key
+  Definition *first;
+  int count;
+};
+
+HTAB *functions = nullptr;
+constexpr int kMostDefinitions = 32;  // of one function; more environments than that take turns
+
+RelationChanged relation_changed = nullptr;
+
+// ---- Invalidation -----------------------------------------------------------------------------------------------
+
+void InvalidateIf(bool (*matches)(const Definition *, Oid, int, uint32), Oid relation, int cache, uint32 hash) {
+  if (functions == nullptr) return;
+  HASH_SEQ_STATUS scan;
+  hash_seq_init(&scan, functions);
+  while (auto *slot = static_cast<FunctionSlot *>(hash_seq_search(&scan)))
+    for (Definition *definition = slot->first; definition != nullptr; definition = definition->next)
+      if (definition->valid && matches(definition, relation, cache, hash)) definition->valid = false;
+}
+
+bool DependsOnRelation(const Definition *definition, Oid relation, int, uint32) {
+  if (relation == InvalidOid) return true;
+  for (int i = 0; i < definition->relation_count; i++)
+    if (definition->relations[i].relation == relation) return true;
+  return false;
+}
+
+bool DependsOnRow(const Definition *definition, Oid, int cache, uint32 hash) {
+  if (hash == 0) return true;
+  for (int i = 0; i < definition->catalog_count; i++)
+    if (definition->catalogs[i].cache == cache && definition->catalogs[i].hash == hash) return true;
+  return false;
+}
+
+bool Always(const Definition *, Oid, int, uint32) { return true; }
+
+void RelationCallback(Datum, Oid relation) {
+  privilege_epoch++;
+  InvalidateIf(DependsOnRelation, relation, 0, 0);
+  if (relation_changed) relation_changed(relation);
+}
+
+void RowCallback(Datum, int cache, uint32 hash) { InvalidateIf(DependsOnRow, InvalidOid, cache, hash); }
+
+// A new function, operator, type or schema can change what a name means; they change rarely.
+void NameCallback(Datum, int, uint32) {
+  privilege_epoch++;
+  InvalidateIf(Always, InvalidOid, 0, 0);
+}
+
+// ---- Making a definition ----------------------------------------------------------------------------------------
+
+struct Call {
+  HeapTuple row;             // of pg_proc
+  Node *expression;          // the call, for polymorphism; may be NULL
+  Oid collation;
+  Oid result_type;
+  TupleDesc result_descriptor;
+  TypeFuncClass result_class;
+};
+
+bool IsClockLiteral(const char *source, int location) {
+  if (location < 0 || location >= static_cast<int>(strlen(source))) return false;
+  const char *from = strchr(source + location, '\'');
+  if (from == nullptr || from - (source + location) > 3) return false;
+  const char *to = strchr(from + 1, '\'');
+  if (to == nullptr) return false;
+  char *text = pnstrdup(from + 1, to - from - 1);
+  for (char *c = text; *c; c++) *c = pg_tolower(static_cast<unsigned char>(*c));
+  return strstr(text, "now") || strstr(text, "today") || strstr(text, "tomorrow") || strstr(text, "yesterday");
+}
+
+bool ClockLiteralWalker(Node *node, void *source) {
+  if (node == nullptr) return false;
+  if (IsA(node, Query))
+    return compat::WalkQuery(reinterpret_cast<Query *>(node), ClockLiteralWalker, source);
+  if (IsA(node, Const)) {
+    Const *constant = reinterpret_cast<Const *>(node);
+    switch (constant->consttype) {
+      case DATEOID: case TIMEOID: case TIMETZOID: case TIMESTAMPOID: case TIMESTAMPTZOID:
+        return IsClockLiteral(static_cast<const char *>(source), constant->location);
+      default:
+        return false;
+    }
+  }
+  return compat::WalkExpression(node, ClockLiteralWalker, source);
+}
+
+void Refuse(Refusal *refusal, int sqlstate, const char *primary, const char *detail, const char *hint) {
+  if (refusal->primary == nullptr) *refusal = {sqlstate, primary, detail, hint};
+}
+
+void ShapeResult(Definition *definition, const Call &call, bool returns_tuple) {
+  Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(call.row));
+  ResultShape *shape = &definition->result;
+  shape->type = call.result_type;
+  shape->returns_set = form->proretset;
+  shape->returns_tuple = returns_tuple;
+  get_typlenbyval(call.result_type, &shape->length, &shape->by_value);
+  if (returns_tuple) {
+    shape->descriptor = CreateTupleDescCopy(call.result_descriptor);
+    BlessTupleDesc(shape->descriptor);
+  } else if (shape->returns_set) {
+    shape->descriptor = CreateTemplateTupleDesc(1);
+    TupleDescInitEntry(shape->descriptor, 1, "result", call.result_type, -1, 0);
+  }
+}
+
+const char *FindResultObstacle(const Definition *definition, const Call &call) {
+  const ResultShape &shape = definition->result;
+  if (shape.type == VOIDOID) return "the function returns nothing";
+  if (shape.returns_tuple) {
+    for (int i = 0; i < shape.descriptor->natts; i++) {
+      Oid type = TupleDescAttr(shape.descriptor, i)->atttypid;
+      if (type == RECORDOID || type == RECORDARRAYOID) return "the function returns an anonymous row in a column";
+    }
+    return nullptr;
+  }
+  if (call.result_type == RECORDOID || call.result_type == RECORDARRAYOID) return "the function returns anonymous rows";
+  if (shape.returns_set && type_is_rowtype(call.result_type)) return "the function returns rows as values of one column";
+  return nullptr;
+}
+
+void AddRelations(Definition *definition, List *oids) {
+  definition->relations = static_cast<SourceRelation *>(palloc0(sizeof(SourceRelation) * Max(1, list_length(oids))));
+  ListCell *cell;
+  foreach (cell, oids) {
+    Oid relation = lfirst_oid(cell);
+    SourceRelation *source = nullptr;
+    for (int i = 0; i < definition->relation_count; i++)
+      if (definition->relations[i].relation == relation) source = &definition->relations[i];
+    if (source) continue;
+    source = &definition->relations[definition->relation_count++];
+    source->relation = relation;
+    source->obstacle = FindTrackingObstacle(relation, &source->tracked);
+    if (source->obstacle && definition->obstacle == nullptr) definition->obstacle = source->obstacle;
+  }
+}
+
+// The names of the relations in every schema of the search path: a new one may hide the one that was found.
+void AddCatalogs(Definition *definition, List *items) {
+  List *schemas = fetch_search_path(true);
+  int most = list_length(items) + definition->relation_count * (list_length(schemas) + 1) + 1;
+  definition->catalogs = static_cast<CatalogDependency *>(palloc(sizeof(CatalogDependency) * most));
+  ListCell *cell;
+  foreach (cell, items) {
+    PlanInvalItem *item = lfirst_node(PlanInvalItem, cell);
+    definition->catalogs[definition->catalog_count++] = {item->cacheId, item->hashValue};
+  }
+  for (int i = 0; i < definition->relation_count; i++) {
+    char *name = get_rel_name(definition->relations[i].relation);
+    if (name == nullptr) continue;
+    NameData padded;
+    namestrcpy(&padded, name);
+    foreach (cell, schemas)
+      definition->catalogs[definition->catalog_count++] = {
+          RELNAMENSP, GetSysCacheHashValue2(RELNAMENSP, NameGetDatum(&padded), ObjectIdGetDatum(lfirst_oid(cell)))};
+  }
+}
+
+void AddHidden(Definition *definition, List *expressions) {
+  definition->hidden_count = list_length(expressions);
+  definition->hidden = static_cast<HiddenParameter *>(palloc0(sizeof(HiddenParameter) * Max(1, definition->hidden_count)));
+  for (int i = 0; i < definition->hidden_count; i++) {
+    Node *expression = static_cast<Node *>(list_nth(expressions, i));
+    HiddenParameter *hidden = &definition->hidden[i];
+    hidden->type = exprType(expression);
+    get_typlenbyval(hidden->type, &hidden->length, &hidden->by_value);
+    hidden->clock = ShowsClock(expression);
+    hidden->can_fail = CanFail(expression);
+    hidden->expression = expression_planner(reinterpret_cast<Expr *>(expression));
+    definition->reads_clock |= hidden->clock;
+    definition->hidden_can_fail |= hidden->can_fail;
+    if (hidden->type == RECORDOID && definition->obstacle == nullptr)
+      definition->obstacle = "the body builds an anonymous row from its arguments";
+  }
+}
+
+// Does the work in the definition's context; what the parser leaves behind stays there with it.
+void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
+  Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(call.row));
+  definition->name = psprintf("%s", format_procedure(definition->function));
+  definition->collation = call.collation;
+  definition->fixed_types = !IsPolymorphicType(form->prorettype) && form->prorettype != RECORDOID;
+  for (int i = 0; i < form->pronargs; i++)
+    if (IsPolymorphicType(form->proargtypes.values[i])) definition->fixed_types = false;
+
+  bool is_null;
+  Datum source = SysCacheGetAttr(PROCOID, call.row, Anum_pg_proc_prosrc, &is_null);
+  if (is_null) elog(ERROR, "null prosrc for function %u", definition->function);
+  definition->source = TextDatumGetCString(source);
+
+  if (form->provolatile == PROVOLATILE_VOLATILE) {
+    Refuse(refusal, ERRCODE_INVALID_FUNCTION_DEFINITION, "a cached function cannot be VOLATILE",
+           "A volatile function sees changes that are made while its calling statement runs.", "Declare the function STABLE.");
+    definition->obstacle = "the function is declared VOLATILE";
+  }
+
+  SQLFunctionParseInfoPtr info = prepare_sql_fn_parse_info(call.row, call.expression, call.collation);
+  definition->argument_count = info->nargs;
+  definition->argument_types = info->argtypes;
+  definition->argument_lengths = static_cast<int16 *>(palloc(sizeof(int16) * Max(1, info->nargs)));
+  definition->argument_by_value = static_cast<bool *>(palloc(sizeof(bool) * Max(1, info->nargs)));
+  for (int i = 0; i < info->nargs; i++)
+    get_typlenbyval(info->argtypes[i], &definition->argument_lengths[i], &definition->argument_by_value[i]);
+
+  List *statements = pg_parse_query(definition->source);
+  if (list_length(statements) != 1) {
+    Refuse(refusal, ERRCODE_INVALID_FUNCTION_DEFINITION, "a cached function must consist of a single SELECT",
+           psprintf("The body has %d statements.", list_length(statements)), nullptr);
+    definition->obstacle = "the body is not a single SELECT";
+    return;
+  }
+  List *rewritten = pg_analyze_and_rewrite_withcb(linitial_node(RawStmt, statements), definition->source,
+                                                  reinterpret_cast<ParserSetupHook>(sql_fn_parser_setup), info, nullptr);
+  Query *query = list_length(rewritten) == 1 ? linitial_node(Query, rewritten) : nullptr;
+  if (query == nullptr || query->commandType != CMD_SELECT) {
+    Refuse(refusal, ERRCODE_INVALID_FUNCTION_DEFINITION, "a cached function must consist of a single SELECT",
+           query ? "The body is another statement." : nullptr, nullptr);
+    definition->obstacle = "the body is not a single SELECT";
+    return;
+  }
+  bool returns_tuple = compat::CheckFunctionResult(list_make1(rewritten), call.result_type, call.result_descriptor, form->prokind);
+  query = linitial_node(Query, rewritten);
+  ShapeResult(definition, call, returns_tuple);
+
+  Refusal found = FindRefusal(query);
+  if (found.primary == nullptr && ClockLiteralWalker(reinterpret_cast<Node *>(query), const_cast<char *>(definition->source)))
+    found = {ERRCODE_INVALID_FUNCTION_DEFINITION, "a cached function cannot read the clock through a literal",
+             "A literal like 'now' or 'today' is replaced when the body is parsed.", "Use current_date or now()."};
+  if (found.primary) {
+    Refuse(refusal, found.sqlstate, found.primary, found.detail, found.hint);
+    definition->obstacle = found.primary;
+  }
+
+  List *items = NIL;
+  List *relations = NIL;
+  List *query_relations = NIL, *query_items = NIL;
+  bool row_security_used = false;
+  extract_query_dependencies(reinterpret_cast<Node *>(query), &query_relations, &query_items, &row_security_used);
+  relations = list_concat(relations, query_relations);
+  items = list_concat(items, query_items);
+  definition->permission_queries = CollectQueries(query, NIL);
+  definition->functions = CollectFunctions(query, NIL);
+
+  Query *inlined = InlineFunctions(query, &items);
+  bool inlined_row_security = false;
+  query_relations = query_items = NIL;
+  extract_query_dependencies(reinterpret_cast<Node *>(inlined), &query_relations, &query_items, &inlined_row_security);
+  relations = list_concat(relations, query_relations);
+  items = list_concat(items, query_items);
+  definition->permission_queries = CollectQueries(inlined, definition->permission_queries);
+  definition->functions = CollectFunctions(inlined, definition->functions);
+  definition->depends_on_role = row_security_used || inlined_row_security;
+
+  if (definition->obstacle == nullptr) definition->obstacle = FindRefusal(inlined).primary;
+  if (definition->obstacle == nullptr) definition->obstacle = FindResultObstacle(definition, call);
+
+  List *hidden = NIL;
+  definition->query = ExtractHiddenParameters(inlined, definition->argument_count + 1, &hidden);
+  AddHidden(definition, hidden);
+  Opacity opacity = FindOpacity(definition->query);
+  definition->reads_settings = opacity.reads_settings;
+  if (definition->obstacle == nullptr) definition->obstacle = opacity.obstacle;
+  AddRelations(definition, relations);
+  AddCatalogs(definition, items);
+  FingerprintQuery(definition->query, definition->fingerprint);
+  // The result's type is part of what is executed. Hidden parameters are not: equal values make equal queries.
+  uint64_t result = hash_bytes_extended(reinterpret_cast<const unsigned char *>(&definition->result.type), sizeof(Oid),
+                                        definition->fingerprint[0]);
+  if (definition->result.descriptor)
+    for (int i = 0; i < definition->result.descriptor->natts; i++)
+      result = hash_combine64(result, TupleDescAttr(definition->result.descriptor, i)->atttypid);
+  definition->fingerprint[0] = result;
+
+  if (definition->reads_clock && settings::ttl_ms == 0)
+    Refuse(refusal, ERRCODE_INVALID_FUNCTION_DEFINITION, "a cached function that reads the clock needs a ttl",
+           "The body uses now() or the like in a way that never repeats, so no call would find an earlier result.",
+           "Round it, as in current_date or date_trunc('hour', now()), or add SET aggcache.ttl = '1min' to the function.");
+}
+
+// Parse analysis locks what it finds until the transaction ends. A definition is kept valid by invalidation, not by locks, and
+// a session that holds locks may not wait for others (single_flight.h): so these go at once.
+void AnalyseWithoutLocks(Definition *definition, const Call &call, Refusal *refusal) {
+  ResourceOwner outer = CurrentResourceOwner;
+  ResourceOwner owner = ResourceOwnerCreate(outer, "aggcache analysis");
+  PG_TRY();
+  {
+    CurrentResourceOwner = owner;
+    Analyse(definition, call, refusal);
+    CurrentResourceOwner = outer;
+  }
+  PG_CATCH();
+  {
+    // The transaction's abort releases what the child holds.
+    CurrentResourceOwner = outer;
+    PG_RE_THROW();
+  }
+  PG_END_TRY();
+  ResourceOwnerRelease(owner, RESOURCE_RELEASE_BEFORE_LOCKS, false, false);
+  ResourceOwnerRelease(owner, RESOURCE_RELEASE_LOCKS, false, false);
+  ResourceOwnerRelease(owner, RESOURCE_RELEASE_AFTER_LOCKS, false, false);
+  ResourceOwnerDelete(owner);
+}
+
+Definition *NewDefinition(Oid function, MemoryContext parent) {
+  MemoryContext context = AllocSetContextCreate(parent, "aggcache definition", ALLOCSET_DEFAULT_SIZES);
+  auto *definition = static_cast<Definition *>(MemoryContextAllocZero(context, sizeof(Definition)));
+  definition->context = context;
+  definition->function = function;
+  definition->valid = true;
+  return definition;
+}
+
+Definition *MakeDefinition(FunctionCallInfo fcinfo) {
+  Oid function = fcinfo->flinfo->fn_oid;
+  Definition *definition = NewDefinition(function, CurrentMemoryContext);
+  MemoryContext outer = MemoryContextSwitchTo(definition->context);
+  HeapTuple row = SearchSysCacheCopy1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", function);
+  Call call;
+  memset(&call, 0, sizeof(call));
+  call.row = row;
+  call.expression = fcinfo->flinfo->fn_expr;
+  call.collation = fcinfo->fncollation;
+  call.result_class = get_call_result_type(fcinfo, &call.result_type, &call.result_descriptor);
+  definition->environment = CaptureEnvironment(definition->context);
+  Refusal refusal;
+  AnalyseWithoutLocks(definition, call, &refusal);
+  if (refusal.primary && definition->obstacle == nullptr && !definition->reads_clock) definition->obstacle = refusal.primary;
+  MemoryContextSwitchTo(outer);
+  return definition;
+}
+
+// ---- Keeping them -----------------------------------------------------------------------------------------------
+
+void Free(FunctionSlot *slot, Definition **link) {
+  Definition *gone = *link;
+  *link = gone->next;
+  slot->count--;
+  definition_epoch++;
+  MemoryContextDelete(gone->context);
+}
+
+// Frees what is no longer valid or, when there are too many, the oldest.
+void Sweep(FunctionSlot *slot) {
+  for (Definition **link = &slot->first; *link != nullptr;) {
+    if (!(*link)->valid && (*link)->pins == 0)
+      Free(slot, link);
+    else
+      link = &(*link)->next;
+  }
+  if (slot->count < kMostDefinitions) return;
+  Definition **oldest = nullptr;
+  for (Definition **link = &slot->first; *link != nullptr; link = &(*link)->next)
+    if ((*link)->pins == 0) oldest = link;
+  if (oldest) Free(slot, oldest);
+}
+
+// Whether the definition is for the types of this call; most functions have only one set of them.
+bool FitsCall(const Definition *definition, FunctionCallInfo fcinfo) {
+  if (definition->collation != fcinfo->fncollation) return false;
+  if (definition->fixed_types) return true;
+  Oid result_type;
+  TupleDesc descriptor;
+  get_call_result_type(fcinfo, &result_type, &descriptor);
+  if (definition->result.type != result_type) return false;
+  if (definition->result.returns_tuple &&
+      (descriptor == nullptr || !equalTupleDescs(definition->result.descriptor, descriptor)))
+    return false;
+  Oid *declared;
+  int count;
+  get_func_signature(definition->function, &declared, &count);
+  bool same = count == definition->argument_count;
+  for (int i = 0; same && i < count; i++)
+    if (IsPolymorphicType(declared[i])) same = get_fn_expr_argtype(fcinfo->flinfo, i) == definition->argument_types[i];
+  pfree(declared);
+  return same;
+}
+
+}  // namespace
+
+Definition *FindDefinition(FunctionCallInfo fcinfo) {
+  Oid function = fcinfo->flinfo->fn_oid;
+  if (functions == nullptr) {
+    HASHCTL control;
+    memset(&control, 0, sizeof(control));
+    control.keysize = sizeof(Oid);
+    control.entrysize = sizeof(FunctionSlot);
+    control.hcxt = TopMemoryContext;
+    functions = hash_create("aggcache definitions", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  }
+  bool found;
+  auto *slot = static_cast<FunctionSlot *>(hash_search(functions, &function, HASH_ENTER, &found));
+  if (!found) {
+    slot->first = nullptr;
+    slot->count = 0;
+  }
+  for (Definition *definition = slot->first; definition != nullptr; definition = definition->next)
+    if (IsCurrentDefinition(definition) && FitsCall(definition, fcinfo)) return definition;
+  Sweep(slot);
+  // The callbacks do not know the definition before it is linked, so messages that came meanwhile make it suspect.
+  Definition *made;
+  for (int attempt = 0;; attempt++) {
+    uint64_t before = SharedInvalidMessageCounter;
+    made = MakeDefinition(fcinfo);
+    if (before == SharedInvalidMessageCounter) break;
+    if (attempt == 3) {
+      made->valid = false;
+      break;
+    }
+    MemoryContextDelete(made->context);
+  }
+  MemoryContextSetParent(made->context, TopMemoryContext);
+  made->next = slot->first;
+  slot->first = made;
+  slot->count++;
+  return made;
+}
+
+Definition *AnalyseFunction(Oid function, Refusal *refusal) {
+  Definition *definition = NewDefinition(function, CurrentMemoryContext);
+  MemoryContext outer = MemoryContextSwitchTo(definition->context);
+  HeapTuple row = SearchSysCacheCopy1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", function);
+  Call call;
+  memset(&call, 0, sizeof(call));
+  call.row = row;
+  call.result_class = get_func_result_type(function, &call.result_type, &call.result_descriptor);
+  definition->environment = CaptureEnvironment(definition->context);
+  Analyse(definition, call, refusal);
+  MemoryContextSwitchTo(outer);
+  return definition;
+}
+
+bool IsPermitted(Definition *definition) {
+  Oid role = GetUserId();
+  if (definition->permitted_epoch == privilege_epoch && definition->permitted_role == role) return true;
+  ListCell *cell;
+  foreach (cell, definition->permission_queries) {
+    Query *query = lfirst_node(Query, cell);
+#if PG_VERSION_NUM >= 160000
+    if (!ExecCheckPermissions(query->rtable, query->rteperminfos, false)) return false;
+#else
+    if (!ExecCheckRTPerms(query->rtable, false)) return false;
+#endif
+  }
+  foreach (cell, definition->functions)
+    if (!compat::CanExecute(lfirst_oid(cell), role)) return false;
+  definition->permitted_role = role;
+  definition->permitted_epoch = privilege_epoch;
+  return true;
+}
+
+void InstallDefinitionCallbacks() {
+  CacheRegisterRelcacheCallback(RelationCallback, Datum{0});
+  CacheRegisterSyscacheCallback(TYPEOID, RowCallback, Datum{0});
+  CacheRegisterSyscacheCallback(RELNAMENSP, RowCallback, Datum{0});
+  CacheRegisterSyscacheCallback(PROCOID, NameCallback, Datum{0});
+  CacheRegisterSyscacheCallback(NAMESPACEOID, NameCallback, Datum{0});
+  CacheRegisterSyscacheCallback(OPEROID, NameCallback, Datum{0});
+  CacheRegisterSyscacheCallback(AMOPOPID, NameCallback, Datum{0});
+  CacheRegisterSyscacheCallback(CASTSOURCETARGET, NameCallback, Datum{0});
+  CacheRegisterSyscacheCallback(ENUMOID, NameCallback, Datum{0});
+  CacheRegisterSyscacheCallback(AUTHOID, NameCallback, Datum{0});
+  CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, NameCallback, Datum{0});
+}
+
+void OnRelationChanged(RelationChanged changed) { relation_changed = changed; }
+
+}  // namespace aggcache

@@ -1,0 +1,128 @@
+// A definition is what this session knows of one cached function in one environment: its analysed body with hidden parameters
+// taken out, its fingerprint, its relations, its result's shape, and, where it cannot be cached, why.
+//
+// Definitions belong to the session and live until something they depend on changes. They hold no locks: whoever
+// executes the body locks its relations and then asks again whether the definition is still valid.
+
+#ifndef AGGCACHE_PG_DEFINITION_H
+#define AGGCACHE_PG_DEFINITION_H
+
+#include "pg/server.h"
+
+#include "pg/environment.h"
+
+namespace aggcache {
+
+// A maximal expression that reads no column and is not IMMUTABLE: evaluated at each call; its value joins the key.
+struct HiddenParameter {
+  Expr *expression;  // planned
+  Oid type;
+  int16 length;
+  bool by_value;
+  bool clock;      // shows the clock directly, so it never repeats
+  bool can_fail;   // evaluating it may raise an error
+};
+
+// How a function returns its result.
+struct ResultShape {
+  Oid type;
+  bool returns_set;
+  bool returns_tuple;  // whole rows, not one column
+  int16 length;        // of a scalar
+  bool by_value;
+  TupleDesc descriptor;  // of rows; for a set of scalars one column; reference-counted as blessed, lives in the definition
+};
+
+// A relation that the body depends on.
+struct SourceRelation {
+  Oid relation;
+  bool tracked;          // verified through the relcache
+  const char *obstacle;  // why not, in words
+};
+
+// Invalidation of a syscache row that the definition depends on.
+struct CatalogDependency {
+  int cache;
+  uint32 hash;
+};
+
+struct Definition {
+  Definition *next;  // of the same function
+  MemoryContext context;
+  Oid function;
+  const char *name;  // qualified, for messages
+  Oid collation;
+  bool fixed_types;  // neither arguments nor result are polymorphic or of a type that the call decides
+  int argument_count;
+  Oid *argument_types;
+  int16 *argument_lengths;
+  bool *argument_by_value;
+
+  bool valid;
+  int pins;
+  Environment environment;
+  bool depends_on_role;
+
+  const char *source;  // text of the body
+  Query *query;        // functions inlined, hidden parameters as $n+1 …
+  int hidden_count;
+  HiddenParameter *hidden;
+  bool hidden_can_fail;
+  bool reads_clock;
+  bool reads_settings;
+  uint64_t fingerprint[2];
+
+  int relation_count;
+  SourceRelation *relations;
+  int catalog_count;
+  CatalogDependency *catalogs;
+  List *permission_queries;  // Query nodes whose relations' privileges a caller needs
+  List *functions;           // Oids whose EXECUTE privilege a caller needs
+
+  ResultShape result;
+  const char *obstacle;  // why the function is not cached, in words; NULL when it is
+
+  // Privileges, remembered until roles, grants or definitions change.
+  Oid permitted_role;
+  uint64_t permitted_epoch;
+};
+
+// A refusal at creation, with its SQLSTATE; `primary` is NULL if there is none.
+struct Refusal {
+  int sqlstate = 0;
+  const char *primary = nullptr;
+  const char *detail = nullptr;
+  const char *hint = nullptr;
+};
+
+// Installs the invalidation callbacks. Called by _PG_init.
+void InstallDefinitionCallbacks();
+
+// Finds or makes the definition for this call in the current environment. It lives at least until the next call of FindDefinition,
+// longer if pinned. It may be invalid already if the catalogs keep changing. Errors of parsing the body are raised.
+Definition *FindDefinition(FunctionCallInfo fcinfo);
+
+// Makes one for a function as its declaration stands, outside any call, in the current memory context.
+// What only forbids creating the function goes to *refusal.
+Definition *AnalyseFunction(Oid function, Refusal *refusal);
+
+// Changes whenever a definition has been freed: pointers kept across calls are good only while it stays the same.
+extern uint64_t definition_epoch;
+// Changes whenever a privilege may have.
+extern uint64_t privilege_epoch;
+
+// Whether the definition, found earlier, is good for a call now.
+inline bool IsCurrentDefinition(const Definition *definition) {
+  return definition->valid && IsCurrentEnvironment(definition->environment, definition->depends_on_role);
+}
+
+// Whether the current role may run the body, as the executor would decide. False also where it would raise an error.
+bool IsPermitted(Definition *definition);
+
+// Calls visit with every source relation's oid that changed in the catalogs; registered by tracking.cc.
+using RelationChanged = void (*)(Oid relation);
+void OnRelationChanged(RelationChanged changed);
+
+}  // namespace aggcache
+
+#endif

@@ -1,0 +1,103 @@
+// The validator of the language cached_sql: what CREATE FUNCTION checks, and where it puts the tracking triggers on.
+
+#include "pg/server.h"
+
+#include "pg/analysis.h"
+#include "pg/catalog.h"
+#include "pg/definition.h"
+
+namespace aggcache {
+
+namespace {
+
+struct BodyErrorContext {
+  const char *name;
+  const char *source;
+};
+
+// Points syntax errors at the body, as PostgreSQL does for its own SQL functions.
+void AddBodyContext(void *argument) {
+  auto *body = static_cast<BodyErrorContext *>(argument);
+  if (!function_parse_error_transpose(body->source)) errcontext("cached function \"%s\"", body->name);
+}
+
+// Whether the body's types are known before it is called.
+bool CanAnalyse(Form_pg_proc form) {
+  if (IsPolymorphicType(form->prorettype)) return false;
+  for (int i = 0; i < form->pronargs; i++)
+    if (IsPolymorphicType(form->proargtypes.values[i])) return false;
+  return true;
+}
+
+void CheckSignature(Form_pg_proc form) {
+  if (form->prokind != PROKIND_FUNCTION)
+    ereport(ERROR, (errcode(ERRCODE_INVALID_FUNCTION_DEFINITION), errmsg("only plain functions can be cached"),
+                    errdetail("\"%s\" is a procedure or window function.", NameStr(form->proname))));
+  if (get_typtype(form->prorettype) == TYPTYPE_PSEUDO && form->prorettype != RECORDOID && form->prorettype != VOIDOID &&
+      !IsPolymorphicType(form->prorettype))
+    ereport(ERROR, (errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+                    errmsg("cached functions cannot return type %s", format_type_be(form->prorettype))));
+  for (int i = 0; i < form->pronargs; i++) {
+    Oid type = form->proargtypes.values[i];
+    if (get_typtype(type) == TYPTYPE_PSEUDO && !IsPolymorphicType(type))
+      ereport(ERROR, (errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+                      errmsg("cached functions cannot have arguments of type %s", format_type_be(type))));
+  }
+}
+
+void Validate(Oid function) {
+  HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", function);
+  Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
+  CheckSignature(form);
+  if (!check_function_bodies) {
+    ReleaseSysCache(row);
+    return;
+  }
+  bool is_null;
+  Datum source = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_prosrc, &is_null);
+  if (is_null) elog(ERROR, "null prosrc");
+  BodyErrorContext body = {pstrdup(NameStr(form->proname)), TextDatumGetCString(source)};
+  bool analyse = CanAnalyse(form);
+  ReleaseSysCache(row);
+
+  ErrorContextCallback callback;
+  callback.callback = AddBodyContext;
+  callback.arg = &body;
+  callback.previous = error_context_stack;
+  error_context_stack = &callback;
+  if (!analyse) {
+    pg_parse_query(body.source);
+    error_context_stack = callback.previous;
+    return;
+  }
+  Refusal refusal;
+  Definition *definition = AnalyseFunction(function, &refusal);
+  if (refusal.primary)
+    ereport(ERROR, (errcode(refusal.sqlstate), errmsg("%s", refusal.primary), refusal.detail ? errdetail("%s", refusal.detail) : 0,
+                    refusal.hint ? errhint("%s", refusal.hint) : 0));
+  error_context_stack = callback.previous;
+
+  AttachFunction(function, definition);
+  // What else stands in the way; what concerns a table has been said by AttachFunction.
+  if (definition->obstacle) {
+    bool of_table = false;
+    for (int i = 0; i < definition->relation_count; i++) of_table |= definition->obstacle == definition->relations[i].obstacle;
+    if (!of_table)
+      ereport(NOTICE, (errmsg("function %s will not be cached", definition->name), errdetail("%s.", definition->obstacle)));
+  }
+  MemoryContextDelete(definition->context);
+}
+
+}  // namespace
+}  // namespace aggcache
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(aggcache_validator);
+PGDLLEXPORT Datum aggcache_validator(PG_FUNCTION_ARGS) {
+  Oid function = PG_GETARG_OID(0);
+  if (CheckFunctionValidatorAccess(fcinfo->flinfo->fn_oid, function)) aggcache::Validate(function);
+  PG_RETURN_VOID();
+}
+}

@@ -1,0 +1,26 @@
+// The module: its magic block and _PG_init.
+
+#include "pg/server.h"
+
+#include "pg/catalog.h"
+#include "pg/definition.h"
+#include "pg/dependencies.h"
+#include "pg/settings.h"
+#include "pg/shared.h"
+#include "pg/tracking.h"
+
+extern "C" {
+
+PG_MODULE_MAGIC;
+
+// Without preloading the settings still exist, and every cached function gives the plain answer.
+PGDLLEXPORT void _PG_init(void) {
+  aggcache::settings::Define(process_shared_preload_libraries_in_progress);
+  if (!process_shared_preload_libraries_in_progress) return;
+  aggcache::shared::InstallHooks();
+  aggcache::InstallTrackingHooks();
+  aggcache::InstallCatalogHooks();
+  aggcache::InstallDependencyHook();
+  aggcache::InstallDefinitionCallbacks();
+}
+}

@@ -1,0 +1,36 @@
+// Results as bytes: what a store keeps of a function's result, and how a hit hands it to the executor.
+//
+//   scalar   int64 is_null, then a by-value datum in 8 bytes, or the bytes of a by-reference one
+//   rows     int64 count, then each as a MinimalTuple, padded to MAXALIGN
+//
+// No TOAST pointer and no expanded object is ever part of it.
+
+#ifndef AGGCACHE_PG_RESULTS_H
+#define AGGCACHE_PG_RESULTS_H
+
+#include "pg/server.h"
+
+#include "pg/definition.h"
+
+namespace aggcache {
+
+struct ResultBytes {
+  char *data;
+  Size size;
+  bool too_large;  // stopped at the limit; data is useless
+};
+
+ResultBytes EncodeScalar(const ResultShape &shape, Datum value, bool is_null, Size limit);
+// Reads the tuplestore from the start and leaves it there.
+ResultBytes EncodeRows(const ResultShape &shape, Tuplestorestate *rows, Size limit);
+
+// The value is copied into the current memory context.
+Datum DecodeScalar(const ResultShape &shape, const char *data, Size size, bool *is_null);
+// Makes a tuplestore in the statement's memory and gives it to the executor.
+void ReturnRows(const ResultShape &shape, const char *data, ReturnSetInfo *info);
+// Gives an already filled tuplestore to the executor.
+void ReturnTuplestore(const ResultShape &shape, Tuplestorestate *rows, ReturnSetInfo *info);
+
+}  // namespace aggcache
+
+#endif

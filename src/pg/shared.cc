@@ -1,0 +1,119 @@
+#include "pg/server.h"
+
+#include "pg/shared.h"
+
+#include "pg/settings.h"
+#include "pg/single_flight.h"
+
+namespace aggcache {
+namespace shared {
+
+SharedState *state = nullptr;
+StampTable stamps;
+EntryStore store;
+FunctionStatistics *functions = nullptr;
+TableStatistics *tables = nullptr;
+FlightTable *flights = nullptr;
+
+namespace {
+
+shmem_request_hook_type previous_request_hook = nullptr;
+shmem_startup_hook_type previous_startup_hook = nullptr;
+
+constexpr char kTranche[] = "aggcache";
+constexpr int kStatisticsLock = kPartitions;
+constexpr int kLocks = kPartitions + 1;
+
+Size StampBytes() { return mul_size(static_cast<Size>(settings::stamp_slots), sizeof(StampSlot)); }
+Size StoreBytes() { return mul_size(static_cast<Size>(settings::memory_mb), 1024 * 1024); }
+Size FunctionBytes() { return mul_size(static_cast<Size>(settings::max_functions), sizeof(FunctionStatistics)); }
+Size TableBytes() { return mul_size(static_cast<Size>(settings::max_tables), sizeof(TableStatistics)); }
+
+void Request() {
+  if (previous_request_hook) previous_request_hook();
+  Size size = MAXALIGN(sizeof(SharedState));
+  size = add_size(size, add_size(StampBytes(), PG_CACHE_LINE_SIZE));
+  size = add_size(size, add_size(StoreBytes(), PG_CACHE_LINE_SIZE));
+  size = add_size(size, add_size(FunctionBytes(), TableBytes()));
+  size = add_size(size, FlightTableBytes());
+  RequestAddinShmemSpace(add_size(size, 8 * PG_CACHE_LINE_SIZE));
+  RequestNamedLWLockTranche(kTranche, kLocks);
+}
+
+// ShmemInitStruct aligns to cache lines; what it hands out the first time is zeroed here.
+void *Area(const char *name, Size size, bool *found) {
+  void *area = ShmemInitStruct(name, size, found);
+  if (!*found) memset(area, 0, size);
+  return area;
+}
+
+void Startup() {
+  if (previous_startup_hook) previous_startup_hook();
+  LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+  bool found;
+  state = static_cast<SharedState *>(Area("aggcache state", sizeof(SharedState), &found));
+  if (!found) {
+    LWLockPadded *locks = GetNamedLWLockTranche(kTranche);
+    state->partition_locks = locks;
+    state->statistics_lock = &locks[kStatisticsLock].lock;
+    state->stamp_slots = static_cast<uint32_t>(settings::stamp_slots);
+    state->store_bytes = StoreBytes();
+    state->statistics_reset_at.store(GetCurrentTimestamp());
+  }
+  auto *slots = static_cast<StampSlot *>(Area("aggcache stamps", StampBytes(), &found));
+  stamps = StampTable(slots, state->stamp_slots, &state->start);
+  void *memory = Area("aggcache entries", state->store_bytes, &found);
+  if (!found) EntryStore::Format(memory, state->store_bytes);
+  store = EntryStore(memory, stamps);
+  functions = static_cast<FunctionStatistics *>(Area("aggcache functions", FunctionBytes(), &found));
+  tables = static_cast<TableStatistics *>(Area("aggcache tables", TableBytes(), &found));
+  flights = static_cast<FlightTable *>(Area("aggcache flights", FlightTableBytes(), &found));
+  if (!found) InitFlightTable(flights);
+  LWLockRelease(AddinShmemInitLock);
+}
+
+// Open addressing; places are claimed under the lock and never given back before a restart.
+template <class Statistics>
+Statistics *FindPlace(Statistics *places, int count, uint64_t id, bool create) {
+  uint32_t start = static_cast<uint32_t>(hash_bytes_extended(reinterpret_cast<unsigned char *>(&id), sizeof(id), 0)) % count;
+  for (int pass = 0; pass < 2; pass++) {
+    for (int i = 0; i < count; i++) {
+      Statistics *place = &places[(start + i) % count];
+      uint64_t there = place->id.load(std::memory_order_acquire);
+      if (there == id) {
+        if (pass == 1) LWLockRelease(state->statistics_lock);
+        return place;
+      }
+      if (there == 0) {
+        if (pass == 0) break;
+        place->id.store(id, std::memory_order_release);
+        LWLockRelease(state->statistics_lock);
+        return place;
+      }
+    }
+    if (pass == 1) LWLockRelease(state->statistics_lock);
+    if (!create) return nullptr;
+    if (pass == 0) LWLockAcquire(state->statistics_lock, LW_EXCLUSIVE);
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+void InstallHooks() {
+  previous_request_hook = shmem_request_hook;
+  shmem_request_hook = Request;
+  previous_startup_hook = shmem_startup_hook;
+  shmem_startup_hook = Startup;
+}
+
+FunctionStatistics *StatisticsOfFunction(Oid function) {
+  return FindPlace(functions, settings::max_functions, ObjectId(function), true);
+}
+
+TableStatistics *StatisticsOfTable(Oid table, bool create) {
+  return FindPlace(tables, settings::max_tables, ObjectId(table), create);
+}
+
+}  // namespace shared
+}  // namespace aggcache

@@ -1,0 +1,93 @@
+// Shared memory: what there is, and the locks over it.
+//
+//   stamp slots       no lock (src/core/stamp.h)
+//   entries           one LWLock a partition: shared to look up, exclusive to store and evict
+//   flights           FlightTable's own spinlocks (single_flight.h)
+//   function and table statistics   atomics; an LWLock only to claim a place
+//
+// No lock is held across anything that waits or runs user code.
+
+#ifndef AGGCACHE_PG_SHARED_H
+#define AGGCACHE_PG_SHARED_H
+
+#include "pg/server.h"
+
+#include "core/entry_store.h"
+#include "core/stamp.h"
+
+namespace aggcache {
+
+// Why a call did not hit, or that it did. The order is that of the statistics' columns.
+enum class CallResult : uint8_t {
+  kHit,
+  kStaleHit,   // max_staleness let a changed result through
+  kCold,       // no entry
+  kChanged,    // a write since
+  kExpired,    // older than its ttl
+  kOwnWrite,   // this transaction has written a source table
+  kSnapshot,   // the entry could not be proven for this snapshot
+  kUncached,   // the function, or this call, is not cached; the reason is told
+  kCount
+};
+
+constexpr int kCallResults = static_cast<int>(CallResult::kCount);
+
+struct FunctionStatistics {
+  std::atomic<uint64_t> id;  // database << 32 | function oid; 0 = free place
+  std::atomic<uint64_t> calls[kCallResults];
+  std::atomic<uint64_t> stores;
+  std::atomic<uint64_t> rejected_stores;
+  std::atomic<uint64_t> evictions;
+  std::atomic<uint64_t> compute_ns;
+  std::atomic<uint64_t> saved_ns;
+  std::atomic<int64_t> last_changed;  // when an entry was last found changed
+};
+
+struct TableStatistics {
+  std::atomic<uint64_t> id;  // database << 32 | table oid; 0 = free place
+  std::atomic<uint64_t> statements;  // transactions' statements that registered
+  std::atomic<uint64_t> rows;
+  std::atomic<uint64_t> bulk;        // escalations
+  std::atomic<uint64_t> wide;        // DDL, TRUNCATE, changed watches
+};
+
+struct FlightTable;
+
+struct SharedState {
+  std::atomic<Xid> start;  // see StampTable::Begin
+  LWLock *statistics_lock;
+  LWLockPadded *partition_locks;  // kPartitions
+  uint32_t stamp_slots;
+  uint64_t store_bytes;
+  std::atomic<int64_t> statistics_reset_at;
+};
+
+namespace shared {
+
+// NULL unless the library was preloaded.
+extern SharedState *state;
+extern StampTable stamps;
+extern EntryStore store;
+extern FunctionStatistics *functions;
+extern TableStatistics *tables;
+extern FlightTable *flights;
+
+// Installs the hooks that request and set up the memory. Called by _PG_init while shared_preload_libraries load.
+void InstallHooks();
+
+inline LWLock *PartitionLock(uint64_t key_hash) {
+  return &state->partition_locks[EntryStore::PartitionOf(key_hash)].lock;
+}
+inline LWLock *PartitionLockAt(uint32_t partition) { return &state->partition_locks[partition].lock; }
+
+// Finds or claims the statistics of a function or table of this database; NULL when there are more than the settings allow.
+FunctionStatistics *StatisticsOfFunction(Oid function);
+TableStatistics *StatisticsOfTable(Oid table, bool create);
+
+inline uint64_t ObjectId(Oid object) { return (static_cast<uint64_t>(MyDatabaseId) << 32) | object; }
+inline void Count(std::atomic<uint64_t> &counter, uint64_t by = 1) { counter.fetch_add(by, std::memory_order_relaxed); }
+
+}  // namespace shared
+}  // namespace aggcache
+
+#endif

@@ -1,0 +1,346 @@
+#include "pg/server.h"
+
+#include "pg/tracking.h"
+
+#include "core/tag.h"
+#include "pg/catalog.h"
+#include "pg/definition.h"
+#include "pg/settings.h"
+#include "pg/shared.h"
+#include "pg/single_flight.h"
+#include "pg/transactions.h"
+#include "pg/watches.h"
+
+namespace aggcache {
+
+namespace {
+
+// ---- What this transaction has written --------------------------------------------------------------------------
+
+struct WrittenTable {
+  Oid relation;
+  bool escalated;       // registered in the wide tag: no tag of this table needs registering any more
+  bool table_tag;       // registered in the table tag
+  uint32_t tags;        // key tags registered
+  uint32_t rows;        // rows seen, not yet counted in the statistics
+};
+
+constexpr int kMostWritten = 128;
+WrittenTable written[kMostWritten];
+int written_count = 0;
+bool written_all = false;  // more than fit
+int utility_depth = 0;
+bool vacuuming = false;
+TimestampTz last_own_commit = 0;
+
+ExecutorStart_hook_type previous_executor_start = nullptr;
+ProcessUtility_hook_type previous_utility = nullptr;
+
+WrittenTable *NoteWritten(Oid relation) {
+  for (int i = written_count - 1; i >= 0; i--)
+    if (written[i].relation == relation) return &written[i];
+  if (written_count == kMostWritten) {
+    written_all = true;
+    return nullptr;
+  }
+  written[written_count] = {relation, false, false, 0, 0};
+  return &written[written_count++];
+}
+
+bool IsRecording() { return shared::state != nullptr && OidIsValid(MyDatabaseId); }
+
+void Register(uint64_t tag) {
+#ifdef AGGCACHE_DEBUG
+  if (settings::debug_skip_registration) return;
+#endif
+  BeginStamps();
+  shared::stamps.Register(shared::stamps.SlotOf(tag), ServerTransactions());
+}
+
+void FlushStatistics() {
+  for (int i = 0; i < written_count; i++) {
+    WrittenTable *table = &written[i];
+    if (table->rows == 0) continue;
+    TableStatistics *statistics = shared::StatisticsOfTable(table->relation, true);
+    if (statistics) {
+      shared::Count(statistics->statements);
+      shared::Count(statistics->rows, table->rows);
+    }
+    table->rows = 0;
+  }
+}
+
+void Escalate(WrittenTable *table, Oid relation) {
+  Register(WideTag(MyDatabaseId, relation));
+  if (table == nullptr) return;
+  table->escalated = true;
+  TableStatistics *statistics = shared::StatisticsOfTable(relation, true);
+  if (statistics) shared::Count(statistics->bulk);
+}
+
+// ---- Triggers ---------------------------------------------------------------------------------------------------
+
+void TrackRow(TriggerData *data) {
+  Oid relation = RelationGetRelid(data->tg_relation);
+  WrittenTable *table = NoteWritten(relation);
+  if (table == nullptr) {
+    Escalate(nullptr, relation);
+    return;
+  }
+  table->rows++;
+  if (table->escalated) return;
+  if (!table->table_tag) {
+    Register(TableTag(MyDatabaseId, relation));
+    table->table_tag = true;
+  }
+  const TableWatches *watches = WatchesOf(data->tg_relation);
+  bool update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
+  for (int i = 0; i < watches->count; i++) {
+    uint64_t tag = TagOfRow(watches->watches[i], relation, data->tg_trigslot);
+    Register(tag);
+    table->tags++;
+    if (!update) continue;
+    uint64_t moved = TagOfRow(watches->watches[i], relation, data->tg_newslot);
+    if (moved == tag) continue;
+    Register(moved);
+    table->tags++;
+  }
+  if (table->tags > static_cast<uint32_t>(settings::bulk_threshold)) Escalate(table, relation);
+}
+
+bool IsOurTrigger(Oid function, const char *name) {
+  char *actual = get_func_name(function);
+  if (actual == nullptr || strcmp(actual, name) != 0) return false;
+  return get_func_namespace(function) == get_namespace_oid("aggcache", true);
+}
+
+// ---- Hooks ------------------------------------------------------------------------------------------------------
+
+void NoteStatement(QueryDesc *query, int flags) {
+  PlannedStmt *statement = query->plannedstmt;
+  if ((flags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && statement->resultRelations != NIL) {
+    ListCell *cell;
+    foreach (cell, statement->resultRelations)
+      NoteWritten(rt_fetch(lfirst_int(cell), statement->rtable)->relid);
+  }
+}
+
+void OnExecutorStart(QueryDesc *query, int flags) {
+  NoteStatement(query, flags);
+  if (previous_executor_start)
+    previous_executor_start(query, flags);
+  else
+    standard_ExecutorStart(query, flags);
+}
+
+// Statements that run others, each of which is looked at by itself, or that change nothing.
+bool IsTransparent(Node *statement) {
+  switch (nodeTag(statement)) {
+    case T_ExplainStmt:
+    case T_ExecuteStmt:
+    case T_PrepareStmt:
+    case T_DeallocateStmt:
+    case T_DeclareCursorStmt:
+    case T_FetchStmt:
+    case T_ClosePortalStmt:
+    case T_CallStmt:
+    case T_DoStmt:
+    case T_VariableSetStmt:
+    case T_VariableShowStmt:
+    case T_TransactionStmt:
+    case T_CreateTableAsStmt:
+      return true;
+    case T_CopyStmt:
+      return !reinterpret_cast<CopyStmt *>(statement)->is_from;
+    default:
+      return false;
+  }
+}
+
+void OnUtility(PlannedStmt *statement, const char *text, bool read_only, ProcessUtilityContext context, ParamListInfo parameters,
+               QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion) {
+  auto next = previous_utility ? previous_utility : standard_ProcessUtility;
+  Node *utility = statement->utilityStmt;
+  if (IsTransparent(utility)) {
+    next(statement, text, read_only, context, parameters, environment, receiver, completion);
+    return;
+  }
+  bool was_vacuuming = vacuuming;
+  utility_depth++;
+  if (IsA(utility, VacuumStmt)) vacuuming = true;
+  PG_TRY();
+  {
+    next(statement, text, read_only, context, parameters, environment, receiver, completion);
+    ForgetDropped();
+  }
+  PG_FINALLY();
+  {
+    utility_depth--;
+    vacuuming = was_vacuuming;
+  }
+  PG_END_TRY();
+}
+
+// A message about a relation. Messages of others come here too and cannot be told apart; registering for them is a needless
+// miss. VACUUM and ANALYZE change no row that anyone can see.
+void OnRelation(Oid relation) {
+  ForgetWatches(relation);
+  if (!OidIsValid(relation) || !IsRecording() || vacuuming) return;
+  if (compat::IsAutovacuum()) return;
+  if (OwnXid() == kNoXid || relation < FirstNormalObjectId) return;
+  RegisterWide(relation);
+}
+
+void OnTransaction(XactEvent event, void *) {
+  switch (event) {
+    case XACT_EVENT_PRE_COMMIT:
+    case XACT_EVENT_PRE_PREPARE:
+      // The messages of the last command reach OnRelation only when the next begins.
+      if (IsRecording() && OwnXid() != kNoXid) CommandCounterIncrement();
+      return;
+    case XACT_EVENT_COMMIT:
+    case XACT_EVENT_PREPARE:
+      if (written_count > 0 || written_all) {
+        last_own_commit = GetCurrentTimestamp();
+        if (IsRecording()) FlushStatistics();
+      }
+      break;
+    case XACT_EVENT_ABORT:
+    case XACT_EVENT_PARALLEL_COMMIT:
+    case XACT_EVENT_PARALLEL_ABORT:
+      break;
+    default:
+      return;
+  }
+  written_count = 0;
+  written_all = false;
+  utility_depth = 0;
+  vacuuming = false;
+  AbandonDropped();
+  if (shared::flights) AbandonFlights();
+}
+
+}  // namespace
+
+void RegisterWide(Oid relation) {
+  WrittenTable *table = NoteWritten(relation);
+  if (table == nullptr || !table->escalated) {
+    Register(WideTag(MyDatabaseId, relation));
+    if (table) table->escalated = true;
+    TableStatistics *statistics = shared::StatisticsOfTable(relation, false);
+    if (statistics) shared::Count(statistics->wide);
+  }
+}
+
+bool HasWritten(const Definition *definition) {
+  if (written_count == 0) return false;
+  if (written_all) return true;
+  for (int i = 0; i < definition->relation_count; i++)
+    for (int j = 0; j < written_count; j++)
+      if (written[j].relation == definition->relations[i].relation) return true;
+  return false;
+}
+
+bool InsideUtility() { return utility_depth > 0; }
+
+TimestampTz LastOwnCommit() { return last_own_commit; }
+
+bool HasTrackingTriggers(Relation relation) {
+  TriggerDesc *triggers = relation->trigdesc;
+  if (triggers == nullptr) return false;
+  bool rows = false, truncate = false;
+  for (int i = 0; i < triggers->numtriggers; i++) {
+    const Trigger &trigger = triggers->triggers[i];
+    if (trigger.tgenabled != TRIGGER_FIRES_ALWAYS || trigger.tgqual != nullptr || trigger.tgnattr != 0 ||
+        trigger.tgoldtable != nullptr || trigger.tgnewtable != nullptr || trigger.tgdeferrable)
+      continue;
+    if (trigger.tgtype == (TRIGGER_TYPE_ROW | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE))
+      rows |= IsOurTrigger(trigger.tgfoid, "track_row");
+    else if (trigger.tgtype == (TRIGGER_TYPE_STATEMENT | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_TRUNCATE))
+      truncate |= IsOurTrigger(trigger.tgfoid, "track_truncate");
+  }
+  return rows && truncate;
+}
+
+bool HasAnyTrackingTrigger(Relation relation) {
+  TriggerDesc *triggers = relation->trigdesc;
+  if (triggers == nullptr) return false;
+  for (int i = 0; i < triggers->numtriggers; i++)
+    if (IsOurTrigger(triggers->triggers[i].tgfoid, "track_row") || IsOurTrigger(triggers->triggers[i].tgfoid, "track_truncate"))
+      return true;
+  return false;
+}
+
+const char *FindTrackingObstacle(Oid oid, bool *tracked) {
+  *tracked = false;
+  Relation relation = try_relation_open(oid, AccessShareLock);
+  if (relation == nullptr) return "a relation that the body reads was dropped";
+  const char *name = psprintf("%s.%s", quote_identifier(get_namespace_name(RelationGetNamespace(relation))),
+                              quote_identifier(RelationGetRelationName(relation)));
+  char kind = relation->rd_rel->relkind;
+  const char *obstacle = nullptr;
+  if (kind == RELKIND_VIEW && oid >= FirstNormalObjectId) {
+    // seen through
+  } else if (oid < FirstNormalObjectId || IsCatalogRelation(relation)) {
+    obstacle = psprintf("%s is a system catalog, which changes without triggers", name);
+  } else if (kind == RELKIND_FOREIGN_TABLE) {
+    obstacle = psprintf("%s is a foreign table, which changes without triggers", name);
+  } else if (kind == RELKIND_MATVIEW) {
+    obstacle = psprintf("%s is a materialized view, whose refreshes are not tracked yet", name);
+  } else if (kind == RELKIND_PARTITIONED_TABLE || relation->rd_rel->relispartition) {
+    obstacle = psprintf("%s is partitioned or a partition, which is not tracked yet", name);
+  } else if (kind == RELKIND_SEQUENCE) {
+    obstacle = psprintf("%s is a sequence, which changes outside of transactions", name);
+  } else if (kind != RELKIND_RELATION && kind != RELKIND_VIEW) {
+    obstacle = psprintf("%s is not a table", name);
+  } else if (relation->rd_rel->relpersistence == RELPERSISTENCE_TEMP) {
+    obstacle = psprintf("%s is a temporary table", name);
+  } else if (find_inheritance_children(oid, NoLock) != NIL) {
+    obstacle = psprintf("%s has tables that inherit from it, which is not tracked yet", name);
+  } else if (!HasTrackingTriggers(relation)) {
+    obstacle = HasAnyTrackingTrigger(relation)
+                   ? psprintf("the tracking triggers of %s are disabled or altered", name)
+                   : psprintf("%s has no tracking triggers; its owner can put them on with aggcache.attach('%s')", name, name);
+  } else {
+    *tracked = true;
+  }
+  relation_close(relation, NoLock);
+  return obstacle;
+}
+
+void InstallTrackingHooks() {
+  previous_executor_start = ExecutorStart_hook;
+  ExecutorStart_hook = OnExecutorStart;
+  previous_utility = ProcessUtility_hook;
+  ProcessUtility_hook = OnUtility;
+  RegisterXactCallback(OnTransaction, nullptr);
+  OnRelationChanged(OnRelation);
+}
+
+}  // namespace aggcache
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(aggcache_track_row);
+PGDLLEXPORT Datum aggcache_track_row(PG_FUNCTION_ARGS) {
+  if (!CALLED_AS_TRIGGER(fcinfo))
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                    errmsg("function \"%s\" was not called by trigger manager", "aggcache.track_row")));
+  auto *data = reinterpret_cast<TriggerData *>(fcinfo->context);
+  if (!TRIGGER_FIRED_FOR_ROW(data->tg_event) || !TRIGGER_FIRED_AFTER(data->tg_event))
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                    errmsg("function \"%s\" must be fired AFTER ROW", "aggcache.track_row")));
+  if (aggcache::IsRecording()) aggcache::TrackRow(data);
+  return PointerGetDatum(nullptr);
+}
+
+PG_FUNCTION_INFO_V1(aggcache_track_truncate);
+PGDLLEXPORT Datum aggcache_track_truncate(PG_FUNCTION_ARGS) {
+  if (!CALLED_AS_TRIGGER(fcinfo))
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                    errmsg("function \"%s\" was not called by trigger manager", "aggcache.track_truncate")));
+  auto *data = reinterpret_cast<TriggerData *>(fcinfo->context);
+  if (aggcache::IsRecording()) aggcache::RegisterWide(RelationGetRelid(data->tg_relation));
+  return PointerGetDatum(nullptr);
+}
+}

@@ -1,0 +1,77 @@
+#include "pg/server.h"
+
+#include "pg/transactions.h"
+
+#include "pg/shared.h"
+
+namespace aggcache {
+
+namespace {
+
+// A recent 64-bit id, against which 32-bit ids are widened. Any id that a live snapshot holds is within 2^31 of the next
+// id, and no transaction with a snapshot outlives 2^31 ids, so reading it once a transaction suffices.
+Xid recent = kNoXid;
+LocalTransactionId recent_of = InvalidLocalTransactionId;
+
+Xid Widen(TransactionId xid) {
+  LocalTransactionId now = compat::CurrentLocalTransaction();
+  if (recent_of != now || recent == kNoXid) {
+    recent = U64FromFullTransactionId(ReadNextFullTransactionId());
+    recent_of = now;
+  }
+  return recent + static_cast<int32_t>(xid - static_cast<TransactionId>(recent));
+}
+
+Xid *running = nullptr;
+uint32_t running_limit = 0;
+
+Outcome ServerOutcome(void *, Xid xid) noexcept {
+  TransactionId narrow = static_cast<TransactionId>(xid);
+  // An id that the commit log no longer holds must not be asked about, and not be mistaken for one of a later epoch.
+  Xid next = U64FromFullTransactionId(ReadNextFullTransactionId());
+  if (xid >= next || next - xid >= (1ULL << 31)) return Outcome::kUnknown;
+  // In this order: a transaction is in the commit log before it leaves the list of running ones.
+  if (TransactionIdIsInProgress(narrow)) return Outcome::kRunning;
+  Outcome outcome = Outcome::kUnknown;
+  LWLockAcquire(XactTruncationLock, LW_SHARED);
+  if (TransactionIdFollowsOrEquals(narrow, compat::OldestClogXid()))
+    outcome = TransactionIdDidCommit(narrow) ? Outcome::kCommitted : Outcome::kAborted;
+  LWLockRelease(XactTruncationLock);
+  return outcome;
+}
+
+}  // namespace
+
+bool IsEligibleSnapshot(::Snapshot snapshot) {
+  return snapshot != nullptr && snapshot->snapshot_type == SNAPSHOT_MVCC && !snapshot->takenDuringRecovery;
+}
+
+Snapshot CoreSnapshot(::Snapshot snapshot) {
+  if (snapshot->xcnt > running_limit) {
+    uint32_t limit = Max(64U, snapshot->xcnt * 2);
+    Xid *larger = static_cast<Xid *>(MemoryContextAlloc(TopMemoryContext, sizeof(Xid) * limit));
+    if (running) pfree(running);
+    running = larger;
+    running_limit = limit;
+  }
+  Snapshot core;
+  core.xmin = Widen(snapshot->xmin);
+  core.xmax = Widen(snapshot->xmax);
+  core.running = running;
+  core.running_count = snapshot->xcnt;
+  for (uint32_t i = 0; i < snapshot->xcnt; i++) running[i] = Widen(snapshot->xip[i]);
+  return core;
+}
+
+Xid OwnXid() {
+  FullTransactionId own = GetTopFullTransactionIdIfAny();
+  return FullTransactionIdIsValid(own) ? U64FromFullTransactionId(own) : kNoXid;
+}
+
+Transactions ServerTransactions() { return Transactions{ServerOutcome, nullptr, OwnXid()}; }
+
+void BeginStamps() {
+  if (!shared::stamps.begun()) shared::stamps.Begin(U64FromFullTransactionId(ReadNextFullTransactionId()) - 1);
+}
+
+}  // namespace aggcache
