@@ -156,8 +156,8 @@ Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, Definition *definition
   }
   PG_END_TRY();
   definition->pins--;
-  if (leading) EndFlight(computed.done && last_call.stored);
-  if (!computed.done) return CallUncached(fcinfo, site, CallResult::kUncached, "its definition changed meanwhile");
+  if (leading) EndFlight(computed.obstacle == nullptr && last_call.stored);
+  if (computed.obstacle) return CallUncached(fcinfo, site, CallResult::kUncached, computed.obstacle);
   pfree(bytes);
   // calls within the body have told of themselves
   last_call.function = fcinfo->flinfo->fn_oid;

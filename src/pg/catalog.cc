@@ -3,6 +3,7 @@
 #include "pg/catalog.h"
 
 #include "pg/dependencies.h"
+#include "pg/shared.h"
 #include "pg/tracking.h"
 #include "pg/watches.h"
 
@@ -12,8 +13,8 @@ namespace {
 
 object_access_hook_type previous_object_access = nullptr;
 
-// Dropped in this transaction and not yet looked at. In TopTransactionContext.
-List *dropped_functions = NIL;
+// Dropped or replaced in this transaction and not yet looked at. In TopTransactionContext.
+List *changed_functions = NIL;
 List *dropped_relations = NIL;
 
 enum DependencyAttribute { kDependencyFunction = 1, kDependencyRelation = 2 };
@@ -138,13 +139,37 @@ void DetachIfUnused(Oid relation) {
   DetachTable(relation);
 }
 
+bool IsCachedFunction(Oid function) {
+  HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(row)) return false;
+  Oid language = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row))->prolang;
+  ReleaseSysCache(row);
+  return language == get_language_oid("cached_sql", true);
+}
+
+bool IsOfDatabase(void *database, const EntryInfo &entry) noexcept {
+  return static_cast<Oid>(entry.function >> 32) == *static_cast<Oid *>(database);
+}
+
+// A later database may get the same oid, and tables in it those of this one.
+void RemoveEntriesOfDatabase(Oid database) {
+  for (uint32_t partition = 0; partition < kPartitions; partition++) {
+    LWLockAcquire(shared::PartitionLockAt(partition), LW_EXCLUSIVE);
+    shared::store.RemoveIf(partition, IsOfDatabase, &database);
+    LWLockRelease(shared::PartitionLockAt(partition));
+  }
+}
+
 void OnObjectAccess(ObjectAccessType access, Oid class_id, Oid object, int sub_id, void *argument) {
   if (previous_object_access) previous_object_access(access, class_id, object, sub_id, argument);
-  if (access != OAT_DROP || sub_id != 0) return;
-  if (class_id != ProcedureRelationId && class_id != RelationRelationId) return;
+  if (sub_id != 0) return;
+  bool function = class_id == ProcedureRelationId && (access == OAT_DROP || access == OAT_POST_CREATE);
+  bool relation = class_id == RelationRelationId && access == OAT_DROP;
+  if (class_id == DatabaseRelationId && access == OAT_DROP && shared::state) RemoveEntriesOfDatabase(object);
+  if (!function && !relation) return;
   MemoryContext outer = MemoryContextSwitchTo(TopTransactionContext);
-  if (class_id == ProcedureRelationId)
-    dropped_functions = lappend_oid(dropped_functions, object);
+  if (function)
+    changed_functions = lappend_oid(changed_functions, object);
   else
     dropped_relations = lappend_oid(dropped_relations, object);
   MemoryContextSwitchTo(outer);
@@ -213,9 +238,9 @@ int AttachFunction(Oid function, const Definition *definition) {
 }
 
 void ForgetDropped() {
-  while (dropped_functions != NIL || dropped_relations != NIL) {
-    List *functions = dropped_functions, *relations = dropped_relations;
-    dropped_functions = dropped_relations = NIL;
+  while (changed_functions != NIL || dropped_relations != NIL) {
+    List *functions = changed_functions, *relations = dropped_relations;
+    changed_functions = dropped_relations = NIL;
     if (!OidIsValid(ExtensionRelation("dependency"))) return;
     CommandCounterIncrement();
     List *unused = NIL;
@@ -225,6 +250,7 @@ void ForgetDropped() {
       DeleteAll("watch", "watch_pkey", kWatchRelation, lfirst_oid(cell));
     }
     foreach (cell, functions) {
+      if (IsCachedFunction(lfirst_oid(cell))) continue;
       List *read = RelationsOfFunction(lfirst_oid(cell));
       if (read == NIL) continue;
       DeleteAll("dependency", "dependency_pkey", kDependencyFunction, lfirst_oid(cell));
@@ -236,7 +262,7 @@ void ForgetDropped() {
   }
 }
 
-void AbandonDropped() { dropped_functions = dropped_relations = NIL; }
+void AbandonDropped() { changed_functions = dropped_relations = NIL; }
 
 void InstallCatalogHooks() {
   previous_object_access = object_access_hook;

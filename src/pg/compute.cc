@@ -60,11 +60,45 @@ void TakeSingle(const ResultShape &shape, TupleDesc descriptor, Tuplestorestate 
   ExecDropSingleTupleTableSlot(slot);
 }
 
+// Plans with the actual arguments. That can fail where the plain function would not, because what is constant is computed whether
+// it is needed or not (10 / $1 beside $1 <> 0): NULL then, and the plain function decides whether there is an error.
+PlannedStmt *PlanOrGiveUp(const Definition *definition, ParamListInfo parameters, Dependencies *dependencies) {
+  MemoryContext context = CurrentMemoryContext;
+  ResourceOwner owner = CurrentResourceOwner;
+  PlannedStmt *volatile plan = nullptr;
+  BeginInternalSubTransaction(nullptr);
+  MemoryContextSwitchTo(context);
+  PG_TRY();
+  {
+    plan = PlanWithDependencies(definition, parameters, dependencies);
+    ReleaseCurrentSubTransaction();
+  }
+  PG_CATCH();
+  {
+    MemoryContextSwitchTo(context);
+    int sqlstate = geterrcode();
+    if (sqlstate == ERRCODE_QUERY_CANCELED || ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_OPERATOR_INTERVENTION) PG_RE_THROW();
+    FlushErrorState();
+    RollbackAndReleaseCurrentSubTransaction();
+    plan = nullptr;
+  }
+  PG_END_TRY();
+  MemoryContextSwitchTo(context);
+  CurrentResourceOwner = owner;
+  return plan;
+}
+
+void AddCallContext(void *name) { errcontext("cached function %s", static_cast<const char *>(name)); }
+
 }  // namespace
 
 Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum *hidden, const Key &key,
                  FunctionStatistics *statistics) {
-  Computed computed = {false, Datum{0}, true, nullptr};
+  Computed computed = {nullptr, Datum{0}, true, nullptr};
+  if (IsInParallelMode()) {
+    computed.obstacle = "there was no result, and a parallel operation cannot compute one for others";
+    return computed;
+  }
   const ResultShape &shape = definition->result;
   MemoryContext outer = CurrentMemoryContext;
   MemoryContext context = AllocSetContextCreate(outer, "aggcache computation", ALLOCSET_DEFAULT_SIZES);
@@ -74,6 +108,7 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
   // Locks come first: taking them accepts what has changed, and from then on the relations stay as they are.
   AcquireRewriteLocks(static_cast<Query *>(copyObjectImpl(definition->query)), true, false);
   if (!definition->valid) {
+    computed.obstacle = "its definition changed meanwhile";
     MemoryContextSwitchTo(outer);
     MemoryContextDelete(context);
     return computed;
@@ -82,7 +117,18 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
   INSTR_TIME_SET_CURRENT(start);
   ParamListInfo parameters = CallParameters(definition, fcinfo, hidden);
   Dependencies dependencies;
-  PlannedStmt *plan = PlanWithDependencies(definition, parameters, &dependencies);
+  PlannedStmt *plan = PlanOrGiveUp(definition, parameters, &dependencies);
+  if (plan == nullptr) {
+    computed.obstacle = "the body cannot be planned for these arguments";
+    MemoryContextSwitchTo(outer);
+    MemoryContextDelete(context);
+    return computed;
+  }
+  ErrorContextCallback callback;
+  callback.callback = AddCallContext;
+  callback.arg = const_cast<char *>(definition->name);
+  callback.previous = error_context_stack;
+  error_context_stack = &callback;
   MemoryContext rows_context = context;
   if (shape.returns_set)
     rows_context = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)->econtext->ecxt_per_query_memory;
@@ -90,7 +136,7 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
   INSTR_TIME_SET_CURRENT(end);
   INSTR_TIME_SUBTRACT(end, start);
   uint64_t cost_ns = static_cast<uint64_t>(INSTR_TIME_GET_DOUBLE(end) * 1e9);
-  computed.done = true;
+  error_context_stack = callback.previous;
 
   Size limit = static_cast<Size>(settings::max_entry_size_kb) * 1024;
   ResultBytes bytes;

@@ -12,7 +12,7 @@
 namespace aggcache {
 
 struct Computed {
-  bool done;               // false: the definition changed meanwhile, nothing was computed
+  const char *obstacle;    // why nothing was computed, or NULL
   Datum value;             // of a scalar or single row, in the caller's memory context
   bool is_null;
   Tuplestorestate *rows;   // of a set, in the statement's memory

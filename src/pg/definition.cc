@@ -272,7 +272,7 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
   items = list_concat(items, query_items);
   definition->permission_queries = CollectQueries(inlined, definition->permission_queries);
   definition->functions = CollectFunctions(inlined, definition->functions);
-  definition->depends_on_role = row_security_used || inlined_row_security;
+  definition->has_row_security = row_security_used || inlined_row_security;
 
   if (definition->obstacle == nullptr) definition->obstacle = FindRefusal(inlined).primary;
   if (definition->obstacle == nullptr) definition->obstacle = FindResultObstacle(definition, call);
@@ -455,8 +455,8 @@ Definition *AnalyseFunction(Oid function, Refusal *refusal) {
 }
 
 bool IsPermitted(Definition *definition) {
+  if (definition->permitted_epoch == privilege_epoch) return true;
   Oid role = GetUserId();
-  if (definition->permitted_epoch == privilege_epoch && definition->permitted_role == role) return true;
   ListCell *cell;
   foreach (cell, definition->permission_queries) {
     Query *query = lfirst_node(Query, cell);
@@ -468,7 +468,6 @@ bool IsPermitted(Definition *definition) {
   }
   foreach (cell, definition->functions)
     if (!compat::CanExecute(lfirst_oid(cell), role)) return false;
-  definition->permitted_role = role;
   definition->permitted_epoch = privilege_epoch;
   return true;
 }

@@ -61,7 +61,7 @@ struct Definition {
   bool valid;
   int pins;
   Environment environment;
-  bool depends_on_role;
+  bool has_row_security;
 
   const char *source;  // text of the body
   Query *query;        // functions inlined, hidden parameters as $n+1 …
@@ -82,9 +82,7 @@ struct Definition {
   ResultShape result;
   const char *obstacle;  // why the function is not cached, in words; NULL when it is
 
-  // Privileges, remembered until roles, grants or definitions change.
-  Oid permitted_role;
-  uint64_t permitted_epoch;
+  uint64_t permitted_epoch;  // privilege_epoch when the role's privileges were found to suffice
 };
 
 // A refusal at creation, with its SQLSTATE; `primary` is NULL if there is none.
@@ -113,7 +111,7 @@ extern uint64_t privilege_epoch;
 
 // Whether the definition, found earlier, is good for a call now.
 inline bool IsCurrentDefinition(const Definition *definition) {
-  return definition->valid && IsCurrentEnvironment(definition->environment, definition->depends_on_role);
+  return definition->valid && IsCurrentEnvironment(definition->environment);
 }
 
 // Whether the current role may run the body, as the executor would decide. False also where it would raise an error.

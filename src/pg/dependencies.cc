@@ -108,10 +108,10 @@ void CollectTags(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *entry) {
   }
   if (count > 0) {
     Relation relation = table_open(entry->relid, NoLock);
-    const TableWatches *watches = WatchesOf(relation);
+    TableWatches watches = ReadWatches(relation);
     double best = 2.0;
-    for (int i = 0; i < watches->count; i++) {
-      const Watch &watch = watches->watches[i];
+    for (int i = 0; i < watches.count; i++) {
+      const Watch &watch = watches.watches[i];
       uint64_t tag = KeyTag(MyDatabaseId, entry->relid);
       double selectivity = 1.0;
       bool covered = true;

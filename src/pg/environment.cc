@@ -66,8 +66,8 @@ Environment CaptureEnvironment(MemoryContext context) {
   return environment;
 }
 
-bool IsCurrentEnvironment(const Environment &environment, bool with_role) {
-  if (with_role && (environment.role != GetUserId() || environment.row_security != row_security)) return false;
+bool IsCurrentEnvironment(const Environment &environment) {
+  if (environment.role != GetUserId() || environment.row_security != row_security) return false;
   if (memcmp(&environment.settings, &CurrentSettings(), sizeof(SettingsImage)) != 0) return false;
   return compat::IsCurrentSearchPath(environment.search_path);
 }

@@ -1,5 +1,5 @@
-// What parsing, rewriting and STABLE functions read besides the catalogs and their arguments: the search path, the
-// role where row security applies, and settings. A definition is good in the environment that it was made in.
+// What parsing, rewriting and STABLE functions read besides the catalogs and their arguments: the search path, the role (its policies,
+// and the schemas in which it may look names up), and settings. A definition is good in the environment that it was made in.
 
 #ifndef AGGCACHE_PG_ENVIRONMENT_H
 #define AGGCACHE_PG_ENVIRONMENT_H
@@ -35,8 +35,8 @@ const SettingsImage &CurrentSettings();
 // Captures the environment into `context`.
 Environment CaptureEnvironment(MemoryContext context);
 
-// Whether the current environment is that one. The role and row_security count only where `with_role`.
-bool IsCurrentEnvironment(const Environment &environment, bool with_role);
+// Whether the current environment is that one.
+bool IsCurrentEnvironment(const Environment &environment);
 
 }  // namespace aggcache
 

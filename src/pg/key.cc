@@ -136,12 +136,10 @@ bool EvaluateHiddenParameters(const Definition *definition, FunctionCallInfo fci
   PG_CATCH();
   {
     MemoryContextSwitchTo(context);
-    ErrorData *error = CopyErrorData();
     // Cancelling and shutting down are not the expression's doing.
-    bool interrupted = error->sqlerrcode == ERRCODE_QUERY_CANCELED || error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN;
-    if (interrupted) PG_RE_THROW();
+    int sqlstate = geterrcode();
+    if (sqlstate == ERRCODE_QUERY_CANCELED || ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_OPERATOR_INTERVENTION) PG_RE_THROW();
     FlushErrorState();
-    FreeErrorData(error);
     RollbackAndReleaseCurrentSubTransaction();
   }
   PG_END_TRY();

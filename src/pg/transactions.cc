@@ -47,8 +47,8 @@ bool IsEligibleSnapshot(::Snapshot snapshot) {
 }
 
 Snapshot CoreSnapshot(::Snapshot snapshot) {
-  if (snapshot->xcnt > running_limit) {
-    uint32_t limit = Max(64U, snapshot->xcnt * 2);
+  if (snapshot->xcnt + 1 > running_limit) {
+    uint32_t limit = Max(64U, (snapshot->xcnt + 1) * 2);
     Xid *larger = static_cast<Xid *>(MemoryContextAlloc(TopMemoryContext, sizeof(Xid) * limit));
     if (running) pfree(running);
     running = larger;
@@ -60,6 +60,9 @@ Snapshot CoreSnapshot(::Snapshot snapshot) {
   core.running = running;
   core.running_count = snapshot->xcnt;
   for (uint32_t i = 0; i < snapshot->xcnt; i++) running[i] = Widen(snapshot->xip[i]);
+  // PostgreSQL leaves the taker's own id out. To others, who read the entry later, it was running like any other.
+  Xid own = OwnXid();
+  if (own != kNoXid && own < core.xmax) running[core.running_count++] = own;
   return core;
 }
 

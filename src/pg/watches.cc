@@ -14,16 +14,13 @@ MemoryContext tables_context = nullptr;
 // Columns of aggcache.watch.
 enum WatchAttribute { kWatchRelation = 1, kWatchColumns = 2 };
 
-void Load(TableWatches *table, Relation relation) {
-  MemoryContext outer = MemoryContextSwitchTo(tables_context);
-  if (table->watches) pfree(table->watches);
+// Reads the watches of a relation into `context`, with a catalog snapshot taken now.
+void Load(TableWatches *table, Relation relation, MemoryContext context) {
   table->watches = nullptr;
   table->count = 0;
   Oid catalog_oid = ExtensionRelation("watch");
-  if (!OidIsValid(catalog_oid)) {
-    MemoryContextSwitchTo(outer);
-    return;
-  }
+  if (!OidIsValid(catalog_oid)) return;
+  MemoryContext outer = MemoryContextSwitchTo(context);
   Relation catalog = table_open(catalog_oid, AccessShareLock);
   ScanKeyData key;
   ScanKeyInit(&key, kWatchRelation, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(RelationGetRelid(relation)));
@@ -39,18 +36,14 @@ void Load(TableWatches *table, Relation relation) {
     auto *attributes = reinterpret_cast<int16 *>(ARR_DATA_PTR(array));
     if (table->count == limit) {
       limit = limit ? limit * 2 : 4;
-      auto *larger = static_cast<Watch *>(palloc0(sizeof(Watch) * limit));
-      if (table->watches) {
-        memcpy(larger, table->watches, sizeof(Watch) * table->count);
-        pfree(table->watches);
-      }
-      table->watches = larger;
+      Size size = sizeof(Watch) * limit;
+      table->watches = static_cast<Watch *>(table->watches ? repalloc(table->watches, size) : palloc(size));
     }
     Watch *watch = &table->watches[table->count];
     watch->column_count = count;
     bool usable = true;
     for (int i = 0; usable && i < count; i++)
-      usable = DescribeWatchColumn(relation, attributes[i], &watch->columns[i], tables_context);
+      usable = DescribeWatchColumn(relation, attributes[i], &watch->columns[i], context);
     if (usable) table->count++;
   }
   systable_endscan(scan);
@@ -101,8 +94,18 @@ const TableWatches *WatchesOf(Relation relation) {
   if (!table->valid) {
     // Set first: a message that arrives while loading clears it again.
     table->valid = true;
-    Load(table, relation);
+    if (table->watches) pfree(table->watches);
+    table->watches = nullptr;
+    Load(table, relation, tables_context);
   }
+  return table;
+}
+
+TableWatches ReadWatches(Relation relation) {
+  TableWatches table;
+  memset(&table, 0, sizeof(table));
+  table.relation = RelationGetRelid(relation);
+  Load(&table, relation, CurrentMemoryContext);
   return table;
 }
 

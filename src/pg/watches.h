@@ -33,9 +33,13 @@ struct TableWatches {
   Watch *watches;
 };
 
-// The watches with key columns of the relation. Good until the next invalidation message is accepted.
-// REQUIRES: a lock on the relation.
+// For writers: the watches with key columns of the relation, from this session's cache. Good until the next invalidation message is
+// accepted. REQUIRES: a lock that conflicts with changing watches (ROW EXCLUSIVE or more), so that the cache is not behind.
 const TableWatches *WatchesOf(Relation relation);
+
+// For readers, whose lock does not keep watches from changing: the watches as they are committed now, read from the catalog into
+// the current memory context. A session's cache could be behind a change that its snapshot already sees.
+TableWatches ReadWatches(Relation relation);
 
 // Forgets what is cached of a relation, or of all if it is InvalidOid.
 void ForgetWatches(Oid relation);
