@@ -211,7 +211,7 @@ int AttachFunction(Oid function, const Definition *definition) {
   for (int i = 0; i < definition->relation_count; i++) {
     Oid relation = definition->relations[i].relation;
     char kind = get_rel_relkind(relation);
-    if (kind == RELKIND_VIEW && relation >= FirstNormalObjectId) continue;
+    if (!definition->relations[i].tracked && definition->relations[i].obstacle == nullptr) continue;
     bool tracked;
     const char *obstacle = FindTrackingObstacle(relation, &tracked);
     if (obstacle && kind == RELKIND_RELATION && relation >= FirstNormalObjectId && MayAttach(relation) &&

@@ -111,7 +111,7 @@ void Refuse(Refusal *refusal, int sqlstate, const char *primary, const char *det
   if (refusal->primary == nullptr) *refusal = {sqlstate, primary, detail, hint};
 }
 
-void ShapeResult(Definition *definition, const Call &call, bool returns_tuple) {
+void ShapeResult(Definition *definition, const Call &call, const Query *query, bool returns_tuple) {
   Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(call.row));
   ResultShape *shape = &definition->result;
   shape->type = call.result_type;
@@ -119,12 +119,20 @@ void ShapeResult(Definition *definition, const Call &call, bool returns_tuple) {
   shape->returns_tuple = returns_tuple;
   get_typlenbyval(call.result_type, &shape->length, &shape->by_value);
   if (returns_tuple) {
-    shape->descriptor = CreateTupleDescCopy(call.result_descriptor);
+    // Outside of a call, nobody has said what the columns of anonymous rows are.
+    shape->descriptor = call.result_descriptor ? CreateTupleDescCopy(call.result_descriptor)
+                                               : ExecCleanTypeFromTL(query->targetList);
     BlessTupleDesc(shape->descriptor);
   } else if (shape->returns_set) {
     shape->descriptor = CreateTemplateTupleDesc(1);
     TupleDescInitEntry(shape->descriptor, 1, "result", call.result_type, -1, 0);
   }
+}
+
+// Rows within values carry the version of a type that may change without anyone noticing.
+bool HoldsRows(Oid type) {
+  Oid element = get_element_type(type);
+  return type_is_rowtype(OidIsValid(element) ? element : type);
 }
 
 const char *FindResultObstacle(const Definition *definition, const Call &call) {
@@ -133,17 +141,16 @@ const char *FindResultObstacle(const Definition *definition, const Call &call) {
   if (shape.returns_tuple) {
     for (int i = 0; i < shape.descriptor->natts; i++) {
       Oid type = TupleDescAttr(shape.descriptor, i)->atttypid;
-      if (type == RECORDOID || type == RECORDARRAYOID) return "the function returns an anonymous row in a column";
+      if (OidIsValid(type) && HoldsRows(type)) return "the function returns a row as the value of a column";
     }
     return nullptr;
   }
-  if (call.result_type == RECORDOID || call.result_type == RECORDARRAYOID) return "the function returns anonymous rows";
-  if (shape.returns_set && type_is_rowtype(call.result_type)) return "the function returns rows as values of one column";
+  if (HoldsRows(call.result_type)) return "the function returns rows as values of one column";
   return nullptr;
 }
 
 void AddRelations(Definition *definition, List *oids) {
-  definition->relations = static_cast<SourceRelation *>(palloc0(sizeof(SourceRelation) * Max(1, list_length(oids))));
+  definition->relations = static_cast<SourceRelation *>(palloc0(sizeof(SourceRelation) * (list_length(oids) + 1)));
   ListCell *cell;
   foreach (cell, oids) {
     Oid relation = lfirst_oid(cell);
@@ -156,6 +163,15 @@ void AddRelations(Definition *definition, List *oids) {
     source->obstacle = FindTrackingObstacle(relation, &source->tracked);
     if (source->obstacle && definition->obstacle == nullptr) definition->obstacle = source->obstacle;
   }
+}
+
+// The row type that the function returns, when it is that of a table: a change of the table changes it.
+void AddRowType(Definition *definition, Oid type) {
+  Oid relation = get_typ_typrelid(getBaseType(type));
+  if (!OidIsValid(relation)) return;
+  for (int i = 0; i < definition->relation_count; i++)
+    if (definition->relations[i].relation == relation) return;
+  definition->relations[definition->relation_count++] = {relation, false, nullptr};
 }
 
 // The names of the relations in every schema of the search path: a new one may hide the one that was found.
@@ -243,7 +259,7 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
   }
   bool returns_tuple = compat::CheckFunctionResult(list_make1(rewritten), call.result_type, call.result_descriptor, form->prokind);
   query = linitial_node(Query, rewritten);
-  ShapeResult(definition, call, returns_tuple);
+  ShapeResult(definition, call, query, returns_tuple);
 
   Refusal found = FindRefusal(query);
   if (found.primary == nullptr && ClockLiteralWalker(reinterpret_cast<Node *>(query), const_cast<char *>(definition->source)))
@@ -284,14 +300,16 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
   definition->reads_settings = opacity.reads_settings;
   if (definition->obstacle == nullptr) definition->obstacle = opacity.obstacle;
   AddRelations(definition, relations);
+  AddRowType(definition, call.result_type);
   AddCatalogs(definition, items);
   FingerprintQuery(definition->query, definition->fingerprint);
-  // The result's type is part of what is executed. Hidden parameters are not: equal values make equal queries.
-  uint64_t result = hash_bytes_extended(reinterpret_cast<const unsigned char *>(&definition->result.type), sizeof(Oid),
-                                        definition->fingerprint[0]);
-  if (definition->result.descriptor)
-    for (int i = 0; i < definition->result.descriptor->natts; i++)
-      result = hash_combine64(result, TupleDescAttr(definition->result.descriptor, i)->atttypid);
+  // The form of the result is part of what is executed. Hidden parameters are not: equal values make equal queries.
+  const ResultShape &shape = definition->result;
+  uint64_t result = hash_combine64(definition->fingerprint[0], (static_cast<uint64_t>(shape.type) << 2) |
+                                                                   (shape.returns_set ? 2 : 0) | (shape.returns_tuple ? 1 : 0));
+  if (shape.descriptor)
+    for (int i = 0; i < shape.descriptor->natts; i++)
+      result = hash_combine64(result, TupleDescAttr(shape.descriptor, i)->atttypid);
   definition->fingerprint[0] = result;
 
   if (definition->reads_clock && settings::ttl_ms == 0)

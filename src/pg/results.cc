@@ -63,12 +63,9 @@ Datum DecodeScalar(const ResultShape &shape, const char *data, Size size, bool *
   Size length = size - sizeof(int64);
   char *copy = static_cast<char *>(palloc(length));
   memcpy(copy, data + sizeof(int64), length);
-  if (shape.returns_tuple) {
-    // the type modifier of an anonymous row type is another one in every session
-    auto *row = reinterpret_cast<HeapTupleHeader>(copy);
-    HeapTupleHeaderSetTypeId(row, shape.descriptor->tdtypeid);
-    HeapTupleHeaderSetTypMod(row, shape.descriptor->tdtypmod);
-  }
+  // The type modifier of an anonymous row type is another one in every session.
+  if (shape.returns_tuple && shape.type == RECORDOID)
+    HeapTupleHeaderSetTypMod(reinterpret_cast<HeapTupleHeader>(copy), shape.descriptor->tdtypmod);
   return PointerGetDatum(copy);
 }
 
