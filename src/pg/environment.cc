@@ -2,6 +2,13 @@
 
 #include "pg/environment.h"
 
+// Of utils/pg_locale.h, which needs the headers of ICU.
+extern "C" {
+extern PGDLLIMPORT char *locale_monetary;
+extern PGDLLIMPORT char *locale_numeric;
+extern PGDLLIMPORT char *locale_time;
+}
+
 namespace aggcache {
 
 namespace {

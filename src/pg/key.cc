@@ -2,6 +2,8 @@
 
 #include "pg/key.h"
 
+#include "pg/shared.h"
+
 namespace aggcache {
 
 namespace {
@@ -48,8 +50,8 @@ void AppendValue(const NullableDatum &value, int16 length, bool by_value) {
 
 void Begin(const Definition *definition) {
   used = 0;
-  uint32_t database = MyDatabaseId;
-  Append(&database, sizeof(database));
+  uint64_t function = shared::ObjectId(definition->function);
+  Append(&function, sizeof(function));
   Append(definition->fingerprint, sizeof(definition->fingerprint));
   if (definition->reads_settings) Append(&CurrentSettings(), sizeof(SettingsImage));
 }
