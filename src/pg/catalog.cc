@@ -249,6 +249,7 @@ void ForgetDropped() {
       DeleteAll("dependency", "dependency_relation_idx", kDependencyRelation, lfirst_oid(cell));
       DeleteAll("watch", "watch_pkey", kWatchRelation, lfirst_oid(cell));
     }
+    CommandCounterIncrement();
     foreach (cell, functions) {
       if (IsCachedFunction(lfirst_oid(cell))) continue;
       List *read = RelationsOfFunction(lfirst_oid(cell));
