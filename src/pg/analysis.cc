@@ -434,6 +434,13 @@ bool OpacityWalker(Node *node, void *argument) {
   }
   context->all_plain = ArgumentsArePlain(node);
   switch (nodeTag(node)) {
+    case T_Var: {
+      AttrNumber column = reinterpret_cast<Var *>(node)->varattno;
+      if (column >= 0 || column == TableOidAttributeNumber) return false;
+      // where a row lies, and in which transaction it was written, may change while the row does not
+      context->opacity.obstacle = "the body reads a system column";
+      return true;
+    }
     case T_CoerceViaIO:
       if (!context->all_plain) {
         context->opacity.obstacle = psprintf("the body converts %s to %s through text on rows",
@@ -475,6 +482,14 @@ bool FunctionWalker(Node *node, void *argument) {
     return compat::WalkQuery(reinterpret_cast<Query *>(node), FunctionWalker, argument);
   check_functions_in_node(node, AddFunction, argument);
   return compat::WalkExpression(node, FunctionWalker, argument);
+}
+
+// The functions that an aggregate is made of run with its owner's privileges, so they are collected apart.
+bool AggregateWalker(Node *node, void *argument) {
+  if (node == nullptr) return false;
+  if (IsA(node, Query)) return compat::WalkQuery(reinterpret_cast<Query *>(node), AggregateWalker, argument);
+  if (OidIsValid(AggregateOf(node))) VisitAggregateSupport(AggregateOf(node), AddFunction, argument);
+  return compat::WalkExpression(node, AggregateWalker, argument);
 }
 
 bool QueryWalker(Node *node, void *argument) {
@@ -553,8 +568,10 @@ void FingerprintQuery(Query *query, uint64_t fingerprint[2]) {
   StringInfoData text;
   initStringInfo(&text);
   appendStringInfoString(&text, nodeToString(query));
+  List *functions = CollectFunctions(query, NIL);
+  AggregateWalker(reinterpret_cast<Node *>(query), &functions);
   ListCell *cell;
-  foreach (cell, CollectFunctions(query, NIL)) {
+  foreach (cell, functions) {
     Oid function = lfirst_oid(cell);
     if (function < FirstNormalObjectId) continue;
     HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
