@@ -45,7 +45,7 @@ endif
 # Function-local statics need no guard: a backend has one thread.
 override CXXFLAGS += -fno-threadsafe-statics
 
-src/core/%.o: override CXXFLAGS += -fvisibility=hidden
+src/core/%.o: override CXXFLAGS += -fvisibility=hidden -include $(srcdir)/src/core/no_postgres.h
 
 %.o: %.cc
 	@mkdir -p $(@D)
