@@ -41,3 +41,250 @@ CREATE TABLE aggcache.watch (
   CONSTRAINT watch_pkey PRIMARY KEY (relation, columns)
 );
 COMMENT ON TABLE aggcache.watch IS 'sets of key columns by which changes of a table''s rows are told apart';
+
+-- ---- What can be seen -----------------------------------------------------------------------------------------------
+
+GRANT USAGE ON SCHEMA aggcache TO PUBLIC;
+COMMENT ON SCHEMA aggcache IS 'cached SQL functions: views, actions and catalogs of the extension pg_aggcache';
+
+CREATE FUNCTION aggcache.last_call(
+  OUT function regprocedure, OUT result text, OUT reason text, OUT cause text, OUT age interval,
+  OUT cost_ms double precision, OUT size integer, OUT waited boolean, OUT stored boolean, OUT not_stored text)
+  RETURNS SETOF record ROWS 1 LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'aggcache_last_call';
+COMMENT ON FUNCTION aggcache.last_call() IS
+  'what this session''s latest call of a cached function did: hit, stale hit, miss or uncached, and why; one row, '
+  'null before the first call';
+
+CREATE FUNCTION aggcache.function_state(
+  function oid, OUT state text, OUT reason text, OUT ttl interval, OUT max_staleness interval, OUT settings text[])
+  RETURNS SETOF record ROWS 1 LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_function_state';
+COMMENT ON FUNCTION aggcache.function_state(oid) IS
+  'whether one cached function is cached, and if not why; behind aggcache.functions';
+
+CREATE VIEW aggcache.functions AS
+  SELECT p.oid::pg_catalog.regprocedure AS function, p.proowner::pg_catalog.regrole AS owner,
+         s.state, s.reason, s.ttl, s.max_staleness, s.settings
+  FROM pg_catalog.pg_proc p
+  JOIN pg_catalog.pg_language l ON l.oid = p.prolang AND l.lanname = 'cached_sql'
+  CROSS JOIN LATERAL aggcache.function_state(p.oid) s;
+COMMENT ON VIEW aggcache.functions IS 'the functions of language cached_sql, one row each';
+COMMENT ON COLUMN aggcache.functions.state IS
+  'cached; uncached; unknown: polymorphic, so it shows only at a call; null: not shown to this role';
+COMMENT ON COLUMN aggcache.functions.reason IS 'why the function is not cached, in words; null if it is';
+COMMENT ON COLUMN aggcache.functions.ttl IS 'aggcache.ttl of the function''s own SET clause';
+COMMENT ON COLUMN aggcache.functions.max_staleness IS 'aggcache.max_staleness of the function''s own SET clause';
+COMMENT ON COLUMN aggcache.functions.settings IS 'all SET clauses of the function';
+
+CREATE FUNCTION aggcache.function_dependencies(
+  function oid, OUT relation regclass, OUT tracked boolean, OUT key_columns name[], OUT granularity text,
+  OUT reason text)
+  RETURNS SETOF record ROWS 3 LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_function_dependencies';
+COMMENT ON FUNCTION aggcache.function_dependencies(oid) IS
+  'what one cached function reads; behind aggcache.dependencies';
+
+CREATE VIEW aggcache.dependencies AS
+  SELECT p.oid::pg_catalog.regprocedure AS function, d.relation, d.tracked, d.key_columns, d.granularity, d.reason
+  FROM pg_catalog.pg_proc p
+  JOIN pg_catalog.pg_language l ON l.oid = p.prolang AND l.lanname = 'cached_sql'
+  CROSS JOIN LATERAL aggcache.function_dependencies(p.oid) d;
+COMMENT ON VIEW aggcache.dependencies IS
+  'which relations each cached function reads, one row each; a function that cannot be analysed has one row '
+  'without relation';
+COMMENT ON COLUMN aggcache.dependencies.key_columns IS
+  'columns by whose values changes are told apart, where granularity is key';
+COMMENT ON COLUMN aggcache.dependencies.granularity IS
+  'key: changes of rows with other key values do not invalidate; table: every change does; none: changes are not '
+  'seen, so the function is not cached';
+
+CREATE FUNCTION aggcache.function_statistics(
+  OUT function oid, OUT hits bigint, OUT stale_hits bigint, OUT cold bigint, OUT changed bigint, OUT expired bigint,
+  OUT own_write bigint, OUT snapshot bigint, OUT uncached bigint, OUT stores bigint, OUT rejected_stores bigint,
+  OUT evictions bigint, OUT compute_ms double precision, OUT saved_ms double precision, OUT last_changed timestamptz,
+  OUT entries bigint, OUT bytes bigint)
+  RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'aggcache_function_statistics';
+COMMENT ON FUNCTION aggcache.function_statistics() IS
+  'counters of this database''s cached functions; behind aggcache.stats';
+
+CREATE VIEW aggcache.stats AS
+  SELECT p.oid::pg_catalog.regprocedure AS function, s.hits, s.stale_hits,
+         s.cold + s.changed + s.expired + s.own_write + s.snapshot AS misses,
+         s.cold, s.changed, s.expired, s.own_write, s.snapshot, s.uncached,
+         s.stores, s.rejected_stores, s.evictions, s.compute_ms, s.saved_ms,
+         (s.hits + s.stale_hits)::double precision
+           / nullif(s.hits + s.stale_hits + s.cold + s.changed + s.expired + s.own_write + s.snapshot + s.uncached, 0)
+           AS hit_ratio,
+         s.last_changed, s.entries, s.bytes
+  FROM aggcache.function_statistics() s JOIN pg_catalog.pg_proc p ON p.oid = s.function;
+COMMENT ON VIEW aggcache.stats IS
+  'what the calls of each cached function did since the statistics were reset, one row each';
+COMMENT ON COLUMN aggcache.stats.misses IS 'cold + changed + expired + own_write + snapshot';
+COMMENT ON COLUMN aggcache.stats.cold IS 'calls that found no result';
+COMMENT ON COLUMN aggcache.stats.changed IS 'calls whose result had been invalidated by a write';
+COMMENT ON COLUMN aggcache.stats.expired IS 'calls whose result was older than its ttl';
+COMMENT ON COLUMN aggcache.stats.own_write IS 'calls in a transaction that had written a source table';
+COMMENT ON COLUMN aggcache.stats.snapshot IS 'calls whose result could not be proven for their snapshot';
+COMMENT ON COLUMN aggcache.stats.uncached IS
+  'calls that could not use the cache at all; aggcache.last_call() tells why';
+COMMENT ON COLUMN aggcache.stats.hit_ratio IS 'hits and stale hits among all calls, 0 to 1';
+COMMENT ON COLUMN aggcache.stats.compute_ms IS 'time spent on computing results, in milliseconds';
+COMMENT ON COLUMN aggcache.stats.saved_ms IS 'time that computing what was hit had taken, in milliseconds';
+COMMENT ON COLUMN aggcache.stats.last_changed IS 'when a call last found its result invalidated by a write';
+COMMENT ON COLUMN aggcache.stats.bytes IS 'shared memory that the function''s results take';
+
+CREATE FUNCTION aggcache.stored_entries(
+  OUT function regprocedure, OUT key_hash text, OUT size bigint, OUT memory bigint, OUT dependencies integer,
+  OUT uses bigint, OUT cost_ms double precision, OUT stored_at timestamptz, OUT expires_at timestamptz,
+  OUT valid boolean)
+  RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'aggcache_entries';
+REVOKE ALL ON FUNCTION aggcache.stored_entries() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION aggcache.stored_entries() TO pg_monitor;
+COMMENT ON FUNCTION aggcache.stored_entries() IS 'the cached results of this database; behind aggcache.entries';
+
+CREATE VIEW aggcache.entries AS SELECT * FROM aggcache.stored_entries();
+GRANT SELECT ON aggcache.entries TO pg_monitor;
+COMMENT ON VIEW aggcache.entries IS 'the cached results of this database, one row each, without arguments and values';
+COMMENT ON COLUMN aggcache.entries.function IS 'whose result it is';
+COMMENT ON COLUMN aggcache.entries.size IS 'bytes of the result';
+COMMENT ON COLUMN aggcache.entries.memory IS 'bytes of shared memory, with key and bookkeeping';
+COMMENT ON COLUMN aggcache.entries.dependencies IS 'how many stamp slots decide about the result';
+COMMENT ON COLUMN aggcache.entries.uses IS 'hits since it was stored';
+COMMENT ON COLUMN aggcache.entries.cost_ms IS 'what computing it took, in milliseconds';
+COMMENT ON COLUMN aggcache.entries.valid IS
+  'false: it is known that it cannot be hit any more; true does not promise a hit, which depends on the caller''s '
+  'snapshot';
+
+CREATE FUNCTION aggcache.table_statistics(
+  OUT relation oid, OUT rows bigint, OUT statements bigint, OUT bulk bigint, OUT wide bigint)
+  RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'aggcache_table_statistics';
+COMMENT ON FUNCTION aggcache.table_statistics() IS
+  'counters of this database''s tracked tables; behind aggcache.tables';
+
+CREATE FUNCTION aggcache.tracking_state(relation regclass, OUT tracked boolean, OUT reason text)
+  RETURNS SETOF record ROWS 1 LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_tracking_state';
+COMMENT ON FUNCTION aggcache.tracking_state(regclass) IS
+  'whether the writes of one table are seen, and if not why; behind aggcache.tables';
+
+CREATE VIEW aggcache.tables AS
+  SELECT c.oid::pg_catalog.regclass AS relation, t.tracked, t.reason,
+         ARRAY(SELECT (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY k.place)
+                       FROM pg_catalog.unnest(w.columns) WITH ORDINALITY k(attribute, place)
+                       JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attribute)
+               FROM aggcache.watch w WHERE w.relation = c.oid ORDER BY w.columns) AS watches,
+         (SELECT pg_catalog.count(*) FROM aggcache.dependency d WHERE d.relation = c.oid) AS functions,
+         coalesce(s.rows, 0) AS rows, coalesce(s.statements, 0) AS statements,
+         coalesce(s.bulk, 0) AS bulk, coalesce(s.wide, 0) AS wide
+  FROM pg_catalog.pg_class c
+  CROSS JOIN LATERAL aggcache.tracking_state(c.oid) t
+  LEFT JOIN aggcache.table_statistics() s ON s.relation = c.oid
+  WHERE c.oid IN (SELECT d.relation FROM aggcache.dependency d
+                  UNION SELECT w.relation FROM aggcache.watch w
+                  UNION SELECT g.tgrelid FROM pg_catalog.pg_trigger g
+                        WHERE g.tgfoid = 'aggcache.track_row()'::pg_catalog.regprocedure);
+COMMENT ON VIEW aggcache.tables IS 'the tables that cached functions read or whose writes are tracked, one row each';
+COMMENT ON COLUMN aggcache.tables.reason IS 'why the table''s writes are not seen, in words; null if they are';
+COMMENT ON COLUMN aggcache.tables.watches IS 'sets of key columns by whose values changes are told apart';
+COMMENT ON COLUMN aggcache.tables.functions IS 'how many cached functions read the table';
+COMMENT ON COLUMN aggcache.tables.rows IS 'rows changed by committed transactions';
+COMMENT ON COLUMN aggcache.tables.statements IS 'committed transactions that changed rows of the table';
+COMMENT ON COLUMN aggcache.tables.bulk IS 'writes that touched so many keys that they invalidated the whole table';
+COMMENT ON COLUMN aggcache.tables.wide IS
+  'changes other than of rows: TRUNCATE, DDL, changed watches, aggcache.invalidate_table()';
+
+CREATE FUNCTION aggcache.usage(
+  OUT memory bigint, OUT memory_free bigint, OUT entries bigint, OUT stamp_slots bigint, OUT started_at timestamptz,
+  OUT reset_at timestamptz)
+  RETURNS SETOF record ROWS 1 LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'aggcache_usage';
+COMMENT ON FUNCTION aggcache.usage() IS
+  'the store of the whole server: bytes in all, bytes free, results, stamp slots, start of the server, last reset '
+  'of statistics';
+
+CREATE FUNCTION aggcache.explain(function regprocedure) RETURNS SETOF text
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_explain';
+COMMENT ON FUNCTION aggcache.explain(regprocedure) IS
+  'in words: whether a function is cached, what it reads, what invalidates its results, what joins its arguments '
+  'in the key';
+
+CREATE FUNCTION aggcache.instance_health(OUT "check" text, OUT ok boolean, OUT detail text)
+  RETURNS SETOF record ROWS 6 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_health';
+COMMENT ON FUNCTION aggcache.instance_health() IS 'state of the cache in this server; part of aggcache.health()';
+
+CREATE FUNCTION aggcache.health() RETURNS TABLE ("check" text, ok boolean, detail text)
+  LANGUAGE sql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT h."check", h.ok, h.detail FROM aggcache.instance_health() h
+  UNION ALL
+  SELECT 'functions', count(*) FILTER (WHERE f.state = 'uncached') = 0,
+         format('%s of %s functions are not cached; see aggcache.functions',
+                count(*) FILTER (WHERE f.state = 'uncached'), count(*))
+  FROM aggcache.functions f
+  UNION ALL
+  SELECT 'tables', count(*) FILTER (WHERE NOT t.tracked) = 0,
+         format('%s of %s tables are not tracked; see aggcache.tables', count(*) FILTER (WHERE NOT t.tracked), count(*))
+  FROM aggcache.tables t;
+END;
+COMMENT ON FUNCTION aggcache.health() IS
+  'what an operator should know, one row a check; ok is false where something stands in the way';
+
+GRANT SELECT ON aggcache.functions, aggcache.dependencies, aggcache.stats, aggcache.tables TO PUBLIC;
+
+-- ---- Actions --------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION aggcache.invalidate(function regprocedure) RETURNS bigint
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_invalidate';
+COMMENT ON FUNCTION aggcache.invalidate(regprocedure) IS
+  'removes all results of a function at once, whatever becomes of the transaction; returns how many; for the owner';
+
+CREATE FUNCTION aggcache.invalidate(function regprocedure, VARIADIC args "any") RETURNS bigint
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_invalidate_call';
+COMMENT ON FUNCTION aggcache.invalidate(regprocedure, "any") IS
+  'removes the result of the call with these arguments, as the current role would make it; returns 1 or 0; for the '
+  'owner';
+
+CREATE FUNCTION aggcache.invalidate_table(relation regclass) RETURNS void
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_invalidate_table';
+COMMENT ON FUNCTION aggcache.invalidate_table(regclass) IS
+  'invalidates all results that read a table when the transaction commits; for the owner';
+
+CREATE FUNCTION aggcache.invalidate_like(pattern text) RETURNS bigint
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_invalidate_like';
+COMMENT ON FUNCTION aggcache.invalidate_like(text) IS
+  'removes all results of those functions of the current role whose name, bare or with its schema, is LIKE the '
+  'pattern; returns how many';
+
+CREATE FUNCTION aggcache.invalidate_all() RETURNS bigint
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_invalidate_all';
+REVOKE ALL ON FUNCTION aggcache.invalidate_all() FROM PUBLIC;
+COMMENT ON FUNCTION aggcache.invalidate_all() IS 'removes all results of this database; returns how many';
+
+CREATE FUNCTION aggcache.reset_stats() RETURNS void
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_reset_stats';
+REVOKE ALL ON FUNCTION aggcache.reset_stats() FROM PUBLIC;
+COMMENT ON FUNCTION aggcache.reset_stats() IS 'sets the counters of all functions and tables of the server to zero';
+
+CREATE FUNCTION aggcache.attach(relation regclass) RETURNS void
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_attach';
+COMMENT ON FUNCTION aggcache.attach(regclass) IS
+  'puts the tracking triggers on a table, or right ones in place of altered ones; needs TRIGGER on it';
+
+CREATE FUNCTION aggcache.detach(relation regclass) RETURNS void
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_detach';
+COMMENT ON FUNCTION aggcache.detach(regclass) IS
+  'takes tracking triggers and watches from a table; functions that read it are uncached until aggcache.refresh(); '
+  'for the owner';
+
+CREATE FUNCTION aggcache.refresh() RETURNS bigint
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_refresh';
+COMMENT ON FUNCTION aggcache.refresh() IS
+  'tracks anew what the current role''s cached functions read, as after a restore; returns how many functions; '
+  'warns of those that fail';
+
+CREATE FUNCTION aggcache.refresh(function regprocedure) RETURNS void
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_refresh_function';
+COMMENT ON FUNCTION aggcache.refresh(regprocedure) IS 'tracks anew what a cached function reads; for the owner';
+
+CREATE FUNCTION aggcache.wrap(function regprocedure, name text DEFAULT NULL) RETURNS regprocedure
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_wrap';
+COMMENT ON FUNCTION aggcache.wrap(regprocedure, text) IS
+  'creates a cached function with the signature, options, grants and body of a function of language sql; named '
+  'cached_… in the same schema unless a name is given';

@@ -1,0 +1,517 @@
+// Actions: invalidating by hand, putting tracking on and off, health.
+
+#include "pg/server.h"
+
+#include "pg/catalog.h"
+#include "pg/inspection.h"
+#include "pg/key.h"
+#include "pg/settings.h"
+#include "pg/shared.h"
+#include "pg/tracking.h"
+#include "pg/transactions.h"
+
+extern "C" {
+#include "parser/parse_coerce.h"
+}
+
+namespace aggcache {
+
+namespace {
+
+FunctionRow RequireCached(Oid function) {
+  FunctionRow row = ReadFunctionRow(function);
+  if (!row.found)
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function with OID %u does not exist", function)));
+  if (!row.cached)
+    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                    errmsg("%s is not a function of language cached_sql", format_procedure(function))));
+  return row;
+}
+
+void RequireFunctionOwner(Oid function) {
+  if (!compat::OwnsFunction(function, GetUserId()))
+    aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FUNCTION, get_func_name(function));
+}
+
+void RequireTableOwner(Oid relation) {
+  char *name = get_rel_name(relation);
+  if (name == nullptr)
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", relation)));
+  if (!compat::OwnsRelation(relation, GetUserId()))
+    aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relation)), name);
+}
+
+// ---- Invalidating by hand ---------------------------------------------------------------------------------------
+
+uint64_t RemoveEntries(bool (*matches)(void *, const EntryInfo &) noexcept, void *context) {
+  uint64_t removed = 0;
+  for (uint32_t partition = 0; partition < kPartitions; partition++) {
+    CHECK_FOR_INTERRUPTS();
+    LWLockAcquire(shared::PartitionLockAt(partition), LW_EXCLUSIVE);
+    removed += shared::store.RemoveIf(partition, matches, context);
+    LWLockRelease(shared::PartitionLockAt(partition));
+  }
+  return removed;
+}
+
+bool IsOfFunction(void *function, const EntryInfo &entry) noexcept {
+  return entry.function == *static_cast<uint64_t *>(function);
+}
+
+uint64_t RemoveFunctionEntries(Oid function) {
+  uint64_t id = shared::ObjectId(function);
+  return shared::state ? RemoveEntries(IsOfFunction, &id) : 0;
+}
+
+// ---- The entry of one call --------------------------------------------------------------------------------------
+
+// A call with arguments of any type, to be made one with the function's.
+struct Call {
+  Oid function;
+  int count;
+  Datum *values;
+  Oid *types;
+  bool *nulls;
+  Oid expected[FUNC_MAX_ARGS];
+  uint64_t removed;
+};
+
+void CoerceArgument(Call *call, int i) {
+  Oid wanted = call->expected[i];
+  if (call->nulls[i] || call->types[i] == wanted) return;
+  Oid output, input, element;
+  bool is_varlena;
+  getTypeOutputInfo(call->types[i], &output, &is_varlena);
+  char *text = OidOutputFunctionCall(output, call->values[i]);
+  getTypeInputInfo(wanted, &input, &element);
+  call->values[i] = OidInputFunctionCall(input, text, element, -1);
+  call->types[i] = wanted;
+}
+
+// Appends the declared defaults of arguments that were not given.
+void AddDefaults(Call *call, Form_pg_proc form, HeapTuple row) {
+  int missing = form->pronargs - call->count;
+  if (missing < 0 || missing > form->pronargdefaults)
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
+                    errmsg("function %s takes %d arguments, not %d", format_procedure(call->function), form->pronargs,
+                           call->count)));
+  auto *values = static_cast<Datum *>(palloc(sizeof(Datum) * Max(1, form->pronargs)));
+  auto *types = static_cast<Oid *>(palloc(sizeof(Oid) * Max(1, form->pronargs)));
+  auto *nulls = static_cast<bool *>(palloc(sizeof(bool) * Max(1, form->pronargs)));
+  for (int i = 0; i < call->count; i++) {
+    values[i] = call->values[i];
+    types[i] = call->types[i];
+    nulls[i] = call->nulls[i];
+  }
+  if (missing > 0) {
+    bool is_null;
+    Datum trees = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_proargdefaults, &is_null);
+    List *defaults = is_null ? NIL : static_cast<List *>(stringToNode(TextDatumGetCString(trees)));
+    EState *state = CreateExecutorState();
+    for (int i = call->count; i < form->pronargs; i++) {
+      Node *expression = static_cast<Node *>(list_nth(defaults, list_length(defaults) - form->pronargs + i));
+      ExprState *prepared = ExecPrepareExpr(reinterpret_cast<Expr *>(expression), state);
+      values[i] = ExecEvalExprSwitchContext(prepared, GetPerTupleExprContext(state), &nulls[i]);
+      types[i] = exprType(expression);
+      if (!nulls[i]) values[i] = datumCopy(values[i], get_typbyval(types[i]), get_typlen(types[i]));
+    }
+    FreeExecutorState(state);
+  }
+  call->values = values;
+  call->types = types;
+  call->nulls = nulls;
+  call->count = form->pronargs;
+}
+
+// The collation that a call whose arguments carry none of their own is made with.
+Oid CallCollation(const Oid *types, int count) {
+  Oid collation = InvalidOid;
+  for (int i = 0; i < count; i++) {
+    Oid own = get_typcollation(types[i]);
+    if (OidIsValid(own) && (!OidIsValid(collation) || collation == DEFAULT_COLLATION_OID)) collation = own;
+  }
+  return collation;
+}
+
+void InvalidateCall(Call *call) {
+  HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->function));
+  if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", call->function);
+  Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
+  AddDefaults(call, form, row);
+  for (int i = 0; i < call->count; i++) call->expected[i] = form->proargtypes.values[i];
+  Oid result = enforce_generic_type_consistency(call->types, call->expected, call->count, form->prorettype, false);
+  bool strict = form->proisstrict;
+  ReleaseSysCache(row);
+  List *constants = NIL;
+  for (int i = 0; i < call->count; i++) {
+    if (strict && call->nulls[i]) return;  // never called
+    if (IsPolymorphicType(call->expected[i])) call->expected[i] = call->types[i];
+    CoerceArgument(call, i);
+    constants = lappend(constants, makeConst(call->expected[i], -1, InvalidOid, get_typlen(call->expected[i]),
+                                             call->values[i], call->nulls[i], get_typbyval(call->expected[i])));
+  }
+  Oid collation = CallCollation(call->expected, call->count);
+  FuncExpr *expression = makeFuncExpr(call->function, result, constants, InvalidOid, collation, COERCE_EXPLICIT_CALL);
+  expression->funcretset = get_func_retset(call->function);
+
+  LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
+  FmgrInfo info;
+  fmgr_info(call->function, &info);
+  info.fn_expr = reinterpret_cast<Node *>(expression);
+  InitFunctionCallInfoData(*fcinfo, &info, static_cast<short>(call->count), collation, nullptr, nullptr);
+  Definition *definition = FindDefinition(fcinfo);
+  if (definition->obstacle || !definition->valid) return;
+  for (int i = 0; i < call->count; i++) {
+    fcinfo->args[i].value = call->values[i];
+    fcinfo->args[i].isnull = call->nulls[i];
+  }
+  auto *hidden = static_cast<NullableDatum *>(palloc(sizeof(NullableDatum) * Max(1, definition->hidden_count)));
+  definition->pins++;
+  bool evaluated;
+  PG_TRY();
+  { evaluated = EvaluateHiddenParameters(definition, fcinfo, hidden); }
+  PG_FINALLY();
+  { definition->pins--; }
+  PG_END_TRY();
+  if (!evaluated) return;
+  Key key = BuildKey(definition, fcinfo, hidden);
+  LWLockAcquire(shared::PartitionLock(key.hash), LW_EXCLUSIVE);
+  call->removed = shared::store.Remove(key) ? 1 : 0;
+  LWLockRelease(shared::PartitionLock(key.hash));
+}
+
+// With the role and the settings that the call would run with, so that the key comes out the same.
+void InvalidateAsCalled(Call *call, const FunctionRow &row) {
+  HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->function));
+  if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for function %u", call->function);
+  bool definer = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple))->prosecdef;
+  ReleaseSysCache(tuple);
+  Oid role;
+  int security;
+  GetUserIdAndSecContext(&role, &security);
+  // What an error leaves behind is undone by the abort of the transaction.
+  int nest = NewGUCNestLevel();
+  if (definer) SetUserIdAndSecContext(row.owner, security | SECURITY_LOCAL_USERID_CHANGE);
+  if (row.config) ProcessGUCArray(row.config, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE);
+  InvalidateCall(call);
+  AtEOXact_GUC(true, nest);
+  SetUserIdAndSecContext(role, security);
+}
+
+// ---- Functions by name ------------------------------------------------------------------------------------------
+
+// Oids of the functions of language cached_sql that the current role owns.
+List *OwnedFunctions() {
+  List *functions = NIL;
+  Oid language = get_language_oid("cached_sql", false);
+  Relation catalog = table_open(ProcedureRelationId, AccessShareLock);
+  SysScanDesc scan = systable_beginscan(catalog, ProcedureOidIndexId, true, nullptr, 0, nullptr);
+  for (HeapTuple row = systable_getnext(scan); HeapTupleIsValid(row); row = systable_getnext(scan)) {
+    Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
+    if (form->prolang == language && compat::OwnsFunction(form->oid, GetUserId()))
+      functions = lappend_oid(functions, form->oid);
+  }
+  systable_endscan(scan);
+  table_close(catalog, AccessShareLock);
+  return functions;
+}
+
+bool IsLike(const char *name, text *pattern) {
+  return DatumGetBool(
+      DirectFunctionCall2Coll(textlike, DEFAULT_COLLATION_OID, CStringGetTextDatum(name), PointerGetDatum(pattern)));
+}
+
+bool NameIsLike(Oid function, text *pattern) {
+  char *name = get_func_name(function);
+  if (name == nullptr) return false;
+  char *schema = get_namespace_name(get_func_namespace(function));
+  return IsLike(name, pattern) || (schema != nullptr && IsLike(psprintf("%s.%s", schema, name), pattern));
+}
+
+// ---- Tracking ---------------------------------------------------------------------------------------------------
+
+struct Refresh {
+  Oid function;
+  Refusal refusal;
+  Oid caller;
+};
+
+void RefreshFunction(void *context) {
+  auto *refresh = static_cast<Refresh *>(context);
+  Oid owner;
+  int security;
+  GetUserIdAndSecContext(&owner, &security);
+  Definition *definition = AnalyseFunction(refresh->function, &refresh->refusal);
+  if (refresh->refusal.primary && !definition->reads_clock) return;
+  if (definition->query == nullptr) return;
+  // The caller may be more than the owner is: after a restore, the superuser who did it.
+  SetUserIdAndSecContext(refresh->caller, security);
+  for (int i = 0; i < definition->relation_count; i++) {
+    const SourceRelation &source = definition->relations[i];
+    if (source.tracked || source.obstacle == nullptr || source.relation < FirstNormalObjectId) continue;
+    if (get_rel_relkind(source.relation) == RELKIND_RELATION && !get_rel_relispartition(source.relation) &&
+        get_rel_persistence(source.relation) != RELPERSISTENCE_TEMP && MayAttach(source.relation))
+      AttachTable(source.relation);
+  }
+  SetUserIdAndSecContext(owner, security);
+  AttachFunction(refresh->function, definition);
+}
+
+// Returns NULL, or what is wrong.
+const char *RefreshOne(Oid function, const FunctionRow &row) {
+  Refresh refresh = {function, Refusal(), GetUserId()};
+  const char *problem = RunGuarded(row, ActAs::kOwner, Afterwards::kKeep, RefreshFunction, &refresh);
+  return problem ? problem : refresh.refusal.primary;
+}
+
+// A table that can be tracked at all.
+void RequireTrackable(Oid relation) {
+  char kind = get_rel_relkind(relation);
+  bool tracked;
+  const char *obstacle = nullptr;
+  if (kind == RELKIND_VIEW)
+    obstacle = psprintf("%s is a view; the tables that it reads are tracked instead", QualifiedRelationName(relation));
+  else if (kind != RELKIND_RELATION || relation < FirstNormalObjectId || get_rel_relispartition(relation) ||
+           get_rel_persistence(relation) == RELPERSISTENCE_TEMP)
+    obstacle = FindTrackingObstacle(relation, &tracked);
+  if (obstacle)
+    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("cannot track relation \"%s\"", get_rel_name(relation)),
+                    errdetail("%s.", obstacle)));
+}
+
+void Reset(std::atomic<uint64_t> *counter) { counter->store(0, std::memory_order_relaxed); }
+
+// ---- Health -----------------------------------------------------------------------------------------------------
+
+class Report {
+ public:
+  explicit Report(FunctionCallInfo fcinfo) : info_(reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)) {}
+  void Say(const char *check, bool ok, const char *detail) {
+    Datum values[] = {CStringGetTextDatum(check), BoolGetDatum(ok), CStringGetTextDatum(detail)};
+    bool nulls[] = {false, false, false};
+    tuplestore_putvalues(info_->setResult, info_->setDesc, values, nulls);
+  }
+
+ private:
+  ReturnSetInfo *info_;
+};
+
+template <class Statistics>
+int PlacesLeft(const Statistics *places, int count) {
+  int left = 0;
+  for (int i = 0; i < count; i++) left += places[i].id.load(std::memory_order_relaxed) == 0;
+  return left;
+}
+
+void ReportStart(Report *report) {
+  if (RecoveryInProgress()) return;
+  Xid start = shared::state->start.load(std::memory_order_acquire);
+  if (start == kNoXid) {
+    report->Say("transactions", true, "no result has been stored since the server was started");
+    return;
+  }
+  Xid oldest = CoreSnapshot(GetActiveSnapshot()).xmin;
+  report->Say("transactions", oldest > start,
+              oldest > start
+                  ? "every running transaction began after the cache came into use"
+                  : "a transaction that began before the cache came into use is still running or prepared, and no "
+                    "result is used until it ends; see pg_prepared_xacts and pg_stat_activity");
+}
+
+void ReportHealth(Report report) {
+  bool preloaded = shared::state != nullptr;
+  report.Say(
+      "preloaded", preloaded,
+      preloaded ? "pg_aggcache is in shared_preload_libraries" : "pg_aggcache is not in shared_preload_libraries");
+  report.Say("enabled", settings::enabled, settings::enabled ? "aggcache.enabled is on" : "aggcache.enabled is off");
+  bool recovery = RecoveryInProgress();
+  report.Say("recovery", !recovery,
+             recovery ? "the server is in recovery, where nothing is cached" : "the server is not in recovery");
+  if (!preloaded) return;
+  StoreUsage usage = shared::store.Usage();
+  report.Say("memory", usage.entries > 0 || usage.memory_free > 0,
+             psprintf("%d %% of %llu MB used by %llu results",
+                      usage.memory ? static_cast<int>(100.0 * (usage.memory - usage.memory_free) / usage.memory) : 0,
+                      static_cast<unsigned long long>((usage.memory + 524288) / 1048576),
+                      static_cast<unsigned long long>(usage.entries)));
+  int functions = PlacesLeft(shared::functions, settings::max_functions);
+  int tables = PlacesLeft(shared::tables, settings::max_tables);
+  report.Say(
+      "statistics", functions > 0 && tables > 0,
+      psprintf("there is room for %d more functions (aggcache.max_functions) and %d more tables (aggcache.max_tables)",
+               functions, tables));
+  ReportStart(&report);
+}
+
+}  // namespace
+}  // namespace aggcache
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(aggcache_invalidate);
+PGDLLEXPORT Datum aggcache_invalidate(PG_FUNCTION_ARGS) {
+  using namespace aggcache;
+  Oid function = PG_GETARG_OID(0);
+  RequireCached(function);
+  RequireFunctionOwner(function);
+  PG_RETURN_INT64(static_cast<int64_t>(RemoveFunctionEntries(function)));
+}
+
+PG_FUNCTION_INFO_V1(aggcache_invalidate_call);
+PGDLLEXPORT Datum aggcache_invalidate_call(PG_FUNCTION_ARGS) {
+  using namespace aggcache;
+  if (PG_ARGISNULL(0)) PG_RETURN_NULL();
+  Call call;
+  memset(&call, 0, sizeof(call));
+  call.function = PG_GETARG_OID(0);
+  FunctionRow row = RequireCached(call.function);
+  RequireFunctionOwner(call.function);
+  call.count = extract_variadic_args(fcinfo, 1, true, &call.values, &call.types, &call.nulls);
+  // The whole VARIADIC array is null: no arguments.
+  if (call.count < 0) call.count = 0;
+  if (shared::state == nullptr || RecoveryInProgress()) PG_RETURN_INT64(0);
+  InvalidateAsCalled(&call, row);
+  PG_RETURN_INT64(static_cast<int64_t>(call.removed));
+}
+
+PG_FUNCTION_INFO_V1(aggcache_invalidate_table);
+PGDLLEXPORT Datum aggcache_invalidate_table(PG_FUNCTION_ARGS) {
+  using namespace aggcache;
+  Oid relation = PG_GETARG_OID(0);
+  RequireTableOwner(relation);
+  char kind = get_rel_relkind(relation);
+  if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not a table", get_rel_name(relation))));
+  PreventCommandDuringRecovery("aggcache.invalidate_table()");
+  PreventCommandIfParallelMode("aggcache.invalidate_table()");
+  if (shared::state == nullptr) PG_RETURN_VOID();
+  GetTopTransactionId();
+  RegisterWide(relation);
+  PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(aggcache_invalidate_like);
+PGDLLEXPORT Datum aggcache_invalidate_like(PG_FUNCTION_ARGS) {
+  using namespace aggcache;
+  text *pattern = PG_GETARG_TEXT_PP(0);
+  uint64_t removed = 0;
+  ListCell *cell;
+  foreach (cell, OwnedFunctions()) {
+    if (NameIsLike(lfirst_oid(cell), pattern)) removed += RemoveFunctionEntries(lfirst_oid(cell));
+  }
+  PG_RETURN_INT64(static_cast<int64_t>(removed));
+}
+
+PG_FUNCTION_INFO_V1(aggcache_invalidate_all);
+PGDLLEXPORT Datum aggcache_invalidate_all(PG_FUNCTION_ARGS) {
+  using namespace aggcache;
+  if (shared::state == nullptr) PG_RETURN_INT64(0);
+  uint64_t removed = RemoveEntries(
+      [](void *, const EntryInfo &entry) noexcept { return entry.function >> 32 == MyDatabaseId; }, nullptr);
+  PG_RETURN_INT64(static_cast<int64_t>(removed));
+}
+
+PG_FUNCTION_INFO_V1(aggcache_attach);
+PGDLLEXPORT Datum aggcache_attach(PG_FUNCTION_ARGS) {
+  using namespace aggcache;
+  RequirePreloaded();
+  PreventCommandDuringRecovery("aggcache.attach()");
+  Oid relation = PG_GETARG_OID(0);
+  char *name = get_rel_name(relation);
+  if (name == nullptr)
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", relation)));
+  if (!MayAttach(relation)) aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(get_rel_relkind(relation)), name);
+  RequireTrackable(relation);
+  AttachTable(relation);
+  bool tracked;
+  const char *obstacle = FindTrackingObstacle(relation, &tracked);
+  if (obstacle)
+    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("cannot track relation \"%s\"", name),
+                    errdetail("%s.", obstacle)));
+  PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(aggcache_detach);
+PGDLLEXPORT Datum aggcache_detach(PG_FUNCTION_ARGS) {
+  using namespace aggcache;
+  RequirePreloaded();
+  PreventCommandDuringRecovery("aggcache.detach()");
+  RequireTableOwner(PG_GETARG_OID(0));
+  DetachTable(PG_GETARG_OID(0));
+  PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(aggcache_refresh);
+PGDLLEXPORT Datum aggcache_refresh(PG_FUNCTION_ARGS) {
+  using namespace aggcache;
+  RequirePreloaded();
+  PreventCommandDuringRecovery("aggcache.refresh()");
+  int64_t refreshed = 0;
+  ListCell *cell;
+  foreach (cell, OwnedFunctions()) {
+    CHECK_FOR_INTERRUPTS();
+    Oid function = lfirst_oid(cell);
+    FunctionRow row = ReadFunctionRow(function);
+    if (!row.found || row.polymorphic) continue;
+    char *name = format_procedure(function);
+    const char *problem = RefreshOne(function, row);
+    if (problem)
+      ereport(WARNING, (errmsg("could not refresh function %s", name), errdetail("%s", problem)));
+    else
+      refreshed++;
+  }
+  PG_RETURN_INT64(refreshed);
+}
+
+PG_FUNCTION_INFO_V1(aggcache_refresh_function);
+PGDLLEXPORT Datum aggcache_refresh_function(PG_FUNCTION_ARGS) {
+  using namespace aggcache;
+  RequirePreloaded();
+  PreventCommandDuringRecovery("aggcache.refresh()");
+  Oid function = PG_GETARG_OID(0);
+  FunctionRow row = RequireCached(function);
+  RequireFunctionOwner(function);
+  char *name = format_procedure(function);
+  if (row.polymorphic)
+    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("could not refresh function %s", name),
+                    errdetail("The function is polymorphic, so what it reads is known only when it is called."),
+                    errhint("Put tracking on the tables that it reads with aggcache.attach().")));
+  const char *problem = RefreshOne(function, row);
+  if (problem)
+    ereport(ERROR, (errcode(ERRCODE_INVALID_FUNCTION_DEFINITION), errmsg("could not refresh function %s", name),
+                    errdetail("%s", problem)));
+  PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(aggcache_reset_stats);
+PGDLLEXPORT Datum aggcache_reset_stats(PG_FUNCTION_ARGS) {
+  using namespace aggcache;
+  if (shared::state == nullptr) PG_RETURN_VOID();
+  for (int i = 0; i < settings::max_functions; i++) {
+    FunctionStatistics &statistics = shared::functions[i];
+    for (auto &calls : statistics.calls) Reset(&calls);
+    Reset(&statistics.stores);
+    Reset(&statistics.rejected_stores);
+    Reset(&statistics.evictions);
+    Reset(&statistics.compute_ns);
+    Reset(&statistics.saved_ns);
+    statistics.last_changed.store(0, std::memory_order_relaxed);
+  }
+  for (int i = 0; i < settings::max_tables; i++) {
+    TableStatistics &statistics = shared::tables[i];
+    Reset(&statistics.statements);
+    Reset(&statistics.rows);
+    Reset(&statistics.bulk);
+    Reset(&statistics.wide);
+  }
+  shared::state->statistics_reset_at.store(GetCurrentTimestamp());
+  PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(aggcache_health);
+PGDLLEXPORT Datum aggcache_health(PG_FUNCTION_ARGS) {
+  InitMaterializedSRF(fcinfo, 0);
+  aggcache::ReportHealth(aggcache::Report(fcinfo));
+  return Datum{0};
+}
+}

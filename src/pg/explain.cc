@@ -1,0 +1,136 @@
+// aggcache.explain(): what stands behind the caching of one function, in words.
+
+#include "pg/server.h"
+
+#include "pg/inspection.h"
+#include "pg/settings.h"
+
+namespace aggcache {
+
+namespace {
+
+struct Explanation {
+  Oid function;
+  FunctionRow row;
+  const char *name;
+  List *lines;  // char *
+};
+
+void Say(Explanation *explanation, char *line) { explanation->lines = lappend(explanation->lines, line); }
+
+char *ColumnNames(const RelationUse &use) {
+  StringInfoData names;
+  initStringInfo(&names);
+  ListCell *cell;
+  foreach (cell, use.columns)
+    appendStringInfo(&names, "%s%s", names.len ? ", " : "",
+                     quote_identifier(get_attname(use.relation, static_cast<AttrNumber>(lfirst_int(cell)), false)));
+  return names.data;
+}
+
+void SayRelation(Explanation *explanation, const RelationUse &use) {
+  const char *name = use.name ? use.name : "a dropped relation";
+  if (use.view)
+    Say(explanation, psprintf("sees through view %s", name));
+  else if (!use.tracked)
+    Say(explanation, psprintf("cannot follow changes of %s: %s", name, use.reason));
+  else if (use.keyed)
+    Say(explanation,
+        psprintf("reads %s by %s: changes of rows with other values leave a result valid", name, ColumnNames(use)));
+  else
+    Say(explanation, psprintf("reads %s as a whole, so any change of its rows invalidates: %s", name, use.reason));
+}
+
+void SayHidden(Explanation *explanation, const HiddenParameter &hidden) {
+  char *text = deparse_expression(reinterpret_cast<Node *>(hidden.expression), NIL, false, false);
+  if (hidden.clock)
+    Say(explanation, psprintf("reads the clock in %s: a result is used until its ttl is over", text));
+  else
+    Say(explanation, psprintf("evaluates %s (%s) at each call, like an argument", text, format_type_be(hidden.type)));
+}
+
+void SayTime(Explanation *explanation) {
+  if (settings::ttl_ms > 0)
+    Say(explanation, psprintf("a result is used for at most %g s (aggcache.ttl)", settings::ttl_ms / 1000.0));
+  else
+    Say(explanation, pstrdup("a result is used until something that it reads changes"));
+  if (settings::max_staleness_ms > 0)
+    Say(explanation, psprintf("and after a change until it is %g s old (aggcache.max_staleness)",
+                              settings::max_staleness_ms / 1000.0));
+}
+
+// Depth first, in the order of the relations' names, so that the text does not depend on object ids.
+int CompareUses(const ListCell *a, const ListCell *b) {
+  auto *left = static_cast<const RelationUse *>(lfirst(a)), *right = static_cast<const RelationUse *>(lfirst(b));
+  if (left->view != right->view) return left->view ? 1 : -1;
+  return strcmp(left->name ? left->name : "", right->name ? right->name : "");
+}
+
+void Explain(void *context) {
+  auto *explanation = static_cast<Explanation *>(context);
+  Refusal refusal;
+  Definition *definition = AnalyseFunction(explanation->function, &refusal);
+  const char *obstacle = FindObstacle(definition, refusal);
+  if (obstacle)
+    Say(explanation, psprintf("function %s is not cached: %s", explanation->name, obstacle));
+  else
+    Say(explanation, psprintf("function %s is cached", explanation->name));
+  List *uses = DescribeRelations(definition);
+  list_sort(uses, CompareUses);
+  ListCell *cell;
+  foreach (cell, uses) SayRelation(explanation, *static_cast<RelationUse *>(lfirst(cell)));
+  if (uses == NIL && definition->query) Say(explanation, pstrdup("reads no relation"));
+  for (int i = 0; i < definition->hidden_count; i++) SayHidden(explanation, definition->hidden[i]);
+  if (definition->reads_settings)
+    Say(explanation, pstrdup("results under different settings, such as TimeZone and DateStyle, are kept apart"));
+  if (definition->has_row_security)
+    Say(explanation, pstrdup("row security applies: results under different policies are kept apart"));
+  if (obstacle == nullptr) SayTime(explanation);
+}
+
+}  // namespace
+}  // namespace aggcache
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(aggcache_explain);
+PGDLLEXPORT Datum aggcache_explain(PG_FUNCTION_ARGS) {
+  using namespace aggcache;
+  Explanation explanation;
+  explanation.function = PG_GETARG_OID(0);
+  explanation.row = ReadFunctionRow(explanation.function);
+  explanation.lines = NIL;
+  if (!explanation.row.found)
+    ereport(ERROR,
+            (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function with OID %u does not exist", explanation.function)));
+  explanation.name = format_procedure(explanation.function);
+  if (!explanation.row.cached)
+    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                    errmsg("%s is not a function of language cached_sql", explanation.name)));
+  InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+  auto *info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+  if (explanation.row.polymorphic) {
+    Say(&explanation,
+        psprintf("function %s is polymorphic: what it reads is known only when it is called", explanation.name));
+  } else {
+    // Who may call the function, and asks about it by name, looks at it as a call would; others could be used by its
+    // owner.
+    if (!MayInspect(explanation.row) && !compat::CanExecute(explanation.function, GetUserId()))
+      ereport(ERROR,
+              (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for function %s", explanation.name)));
+    ActAs act_as = MayInspect(explanation.row) ? ActAs::kOwner : ActAs::kCaller;
+    const char *problem = RunGuarded(explanation.row, act_as, Afterwards::kForget, Explain, &explanation);
+    if (problem) {
+      explanation.lines = NIL;
+      Say(&explanation, psprintf("function %s cannot be analysed: %s", explanation.name, problem));
+    }
+  }
+  ListCell *cell;
+  foreach (cell, explanation.lines) {
+    Datum value = CStringGetTextDatum(static_cast<char *>(lfirst(cell)));
+    bool is_null = false;
+    tuplestore_putvalues(info->setResult, info->setDesc, &value, &is_null);
+  }
+  return Datum{0};
+}
+}

@@ -1,0 +1,268 @@
+#include "pg/server.h"
+
+#include "pg/inspection.h"
+
+#include "pg/dependencies.h"
+#include "pg/settings.h"
+#include "pg/shared.h"
+#include "pg/tracking.h"
+#include "pg/watches.h"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "catalog/pg_db_role_setting.h"
+#include "utils/varlena.h"
+}
+
+namespace aggcache {
+
+namespace {
+
+// A view should not stand still behind an ALTER TABLE.
+constexpr int kLockTimeoutMs = 100;
+
+void Set(const char *name, const char *value) {
+  set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+// The value of "name=value" in an array of settings, or NULL.
+char *SettingIn(ArrayType *config, const char *name) {
+  if (config == nullptr) return nullptr;
+  Datum *elements;
+  bool *nulls;
+  int count;
+  deconstruct_array(config, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+  size_t length = strlen(name);
+  for (int i = 0; i < count; i++) {
+    if (nulls[i]) continue;
+    char *setting = TextDatumGetCString(elements[i]);
+    if (pg_strncasecmp(setting, name, length) == 0 && setting[length] == '=') return setting + length + 1;
+  }
+  return nullptr;
+}
+
+// The search path that sessions of the role start with in this database.
+char *SearchPathOfRole(Oid role) {
+  Oid keys[][2] = {{MyDatabaseId, role}, {InvalidOid, role}, {MyDatabaseId, InvalidOid}, {InvalidOid, InvalidOid}};
+  char *path = nullptr;
+  Relation catalog = table_open(DbRoleSettingRelationId, AccessShareLock);
+  for (int i = 0; i < 4 && path == nullptr; i++) {
+    ScanKeyData key[2];
+    ScanKeyInit(&key[0], Anum_pg_db_role_setting_setdatabase, BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(keys[i][0]));
+    ScanKeyInit(&key[1], Anum_pg_db_role_setting_setrole, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(keys[i][1]));
+    SysScanDesc scan = systable_beginscan(catalog, DbRoleSettingDatidRolidIndexId, true, nullptr, 2, key);
+    HeapTuple row = systable_getnext(scan);
+    if (HeapTupleIsValid(row)) {
+      bool is_null;
+      Datum config = heap_getattr(row, Anum_pg_db_role_setting_setconfig, RelationGetDescr(catalog), &is_null);
+      if (!is_null) path = SettingIn(DatumGetArrayTypeP(config), "search_path");
+    }
+    systable_endscan(scan);
+  }
+  table_close(catalog, AccessShareLock);
+  return path ? path : pstrdup("\"$user\", public");
+}
+
+void Prepare(const FunctionRow &function, ActAs act_as, Afterwards afterwards) {
+  if (act_as == ActAs::kOwner) {
+    Oid viewer = GetUserId(), now;
+    int security;
+    GetUserIdAndSecContext(&now, &security);
+    char *path = nullptr;
+    if (!has_privs_of_role(viewer, function.owner)) {
+      path = SettingIn(function.config, "search_path");
+      if (path == nullptr) path = SearchPathOfRole(function.owner);
+      // Unless it is named, the viewer's temporary schema comes first.
+      path = *path ? psprintf("%s, pg_temp", path) : pstrdup("pg_temp");
+    }
+    SetUserIdAndSecContext(function.owner, security | SECURITY_RESTRICTED_OPERATION);
+    if (function.config)
+      ProcessGUCArray(function.config, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE);
+    if (path) Set("search_path", path);
+  } else if (function.config) {
+    ProcessGUCArray(function.config, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE);
+  }
+  if (afterwards == Afterwards::kForget && (LockTimeout == 0 || LockTimeout > kLockTimeoutMs))
+    Set("lock_timeout", psprintf("%d", kLockTimeoutMs));
+}
+
+// Errors that are about this session or transaction, not about the function.
+bool MustRaise(const ErrorData *error) {
+  return error->sqlerrcode == ERRCODE_QUERY_CANCELED || error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
+         error->sqlerrcode == ERRCODE_CRASH_SHUTDOWN ||
+         ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
+}
+
+struct Candidates {
+  List *relations;  // parallel lists
+  List *columns;
+};
+
+void AddCandidate(Oid relation, AttrNumber column, void *context) {
+  auto *candidates = static_cast<Candidates *>(context);
+  candidates->relations = lappend_oid(candidates->relations, relation);
+  candidates->columns = lappend_int(candidates->columns, column);
+}
+
+bool IsCandidate(const Candidates &candidates, Oid relation, AttrNumber column) {
+  ListCell *r, *c;
+  forboth (r, candidates.relations, c, candidates.columns)
+    if (lfirst_oid(r) == relation && lfirst_int(c) == column) return true;
+  return false;
+}
+
+// Fills in by which columns the relation's changes are told apart.
+void DescribeKeys(const Candidates &candidates, RelationUse *use) {
+  Relation relation = try_relation_open(use->relation, AccessShareLock);
+  if (relation == nullptr) return;
+  const TableWatches *watches = WatchesOf(relation);
+  for (int i = 0; i < watches->count; i++) {
+    const Watch &watch = watches->watches[i];
+    bool usable = true;
+    for (int j = 0; j < watch.column_count; j++)
+      usable &= IsCandidate(candidates, use->relation, watch.columns[j].attribute);
+    if (!usable) continue;
+    use->keyed = true;
+    for (int j = 0; j < watch.column_count; j++)
+      use->columns = list_append_unique_int(use->columns, watch.columns[j].attribute);
+  }
+  list_sort(use->columns, list_int_cmp);
+  if (use->keyed)
+    use->reason = "rows are selected by these columns";
+  else if (list_member_oid(candidates.relations, use->relation))
+    use->reason = "rows are selected by columns that are not watched; aggcache.refresh() watches them";
+  else
+    use->reason = "no column is compared for equality with an argument or a hidden parameter";
+  relation_close(relation, NoLock);
+}
+
+}  // namespace
+
+FunctionRow ReadFunctionRow(Oid function) {
+  FunctionRow result;
+  memset(&result, 0, sizeof(result));
+  HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(row)) return result;
+  Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
+  result.found = true;
+  Oid language = get_language_oid("cached_sql", true);
+  result.cached = OidIsValid(language) && form->prolang == language;
+  result.polymorphic = IsPolymorphicType(form->prorettype);
+  for (int i = 0; i < form->pronargs; i++) result.polymorphic |= IsPolymorphicType(form->proargtypes.values[i]);
+  result.strict = form->proisstrict;
+  result.owner = form->proowner;
+  bool is_null;
+  Datum config = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_proconfig, &is_null);
+  result.config = is_null ? nullptr : DatumGetArrayTypePCopy(config);
+  ReleaseSysCache(row);
+  return result;
+}
+
+const char *RunGuarded(const FunctionRow &function, ActAs act_as, Afterwards afterwards, void (*work)(void *),
+                       void *context) {
+  MemoryContext outer = CurrentMemoryContext;
+  ResourceOwner owner = CurrentResourceOwner;
+  Oid role;
+  int security;
+  GetUserIdAndSecContext(&role, &security);
+  const char *volatile problem = nullptr;
+  BeginInternalSubTransaction(nullptr);
+  MemoryContextSwitchTo(outer);
+  PG_TRY();
+  {
+    int nest = NewGUCNestLevel();
+    Prepare(function, act_as, afterwards);
+    work(context);
+    AtEOXact_GUC(false, nest);
+    SetUserIdAndSecContext(role, security);
+    if (afterwards == Afterwards::kKeep)
+      ReleaseCurrentSubTransaction();
+    else
+      RollbackAndReleaseCurrentSubTransaction();
+  }
+  PG_CATCH();
+  {
+    MemoryContextSwitchTo(outer);
+    ErrorData *error = CopyErrorData();
+    FlushErrorState();
+    // Whoever catches an error that goes on finds the transaction as deep as it left it.
+    RollbackAndReleaseCurrentSubTransaction();
+    MemoryContextSwitchTo(outer);
+    CurrentResourceOwner = owner;
+    if (MustRaise(error)) ReThrowError(error);
+    problem = error->message ? error->message : "an error without a message";
+    if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+      problem = "a relation that is read is locked by another session";
+    if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION &&
+        act_as == ActAs::kOwner && !has_privs_of_role(role, function.owner))
+      problem = psprintf("%s (with the search path of the function or its owner)", error->message);
+  }
+  PG_END_TRY();
+  MemoryContextSwitchTo(outer);
+  CurrentResourceOwner = owner;
+  return problem;
+}
+
+bool MayInspect(const FunctionRow &function) {
+  return has_privs_of_role(GetUserId(), function.owner) || has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
+}
+
+const char *FindObstacle(const Definition *definition, const Refusal &refusal) {
+  if (shared::state == nullptr) return "pg_aggcache is not in shared_preload_libraries";
+  if (!settings::enabled) return "aggcache.enabled is off";
+  if (RecoveryInProgress()) return "the server is in recovery";
+  if (definition->obstacle) return definition->obstacle;
+  if (definition->reads_clock && settings::ttl_ms == 0) return "the body reads the clock, and aggcache.ttl is not set";
+  if (!definition->reads_clock && refusal.primary) return refusal.primary;
+  return nullptr;
+}
+
+List *DescribeRelations(const Definition *definition) {
+  List *uses = NIL;
+  Candidates candidates = {NIL, NIL};
+  if (definition->query) FindKeyColumns(definition, AddCandidate, &candidates);
+  for (int i = 0; i < definition->relation_count; i++) {
+    const SourceRelation &source = definition->relations[i];
+    auto *use = static_cast<RelationUse *>(palloc0(sizeof(RelationUse)));
+    use->relation = source.relation;
+    use->name = QualifiedRelationName(source.relation);
+    use->tracked = source.tracked && shared::state != nullptr;
+    use->view = !source.tracked && source.obstacle == nullptr;
+    use->reason = source.obstacle;
+    if (use->tracked)
+      DescribeKeys(candidates, use);
+    else if (source.tracked)
+      use->reason = "pg_aggcache is not in shared_preload_libraries";
+    uses = lappend(uses, use);
+  }
+  return uses;
+}
+
+const char *QualifiedRelationName(Oid relation) {
+  char *name = get_rel_name(relation);
+  char *schema = name ? get_namespace_name(get_rel_namespace(relation)) : nullptr;
+  return schema ? quote_qualified_identifier(schema, name) : nullptr;
+}
+
+bool ReadDuration(ArrayType *config, const char *setting, Interval **value) {
+  char *text = SettingIn(config, setting);
+  int milliseconds;
+  if (text == nullptr || !parse_int(text, &milliseconds, GUC_UNIT_MS, nullptr)) return false;
+  *value = MakeInterval(static_cast<int64_t>(milliseconds) * 1000);
+  return true;
+}
+
+Interval *MakeInterval(int64_t microseconds) {
+  auto *interval = static_cast<Interval *>(palloc0(sizeof(Interval)));
+  interval->time = microseconds;
+  return interval;
+}
+
+void RequirePreloaded() {
+  if (shared::state == nullptr)
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("pg_aggcache must be loaded via \"shared_preload_libraries\"")));
+}
+
+}  // namespace aggcache

@@ -1,0 +1,77 @@
+// Looking at a cached function from outside of a call, for views and administration.
+//
+// Analysing a body can run code: functions that are IMMUTABLE are evaluated while planning. So it is done as the
+// function's
+// owner, in a security-restricted operation, and with a search path that the viewer cannot bend; and in a
+// subtransaction, so
+// that what is wrong with a function is told instead of raised.
+
+#ifndef AGGCACHE_PG_INSPECTION_H
+#define AGGCACHE_PG_INSPECTION_H
+
+#include "pg/server.h"
+
+#include "pg/definition.h"
+
+namespace aggcache {
+
+// What of a function's catalog row is needed here.
+struct FunctionRow {
+  bool found;
+  bool cached;       // of language cached_sql
+  bool polymorphic;  // its types are known at the call only
+  bool strict;
+  Oid owner;
+  ArrayType *config;  // proconfig, or NULL
+};
+FunctionRow ReadFunctionRow(Oid function);
+
+enum class ActAs : uint8_t {
+  kOwner,  // with the session's search path if the role could become the owner, else with the owner's own
+  kCaller,
+};
+
+enum class Afterwards : uint8_t {
+  kForget,  // the subtransaction is rolled back, and locks are waited for only briefly: for views
+  kKeep,
+};
+
+// Runs work(context) in a subtransaction, with the function's SET clauses in force. Returns NULL, or the message of
+// the error
+// that it raised, in the current memory context. Cancelling, shutting down and serialization failures are raised.
+const char *RunGuarded(const FunctionRow &function, ActAs act_as, Afterwards afterwards, void (*work)(void *context),
+                       void *context);
+
+// Whether the current role is shown what is known only by analysing the function.
+bool MayInspect(const FunctionRow &function);
+
+// Why the function is not cached, in words, or NULL. REQUIRES: inside RunGuarded.
+const char *FindObstacle(const Definition *definition, const Refusal &refusal);
+
+// How changes of one relation reach a function's results.
+struct RelationUse {
+  Oid relation;
+  const char *name;  // schema-qualified and quoted; NULL if it is gone
+  bool view;         // seen through
+  bool tracked;
+  bool keyed;
+  List *columns;  // attribute numbers of the watches that can be used
+  const char *reason;
+};
+// REQUIRES: inside RunGuarded. The list (RelationUse *) is in the current memory context.
+List *DescribeRelations(const Definition *definition);
+
+// "schema.name" of a relation, quoted as needed, or NULL.
+const char *QualifiedRelationName(Oid relation);
+
+// aggcache.ttl and the like out of a proconfig, as an interval; false if it is not set there.
+bool ReadDuration(ArrayType *config, const char *setting, Interval **value);
+
+Interval *MakeInterval(int64_t microseconds);
+
+// Raises the error that tells of a missing place in shared_preload_libraries.
+void RequirePreloaded();
+
+}  // namespace aggcache
+
+#endif

@@ -1,0 +1,419 @@
+// The functions behind the views of schema aggcache, and aggcache.last_call().
+//
+// They read statistics as the atomics that they are, and entries under their partition's lock in shared mode, which a
+// hit
+// takes in the same mode. No memory is asked for while a partition is locked.
+
+#include "pg/server.h"
+
+#include "pg/inspection.h"
+#include "pg/last_call.h"
+#include "pg/settings.h"
+#include "pg/shared.h"
+#include "pg/tracking.h"
+
+namespace aggcache {
+
+namespace {
+
+// One result row under construction; columns are added in order.
+class Row {
+ public:
+  explicit Row(FunctionCallInfo fcinfo) : info_(reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)) {}
+  void Null() { Put(Datum{0}, true); }
+  void Object(Oid value) { Put(ObjectIdGetDatum(value), !OidIsValid(value)); }
+  void Bool(bool value) { Put(BoolGetDatum(value), false); }
+  void Int(int32_t value) { Put(Int32GetDatum(value), false); }
+  void BigInt(uint64_t value) { Put(Int64GetDatum(static_cast<int64_t>(value)), false); }
+  void Float(double value) { Put(Float8GetDatum(value), false); }
+  void Milliseconds(uint64_t ns) { Float(static_cast<double>(ns) / 1e6); }
+  void Text(const char *value) { value ? Put(CStringGetTextDatum(value), false) : Null(); }
+  void Time(int64_t value) { Put(TimestampTzGetDatum(value), value == 0); }
+  void Duration(Interval *value) { value ? Put(IntervalPGetDatum(value), false) : Null(); }
+  void Array(ArrayType *value) { value ? Put(PointerGetDatum(value), false) : Null(); }
+  void End() { tuplestore_putvalues(info_->setResult, info_->setDesc, values_, nulls_); }
+
+ private:
+  void Put(Datum value, bool is_null) {
+    values_[count_] = value;
+    nulls_[count_++] = is_null;
+  }
+  ReturnSetInfo *info_;
+  int count_ = 0;
+  Datum values_[24];
+  bool nulls_[24];
+};
+
+bool IsOfThisDatabase(uint64_t id) { return id != 0 && id >> 32 == MyDatabaseId; }
+Oid ObjectOf(uint64_t id) { return static_cast<Oid>(id); }
+uint64_t Read(const std::atomic<uint64_t> &counter) { return counter.load(std::memory_order_relaxed); }
+
+// ---- aggcache.last_call -----------------------------------------------------------------------------------------
+
+const char *ResultName(CallResult result) {
+  switch (result) {
+    case CallResult::kHit: return "hit";
+    case CallResult::kStaleHit: return "stale hit";
+    case CallResult::kUncached: return "uncached";
+    default: return "miss";
+  }
+}
+
+const char *CauseName(CallResult result) {
+  switch (result) {
+    case CallResult::kCold: return "cold";
+    case CallResult::kChanged: return "changed";
+    case CallResult::kExpired: return "expired";
+    case CallResult::kOwnWrite: return "own write";
+    case CallResult::kSnapshot: return "snapshot";
+    case CallResult::kUncached: return "uncached";
+    default: return nullptr;
+  }
+}
+
+void ShowLastCall(Row row) {
+  bool any = OidIsValid(last_call.function);
+  bool hit = any && (last_call.result == CallResult::kHit || last_call.result == CallResult::kStaleHit);
+  bool computed = any && !hit && (last_call.stored || last_call.not_stored);
+  row.Object(last_call.function);
+  row.Text(any ? ResultName(last_call.result) : nullptr);
+  row.Text(any ? last_call.reason : nullptr);
+  row.Text(any ? CauseName(last_call.result) : nullptr);
+  row.Duration(hit ? MakeInterval(Max(GetCurrentTimestamp() - last_call.stored_at, TimestampTz{0})) : nullptr);
+  hit || computed ? row.Milliseconds(last_call.cost_ns) : row.Null();
+  hit || computed ? row.Int(static_cast<int32_t>(last_call.size)) : row.Null();
+  any ? row.Bool(last_call.waited) : row.Null();
+  any ? row.Bool(last_call.stored) : row.Null();
+  row.Text(any ? last_call.not_stored : nullptr);
+  row.End();
+}
+
+// ---- aggcache.functions, aggcache.dependencies ------------------------------------------------------------------
+
+struct Inspected {
+  Oid function;
+  const char *obstacle;
+  List *uses;  // RelationUse *
+};
+
+void InspectState(void *context) {
+  auto *inspected = static_cast<Inspected *>(context);
+  Refusal refusal;
+  inspected->obstacle = FindObstacle(AnalyseFunction(inspected->function, &refusal), refusal);
+}
+
+void InspectRelations(void *context) {
+  auto *inspected = static_cast<Inspected *>(context);
+  Refusal refusal;
+  inspected->uses = DescribeRelations(AnalyseFunction(inspected->function, &refusal));
+}
+
+constexpr char kHidden[] = "shown to the owner and to members of pg_read_all_stats";
+constexpr char kPolymorphic[] = "the function is polymorphic, so this is known only when it is called";
+
+void ShowFunction(Row row, Oid function) {
+  FunctionRow described = ReadFunctionRow(function);
+  if (!described.cached) return;
+  const char *state, *reason = nullptr;
+  if (!MayInspect(described)) {
+    state = nullptr;
+    reason = kHidden;
+  } else if (described.polymorphic) {
+    state = shared::state ? "unknown" : "uncached";
+    reason = shared::state ? kPolymorphic : "pg_aggcache is not in shared_preload_libraries";
+  } else {
+    Inspected inspected = {function, nullptr, NIL};
+    reason = RunGuarded(described, ActAs::kOwner, Afterwards::kForget, InspectState, &inspected);
+    if (reason == nullptr) reason = inspected.obstacle;
+    state = reason ? "uncached" : "cached";
+  }
+  Interval *duration;
+  row.Text(state);
+  row.Text(reason);
+  row.Duration(ReadDuration(described.config, "aggcache.ttl", &duration) ? duration : nullptr);
+  row.Duration(ReadDuration(described.config, "aggcache.max_staleness", &duration) ? duration : nullptr);
+  row.Array(described.config);
+  row.End();
+}
+
+ArrayType *ColumnNames(const RelationUse &use) {
+  int count = 0;
+  auto *names = static_cast<Datum *>(palloc(sizeof(Datum) * Max(1, list_length(use.columns))));
+  ListCell *cell;
+  foreach (cell, use.columns) {
+    char *name = get_attname(use.relation, static_cast<AttrNumber>(lfirst_int(cell)), true);
+    if (name == nullptr) continue;
+    auto *padded = static_cast<NameData *>(palloc(sizeof(NameData)));
+    namestrcpy(padded, name);
+    names[count++] = NameGetDatum(padded);
+  }
+  return construct_array(names, count, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR);
+}
+
+void ShowDependencies(FunctionCallInfo fcinfo, Oid function) {
+  FunctionRow described = ReadFunctionRow(function);
+  if (!described.cached) return;
+  Inspected inspected = {function, nullptr, NIL};
+  const char *problem = nullptr;
+  if (!MayInspect(described))
+    problem = kHidden;
+  else if (described.polymorphic)
+    problem = kPolymorphic;
+  else
+    problem = RunGuarded(described, ActAs::kOwner, Afterwards::kForget, InspectRelations, &inspected);
+  if (problem) {
+    Row row(fcinfo);
+    row.Null();
+    row.Bool(false);
+    row.Null();
+    row.Text("none");
+    row.Text(problem);
+    row.End();
+    return;
+  }
+  ListCell *cell;
+  foreach (cell, inspected.uses) {
+    auto *use = static_cast<RelationUse *>(lfirst(cell));
+    if (use->view) continue;
+    Row row(fcinfo);
+    row.Object(use->relation);
+    row.Bool(use->tracked);
+    row.Array(ColumnNames(*use));
+    row.Text(use->keyed ? "key" : use->tracked ? "table" : "none");
+    row.Text(use->reason);
+    row.End();
+  }
+}
+
+// ---- Entries ----------------------------------------------------------------------------------------------------
+
+struct Collected {
+  EntryInfo *items;
+  uint32_t limit;
+  uint32_t count;  // more than limit: there are more
+};
+
+void Collect(void *context, EntryStore::Reference entry) noexcept {
+  auto *collected = static_cast<Collected *>(context);
+  EntryInfo info = shared::store.Info(entry);
+  if (info.function >> 32 != MyDatabaseId) return;
+  if (collected->count < collected->limit) collected->items[collected->count] = info;
+  collected->count++;
+}
+
+// Copies what can be told of a partition's entries of this database, into memory that grows before the lock is taken
+// again.
+void CollectPartition(uint32_t partition, Collected *collected) {
+  CHECK_FOR_INTERRUPTS();
+  for (;;) {
+    collected->count = 0;
+    LWLockAcquire(shared::PartitionLockAt(partition), LW_SHARED);
+    shared::store.ForEach(partition, Collect, collected);
+    LWLockRelease(shared::PartitionLockAt(partition));
+    if (collected->count <= collected->limit) return;
+    collected->limit = collected->count + collected->count / 4 + 16;
+    pfree(collected->items);
+    collected->items =
+        static_cast<EntryInfo *>(MemoryContextAllocHuge(CurrentMemoryContext, sizeof(EntryInfo) * collected->limit));
+  }
+}
+
+Collected BeginCollecting() { return {static_cast<EntryInfo *>(palloc(sizeof(EntryInfo) * 64)), 64, 0}; }
+
+void ShowEntries(FunctionCallInfo fcinfo) {
+  Collected collected = BeginCollecting();
+  for (uint32_t partition = 0; partition < kPartitions; partition++) {
+    CollectPartition(partition, &collected);
+    for (uint32_t i = 0; i < collected.count; i++) {
+      const EntryInfo &entry = collected.items[i];
+      Row row(fcinfo);
+      row.Object(ObjectOf(entry.function));
+      char hash[20];
+      snprintf(hash, sizeof(hash), "%016llx", static_cast<unsigned long long>(entry.key_hash));
+      row.Text(hash);
+      row.BigInt(entry.value_size);
+      row.BigInt(entry.memory);
+      row.Int(static_cast<int32_t>(entry.stamp_count));
+      row.BigInt(entry.uses);
+      row.Milliseconds(entry.cost_ns);
+      row.Time(entry.stored_at);
+      row.Time(entry.expires_at);
+      row.Bool(!entry.dead && (entry.expires_at == 0 || entry.expires_at > GetCurrentTimestamp()));
+      row.End();
+    }
+  }
+}
+
+// ---- Statistics -------------------------------------------------------------------------------------------------
+
+struct Held {
+  uint64_t function;
+  uint64_t entries;
+  uint64_t bytes;
+};
+
+int CompareHeld(const void *a, const void *b) {
+  uint64_t left = static_cast<const Held *>(a)->function, right = static_cast<const Held *>(b)->function;
+  return left < right ? -1 : left > right;
+}
+
+// What each function with statistics holds in the store; sorted by function. *count tells how many.
+Held *CountHeld(int *count) {
+  auto *held = static_cast<Held *>(palloc0(sizeof(Held) * settings::max_functions));
+  *count = 0;
+  for (int i = 0; i < settings::max_functions; i++) {
+    uint64_t id = shared::functions[i].id.load(std::memory_order_acquire);
+    if (IsOfThisDatabase(id)) held[(*count)++].function = id;
+  }
+  qsort(held, *count, sizeof(Held), CompareHeld);
+  Collected collected = BeginCollecting();
+  for (uint32_t partition = 0; partition < kPartitions; partition++) {
+    CollectPartition(partition, &collected);
+    for (uint32_t i = 0; i < collected.count; i++) {
+      Held wanted = {collected.items[i].function, 0, 0};
+      auto *found = static_cast<Held *>(bsearch(&wanted, held, *count, sizeof(Held), CompareHeld));
+      if (found == nullptr) continue;
+      found->entries++;
+      found->bytes += collected.items[i].memory;
+    }
+  }
+  return held;
+}
+
+void ShowFunctionStatistics(FunctionCallInfo fcinfo) {
+  int held_count;
+  Held *held = CountHeld(&held_count);
+  for (int i = 0; i < settings::max_functions; i++) {
+    const FunctionStatistics &statistics = shared::functions[i];
+    uint64_t id = statistics.id.load(std::memory_order_acquire);
+    if (!IsOfThisDatabase(id)) continue;
+    Row row(fcinfo);
+    row.Object(ObjectOf(id));
+    for (const auto &calls : statistics.calls) row.BigInt(Read(calls));
+    row.BigInt(Read(statistics.stores));
+    row.BigInt(Read(statistics.rejected_stores));
+    row.BigInt(Read(statistics.evictions));
+    row.Milliseconds(Read(statistics.compute_ns));
+    row.Milliseconds(Read(statistics.saved_ns));
+    row.Time(statistics.last_changed.load(std::memory_order_relaxed));
+    Held wanted = {id, 0, 0};
+    auto *found = static_cast<Held *>(bsearch(&wanted, held, held_count, sizeof(Held), CompareHeld));
+    row.BigInt(found ? found->entries : 0);
+    row.BigInt(found ? found->bytes : 0);
+    row.End();
+  }
+}
+
+void ShowTableStatistics(FunctionCallInfo fcinfo) {
+  for (int i = 0; i < settings::max_tables; i++) {
+    const TableStatistics &statistics = shared::tables[i];
+    uint64_t id = statistics.id.load(std::memory_order_acquire);
+    if (!IsOfThisDatabase(id)) continue;
+    Row row(fcinfo);
+    row.Object(ObjectOf(id));
+    row.BigInt(Read(statistics.rows));
+    row.BigInt(Read(statistics.statements));
+    row.BigInt(Read(statistics.bulk));
+    row.BigInt(Read(statistics.wide));
+    row.End();
+  }
+}
+
+void ShowUsage(Row row) {
+  StoreUsage usage;
+  if (shared::state) usage = shared::store.Usage();
+  row.BigInt(usage.memory);
+  row.BigInt(usage.memory_free);
+  row.BigInt(usage.entries);
+  row.BigInt(shared::state ? shared::state->stamp_slots : 0);
+  row.Time(PgStartTime);
+  row.Time(shared::state ? shared::state->statistics_reset_at.load() : 0);
+  row.End();
+}
+
+// ---- aggcache.tables --------------------------------------------------------------------------------------------
+
+struct Tracking {
+  Oid relation;
+  bool tracked;
+  const char *obstacle;
+};
+
+void InspectTracking(void *context) {
+  auto *tracking = static_cast<Tracking *>(context);
+  tracking->obstacle = FindTrackingObstacle(tracking->relation, &tracking->tracked);
+}
+
+void ShowTracking(Row row, Oid relation) {
+  Tracking tracking = {relation, false, nullptr};
+  FunctionRow nobody;
+  memset(&nobody, 0, sizeof(nobody));
+  const char *problem = RunGuarded(nobody, ActAs::kCaller, Afterwards::kForget, InspectTracking, &tracking);
+  if (problem == nullptr) problem = tracking.obstacle;
+  if (problem == nullptr && shared::state == nullptr) problem = "pg_aggcache is not in shared_preload_libraries";
+  row.Bool(problem == nullptr && tracking.tracked);
+  row.Text(problem);
+  row.End();
+}
+
+}  // namespace
+}  // namespace aggcache
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(aggcache_last_call);
+PGDLLEXPORT Datum aggcache_last_call(PG_FUNCTION_ARGS) {
+  InitMaterializedSRF(fcinfo, 0);
+  aggcache::ShowLastCall(aggcache::Row(fcinfo));
+  return Datum{0};
+}
+
+PG_FUNCTION_INFO_V1(aggcache_function_state);
+PGDLLEXPORT Datum aggcache_function_state(PG_FUNCTION_ARGS) {
+  InitMaterializedSRF(fcinfo, 0);
+  aggcache::ShowFunction(aggcache::Row(fcinfo), PG_GETARG_OID(0));
+  return Datum{0};
+}
+
+PG_FUNCTION_INFO_V1(aggcache_function_dependencies);
+PGDLLEXPORT Datum aggcache_function_dependencies(PG_FUNCTION_ARGS) {
+  InitMaterializedSRF(fcinfo, 0);
+  aggcache::ShowDependencies(fcinfo, PG_GETARG_OID(0));
+  return Datum{0};
+}
+
+PG_FUNCTION_INFO_V1(aggcache_function_statistics);
+PGDLLEXPORT Datum aggcache_function_statistics(PG_FUNCTION_ARGS) {
+  InitMaterializedSRF(fcinfo, 0);
+  if (aggcache::shared::state) aggcache::ShowFunctionStatistics(fcinfo);
+  return Datum{0};
+}
+
+PG_FUNCTION_INFO_V1(aggcache_table_statistics);
+PGDLLEXPORT Datum aggcache_table_statistics(PG_FUNCTION_ARGS) {
+  InitMaterializedSRF(fcinfo, 0);
+  if (aggcache::shared::state) aggcache::ShowTableStatistics(fcinfo);
+  return Datum{0};
+}
+
+PG_FUNCTION_INFO_V1(aggcache_tracking_state);
+PGDLLEXPORT Datum aggcache_tracking_state(PG_FUNCTION_ARGS) {
+  InitMaterializedSRF(fcinfo, 0);
+  aggcache::ShowTracking(aggcache::Row(fcinfo), PG_GETARG_OID(0));
+  return Datum{0};
+}
+
+PG_FUNCTION_INFO_V1(aggcache_entries);
+PGDLLEXPORT Datum aggcache_entries(PG_FUNCTION_ARGS) {
+  InitMaterializedSRF(fcinfo, 0);
+  if (aggcache::shared::state) aggcache::ShowEntries(fcinfo);
+  return Datum{0};
+}
+
+PG_FUNCTION_INFO_V1(aggcache_usage);
+PGDLLEXPORT Datum aggcache_usage(PG_FUNCTION_ARGS) {
+  InitMaterializedSRF(fcinfo, 0);
+  aggcache::ShowUsage(aggcache::Row(fcinfo));
+  return Datum{0};
+}
+}
