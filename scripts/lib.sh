@@ -1,0 +1,77 @@
+# Shell functions that the scripts share: packages, an unprivileged user, a private server. Source it; it runs nothing.
+
+# Root only where root is needed.
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+can_be_root() { [ "$(id -u)" = 0 ] || { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }; }
+
+# install_packages PACKAGE...: installs those that are missing. On machines without apt it only hopes for the best.
+install_packages() {
+  command -v apt-get >/dev/null || return 0
+  local package missing=()
+  for package; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  if ! can_be_root; then
+    echo "missing packages: ${missing[*]} (not root, no sudo)" >&2
+    return 0
+  fi
+  # A fresh PostgreSQL would create and start a server of its own, which nobody here needs. One that is there stays as
+  # it is.
+  if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    as_root mkdir -p /etc/postgresql-common
+    echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+  fi
+  echo "installing ${missing[*]}"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    -o Dpkg::Options::=--force-confold "${missing[@]}" >/dev/null
+}
+
+# The user that servers and tests run as: a server refuses to run as root.
+test_user() {
+  if [ "$(id -u)" != 0 ]; then
+    id -un
+  elif getent passwd postgres >/dev/null; then
+    echo postgres
+  else
+    echo nobody
+  fi
+}
+
+# as_user COMMAND...: runs it as test_user, in the current directory.
+as_user() {
+  if [ "$(id -u)" = 0 ]; then
+    local user
+    user=$(test_user)
+    setpriv --reuid="$user" --regid="$(id -g "$user")" \
+        --clear-groups env HOME="${WORK:-/tmp}" USER="$user" LOGNAME="$user" "$@"
+  else
+    "$@"
+  fi
+}
+
+# start_server DIRECTORY [LINE...]: makes a cluster in DIRECTORY/data and starts it on a Unix socket in DIRECTORY, as
+# test_user, with the library preloaded and the lines in its configuration. Needs BINDIR.
+start_server() {
+  local directory=$1
+  shift
+  as_user mkdir -p "$directory"
+  as_user "$BINDIR/initdb" -D "$directory/data" -U postgres -A trust -N --no-locale -E UTF8 >"$directory/initdb.log"
+  {
+    printf "listen_addresses = ''\nunix_socket_directories = '%s'\n" "$directory"
+    printf "fsync = off\nshared_preload_libraries = 'pg_aggcache'\n"
+    printf '%s\n' "$@"
+  } | as_user tee -a "$directory/data/postgresql.conf" >/dev/null
+  as_user "$BINDIR/pg_ctl" -D "$directory/data" -l "$directory/server.log" -w -t 60 start >/dev/null
+}
+
+# stop_server DIRECTORY: by the process id in its own pid file.
+stop_server() {
+  [ -f "$1/data/postmaster.pid" ] || return 0
+  as_user "$BINDIR/pg_ctl" -D "$1/data" -m fast -w -t 60 stop >/dev/null ||
+    as_user "$BINDIR/pg_ctl" -D "$1/data" -m immediate -w stop >/dev/null || true
+}

@@ -1,0 +1,83 @@
+# pg_dump into a new database, and what dropping things leaves behind: nothing.
+use strict;
+use warnings;
+use AggcacheTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_node('main');
+fixture($node);
+$node->safe_psql('postgres', q{CREATE VIEW answers AS SELECT d, cached_hours(d) AS hours FROM generate_series(1, 3) d;
+	COMMENT ON FUNCTION cached_hours(int) IS 'remarks'; GRANT EXECUTE ON FUNCTION cached_hours(int) TO PUBLIC;});
+
+sub leftovers
+{
+	my ($db) = @_;
+	return $node->safe_psql($db, q{SELECT (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'aggcache%'),
+		(SELECT count(*) FROM aggcache.dependency), (SELECT count(*) FROM aggcache.watch)});
+}
+
+for my $options ([], ['--clean', '--if-exists'], ['-Fc'])
+{
+	my $name = "pg_dump @$options";
+	my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump';
+	$node->safe_psql('postgres', 'CREATE DATABASE copy');
+	$node->command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), '-f', $dump, @$options ], "$name: dumps");
+	if ("@$options" eq '-Fc')
+	{
+		$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('copy'), $dump ], "$name: restores");
+	}
+	else
+	{
+		my ($rc, $out, $err) = $node->psql('copy', undef, on_error_stop => 1, extra_params => [ '-q', '-f', $dump ]);
+		is($err =~ s/^.*NOTICE:.*\n?//mgr, '', "$name: restores without errors");
+	}
+	my @hours = ('cached_hours(1)', 'plain_hours(1)', 18);
+	same($node, @hours, "$name: exact", db => 'copy') for 1 .. 2;
+	$node->safe_psql('copy', 'UPDATE task SET hours = 50 WHERE id = 3');
+	same($node, 'cached_hours(1)', 'plain_hours(1)', 65, "$name: sees writes", db => 'copy') for 1 .. 2;
+	$node->safe_psql('copy', 'SELECT aggcache.refresh()');
+	$node->safe_psql('copy', 'SELECT cached_hours(1), cached_hours(2)');
+	is_hit($node, 'SELECT cached_hours(1), cached_hours(2)', "$name: caches", db => 'copy');
+	$node->safe_psql('copy', 'UPDATE task SET hours = 51 WHERE id = 3');
+	is_computed($node, 'SELECT cached_hours(2)', 0,
+		"$name: granularity is back after refresh()", db => 'copy');
+	same($node, 'cached_hours(1)', 'plain_hours(1)', 66, "$name: and exact", db => 'copy');
+	$node->safe_psql('postgres', 'DROP DATABASE copy');
+}
+
+# drops
+is(leftovers('postgres'), '2|1|1', 'what one function needs');
+$node->safe_psql('postgres', q{CREATE FUNCTION cached_total() RETURNS bigint LANGUAGE cached_sql STABLE
+	AS 'SELECT sum(hours) FROM task'; DROP VIEW answers; DROP FUNCTION cached_hours(int)});
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'aggcache%'}), 2,
+	'the table is still needed');
+$node->safe_psql('postgres', 'BEGIN; DROP FUNCTION cached_total(); ROLLBACK');
+same($node, 'cached_total()', '(SELECT sum(hours) FROM task)', 45, 'a rolled back DROP');
+$node->safe_psql('postgres', 'UPDATE task SET hours = 4 WHERE id = 3');
+same($node, 'cached_total()', '(SELECT sum(hours) FROM task)', 46, 'a write after it') for 1 .. 2;
+$node->safe_psql('postgres', 'DROP FUNCTION cached_total()');
+is(leftovers('postgres'), '0|0|0', 'after the last function');
+
+$node->safe_psql('postgres', q{CREATE FUNCTION cached_hours(d int) RETURNS bigint LANGUAGE cached_sql STABLE
+	AS 'SELECT sum(hours) FROM task WHERE dept = d'; DROP TABLE task CASCADE});
+is(leftovers('postgres'), '0|0|0', 'after DROP TABLE');
+$node->safe_psql('postgres', q{CREATE SCHEMA s; CREATE TABLE s.t (a int, b int);
+	CREATE FUNCTION s.f(x int) RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT sum(b) FROM s.t WHERE a = x';
+	CREATE TABLE public.u (a int, b int);
+	CREATE FUNCTION s.g(x int) RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT sum(b) FROM public.u WHERE a = x';});
+is(leftovers('postgres'), '4|2|2', 'functions of a schema');
+$node->safe_psql('postgres', 'DROP SCHEMA s CASCADE');
+is(leftovers('postgres'), '0|0|0', 'after DROP SCHEMA CASCADE');
+$node->safe_psql('postgres', q{DROP FUNCTION IF EXISTS cached_hours(int); CREATE TABLE t (a int, b int);
+	CREATE FUNCTION f(x int) RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT sum(b) FROM t WHERE a = x';
+	SELECT f(1); DROP EXTENSION pg_aggcache CASCADE});
+is($node->safe_psql('postgres', q{SELECT (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal),
+	(SELECT count(*) FROM pg_proc WHERE proname = 'f'), (SELECT count(*) FROM pg_namespace WHERE nspname = 'aggcache'),
+	(SELECT count(*) FROM pg_language WHERE lanname = 'cached_sql')}), '0|0|0|0', 'after DROP EXTENSION CASCADE');
+$node->safe_psql('postgres', q{INSERT INTO t VALUES (1, 1); CREATE EXTENSION pg_aggcache;
+	CREATE FUNCTION f(x int) RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT sum(b) FROM t WHERE a = x'});
+same($node, 'f(1)', '1::bigint', 1, 'created again');
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (1, 1)');
+same($node, 'f(1)', '2::bigint', 2, 'created again, and tracks');
+done_testing();

@@ -1,0 +1,51 @@
+# kill -9 of a backend, and of the whole server, at awkward moments: what comes after is right.
+use strict;
+use warnings;
+use AggcacheTest;
+use Test::More;
+
+my $node = new_node('main', conf => "restart_after_crash = on\nmax_prepared_transactions = 5\n");
+fixture($node);
+my @hours = ('cached_hours(1)', 'plain_hours(1)');
+my $value = 18;
+
+# the process id of a session that sleeps in the middle of something
+sub victim
+{
+	my ($sql) = @_;
+	my $session = background($node, "SET application_name = 'victim'; BEGIN; $sql; SELECT pg_sleep(1000)");
+	wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'victim'
+		AND wait_event = 'PgSleep'}, 'the victim to sleep');
+	return ($session, $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE application_name = 'victim'}));
+}
+
+for my $sql ('SELECT cached_hours(1)', 'UPDATE task SET hours = -1 WHERE id = 3', 'TRUNCATE task',
+	'UPDATE task SET hours = -1 WHERE id = 3; SELECT cached_hours(1)', 'DROP FUNCTION cached_hours(int)')
+{
+	$node->safe_psql('postgres', 'UPDATE task SET hours = hours + 1 WHERE id = 3');
+	$value++;
+	$node->safe_psql('postgres', 'SELECT cached_hours(2), cached_hours(3)');
+	$node->safe_psql('postgres', q{BEGIN; UPDATE task SET hours = hours + 1 WHERE id = 6; PREPARE TRANSACTION 'p'});
+	my ($session, $pid) = victim($sql);
+	my $started = $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()');
+	kill 'KILL', $pid;
+	wait_background($session);
+	$node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die 'the server did not come back';
+	same($node, @hours, $value, "killed after: $sql") for 1 .. 2;
+	# as long as it is not known how that ends, nothing can be proven
+	$node->safe_psql('postgres', "COMMIT PREPARED 'p'");
+	$value++;
+	same($node, @hours, $value, 'prepared before the crash, committed after') for 1 .. 2;
+	is_hit($node, 'SELECT cached_hours(1)', 'and caches');
+}
+
+for (1 .. 2)
+{
+	$node->safe_psql('postgres', 'SELECT cached_hours(1); UPDATE task SET hours = hours + 1 WHERE id = 3');
+	$value++;
+	$node->kill9;
+	$node->start;
+	same($node, @hours, $value, 'the server was killed') for 1 .. 2;
+	is_hit($node, 'SELECT cached_hours(1)', 'and caches');
+}
+done_testing();
