@@ -88,12 +88,22 @@ SELECT echo(1.0), echo(1.00), echo(1.0);
 CREATE FUNCTION echo_float(float8) RETURNS float8 LANGUAGE cached_sql STABLE AS 'SELECT $1 FROM task LIMIT 1';
 SELECT echo_float(0.0), echo_float('-0'), echo_float('NaN'), echo_float('NaN');
 
--- what is computed only because the arguments are known must not fail where the plain function does not
+-- what is computed only because the arguments are known fails only where the plain function fails too
 CREATE FUNCTION guarded(a int) RETURNS bigint LANGUAGE cached_sql STABLE
   AS 'SELECT count(*) FROM task WHERE department_id > 10 / a AND a <> 0';
-SELECT guarded(0), guarded(5);
+CREATE FUNCTION guarded_plain(a int) RETURNS bigint LANGUAGE sql STABLE
+  AS 'SELECT count(*) FROM task WHERE department_id > 10 / a AND a <> 0';
+CREATE FUNCTION outcome(call text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE answer text;
+BEGIN
+  EXECUTE 'SELECT ' || call INTO answer;
+  RETURN answer;
+EXCEPTION WHEN division_by_zero THEN
+  RETURN 'division by zero';
+END $$;
+SELECT guarded(5), outcome('guarded(0)') = outcome('guarded_plain(0)') AS same;
 
 DROP TABLE task CASCADE;
 DROP FUNCTION workload(int), scalar(int), by_reference(int), several_out(), records(), set_of_scalar(), no_rows(int),
   variadic_argument(int[]), defaults(int, int), polymorphic(anyelement), strict_one(int), echo(numeric), echo_float(float8),
-  guarded(int);
+  guarded(int), guarded_plain(int), outcome(text);

@@ -8,6 +8,7 @@
 #include "pg/lookup.h"
 #include "pg/results.h"
 #include "pg/settings.h"
+#include "pg/subtransaction.h"
 
 extern "C" {
 #include "portability/instr_time.h"
@@ -62,30 +63,21 @@ void TakeSingle(const ResultShape &shape, TupleDesc descriptor, Tuplestorestate 
 
 // Plans with the actual arguments. That can fail where the plain function would not, because what is constant is computed whether
 // it is needed or not (10 / $1 beside $1 <> 0): NULL then, and the plain function decides whether there is an error.
+struct Planning {
+  const Definition *definition;
+  ParamListInfo parameters;
+  Dependencies *dependencies;
+  PlannedStmt *plan;
+};
+
+void PlanTried(void *argument) {
+  auto *planning = static_cast<Planning *>(argument);
+  planning->plan = PlanWithDependencies(planning->definition, planning->parameters, planning->dependencies);
+}
+
 PlannedStmt *PlanOrGiveUp(const Definition *definition, ParamListInfo parameters, Dependencies *dependencies) {
-  MemoryContext context = CurrentMemoryContext;
-  ResourceOwner owner = CurrentResourceOwner;
-  PlannedStmt *volatile plan = nullptr;
-  BeginInternalSubTransaction(nullptr);
-  MemoryContextSwitchTo(context);
-  PG_TRY();
-  {
-    plan = PlanWithDependencies(definition, parameters, dependencies);
-    ReleaseCurrentSubTransaction();
-  }
-  PG_CATCH();
-  {
-    MemoryContextSwitchTo(context);
-    int sqlstate = geterrcode();
-    if (sqlstate == ERRCODE_QUERY_CANCELED || ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_OPERATOR_INTERVENTION) PG_RE_THROW();
-    FlushErrorState();
-    RollbackAndReleaseCurrentSubTransaction();
-    plan = nullptr;
-  }
-  PG_END_TRY();
-  MemoryContextSwitchTo(context);
-  CurrentResourceOwner = owner;
-  return plan;
+  Planning planning = {definition, parameters, dependencies, nullptr};
+  return TryInSubtransaction(PlanTried, &planning) ? planning.plan : nullptr;
 }
 
 void AddCallContext(void *name) { errcontext("cached function %s", static_cast<const char *>(name)); }
@@ -105,8 +97,11 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
   MemoryContextSwitchTo(context);
   ::Snapshot snapshot = GetActiveSnapshot();
 
-  // Locks come first: taking them accepts what has changed, and from then on the relations stay as they are.
-  AcquireRewriteLocks(static_cast<Query *>(copyObjectImpl(definition->query)), true, false);
+  // Locks come first, by oid: a relation may be gone by the time that the lock is granted. Taking them accepts what has changed,
+  // and from then on the relations stay as they are.
+  for (int i = 0; i < definition->relation_count; i++)
+    if (definition->valid) LockRelationOid(definition->relations[i].relation, AccessShareLock);
+  if (definition->valid) AcquireRewriteLocks(static_cast<Query *>(copyObjectImpl(definition->query)), true, false);
   if (!definition->valid) {
     computed.obstacle = "its definition changed meanwhile";
     MemoryContextSwitchTo(outer);

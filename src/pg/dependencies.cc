@@ -268,6 +268,7 @@ int CollectStamps(const Definition *definition, const Dependencies &dependencies
 }
 
 void FindKeyColumns(const Definition *definition, void (*found)(Oid, AttrNumber, void *), void *context) {
+  if (definition->query == nullptr) return;  // not a single SELECT
   Collector watched = {nullptr, 0, found, context};
   Plan(definition, nullptr, &watched);
 }

@@ -3,6 +3,7 @@
 #include "pg/key.h"
 
 #include "pg/shared.h"
+#include "pg/subtransaction.h"
 
 namespace aggcache {
 
@@ -70,7 +71,7 @@ Key Finish(const Definition *definition, const NullableDatum *hidden) {
   return key;
 }
 
-bool Evaluate(const Definition *definition, FunctionCallInfo fcinfo, NullableDatum *values) {
+void Evaluate(const Definition *definition, FunctionCallInfo fcinfo, NullableDatum *values) {
   EState *state = CreateExecutorState();
   MemoryContext outer = CurrentMemoryContext;
   MemoryContextSwitchTo(state->es_query_cxt);
@@ -93,7 +94,17 @@ bool Evaluate(const Definition *definition, FunctionCallInfo fcinfo, NullableDat
   }
   MemoryContextSwitchTo(outer);
   FreeExecutorState(state);
-  return true;
+}
+
+struct Evaluation {
+  const Definition *definition;
+  FunctionCallInfo fcinfo;
+  NullableDatum *values;
+};
+
+void EvaluateTried(void *argument) {
+  auto *evaluation = static_cast<Evaluation *>(argument);
+  Evaluate(evaluation->definition, evaluation->fcinfo, evaluation->values);
 }
 
 }  // namespace
@@ -121,33 +132,14 @@ ParamListInfo CallParameters(const Definition *definition, FunctionCallInfo fcin
 }
 
 bool EvaluateHiddenParameters(const Definition *definition, FunctionCallInfo fcinfo, NullableDatum *values) {
-  if (!definition->hidden_can_fail) return Evaluate(definition, fcinfo, values);
+  if (!definition->hidden_can_fail) {
+    Evaluate(definition, fcinfo, values);
+    return true;
+  }
   // A parallel operation cannot have subtransactions, and without one an error cannot be dropped.
   if (IsInParallelMode()) return false;
-  MemoryContext context = CurrentMemoryContext;
-  ResourceOwner owner = CurrentResourceOwner;
-  volatile bool evaluated = false;
-  BeginInternalSubTransaction(nullptr);
-  MemoryContextSwitchTo(context);
-  PG_TRY();
-  {
-    Evaluate(definition, fcinfo, values);
-    ReleaseCurrentSubTransaction();
-    evaluated = true;
-  }
-  PG_CATCH();
-  {
-    MemoryContextSwitchTo(context);
-    // Cancelling and shutting down are not the expression's doing.
-    int sqlstate = geterrcode();
-    if (sqlstate == ERRCODE_QUERY_CANCELED || ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_OPERATOR_INTERVENTION) PG_RE_THROW();
-    FlushErrorState();
-    RollbackAndReleaseCurrentSubTransaction();
-  }
-  PG_END_TRY();
-  MemoryContextSwitchTo(context);
-  CurrentResourceOwner = owner;
-  return evaluated;
+  Evaluation evaluation = {definition, fcinfo, values};
+  return TryInSubtransaction(EvaluateTried, &evaluation);
 }
 
 Key BuildKey(const Definition *definition, FunctionCallInfo fcinfo, const NullableDatum *hidden) {

@@ -223,6 +223,7 @@ void OnTransaction(XactEvent event, void *) {
 }  // namespace
 
 void RegisterWide(Oid relation) {
+  if (!IsRecording()) return;
   WrittenTable *table = NoteWritten(relation);
   if (table == nullptr || !table->escalated) {
     Register(WideTag(MyDatabaseId, relation));
