@@ -1,6 +1,8 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION pg_aggcache" to load this file. \quit
 
+CREATE SCHEMA aggcache;
+
 -- ---- The language ---------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION aggcache.cached_sql_call_handler() RETURNS language_handler

@@ -191,8 +191,7 @@ void EntryStore::Format(void *memory, size_t bytes) noexcept {
   auto *base = static_cast<unsigned char *>(memory);
   memset(base + header->buckets_offset, 0xff, bucket_bytes);  // kNoBlock
   auto *next = reinterpret_cast<std::atomic<uint32_t> *>(base + header->next_offset);
-  for (uint32_t i = 0; i < count; i++)
-    new (&next[i]) std::atomic<uint32_t>(i + 1 < count ? i + 1 : kNoBlock);
+  for (uint32_t i = 0; i < count; i++) new (&next[i]) std::atomic<uint32_t>(i + 1 < count ? i + 1 : kNoBlock);
 
   header->clock.store(0, std::memory_order_relaxed);
   for (auto &partition : header->partitions) {
@@ -221,9 +220,7 @@ inline EntryStore::EntryHeader *EntryStore::At(uint32_t block) const noexcept {
   return reinterpret_cast<EntryHeader *>(blocks_ + uint64_t{block} * kBlockBytes);
 }
 
-inline uint32_t EntryStore::Next(uint32_t block) const noexcept {
-  return next_[block].load(std::memory_order_relaxed);
-}
+inline uint32_t EntryStore::Next(uint32_t block) const noexcept { return next_[block].load(std::memory_order_relaxed); }
 
 inline uint32_t *EntryStore::BucketOf(uint64_t hash) const noexcept {
   const uint32_t within = static_cast<uint32_t>(hash) & (buckets_per_partition_ - 1);
@@ -619,9 +616,9 @@ StoreCode EntryStore::EvictOne(uint32_t partition, const NewEntry &candidate, ui
         return StoreCode::kOk;
       }
       // The use that stored it counts as one: else what was just computed would be worth nothing.
-      const double priority = Priority(entry.clock.load(std::memory_order_relaxed),
-                                       entry.uses.load(std::memory_order_relaxed) + 1, entry.cost_ns,
-                                       Layout(entry).memory());
+      const double priority =
+          Priority(entry.clock.load(std::memory_order_relaxed), entry.uses.load(std::memory_order_relaxed) + 1,
+                   entry.cost_ns, Layout(entry).memory());
       if (least == nullptr || priority < least_priority) {
         least = link;
         least_priority = priority;

@@ -49,10 +49,10 @@ struct NewEntry {
   const Stamp *stamps = nullptr;
   uint32_t stamp_count = 0;
   Snapshot snapshot;
-  uint64_t function = 0;     // whose result this is: database << 32 | function oid
-  int64_t stored_at = 0;     // microseconds, the caller's clock
-  int64_t expires_at = 0;    // microseconds; 0 = never
-  uint64_t cost_ns = 0;      // what computing it took
+  uint64_t function = 0;   // whose result this is: database << 32 | function oid
+  int64_t stored_at = 0;   // microseconds, the caller's clock
+  int64_t expires_at = 0;  // microseconds; 0 = never
+  uint64_t cost_ns = 0;    // what computing it took
 };
 
 // What can be told of an entry without its bytes.
@@ -62,16 +62,16 @@ struct EntryInfo {
   uint32_t key_size = 0;
   uint32_t value_size = 0;
   uint32_t stamp_count = 0;
-  uint32_t memory = 0;      // bytes of blocks
+  uint32_t memory = 0;  // bytes of blocks
   int64_t stored_at = 0;
   int64_t expires_at = 0;
   uint64_t cost_ns = 0;
-  uint64_t uses = 0;        // hits counted since it was stored
-  bool dead = false;        // can no longer be hit
+  uint64_t uses = 0;  // hits counted since it was stored
+  bool dead = false;  // can no longer be hit
 };
 
 struct StoreUsage {
-  uint64_t memory = 0;        // bytes of blocks in all
+  uint64_t memory = 0;  // bytes of blocks in all
   uint64_t memory_free = 0;
   uint64_t entries = 0;
 };
@@ -184,10 +184,10 @@ class EntryStore {
   void Push(uint32_t first, uint32_t last, uint32_t count) noexcept;
 
   Header *header_ = nullptr;
-  uint32_t *buckets_ = nullptr;             // plain: under the partition's lock
-  std::atomic<uint32_t> *next_ = nullptr;   // atomic: a pop may look at a block that another has just popped
+  uint32_t *buckets_ = nullptr;            // plain: under the partition's lock
+  std::atomic<uint32_t> *next_ = nullptr;  // atomic: a pop may look at a block that another has just popped
   unsigned char *blocks_ = nullptr;
-  uint32_t buckets_per_partition_ = 0;      // a power of two
+  uint32_t buckets_per_partition_ = 0;  // a power of two
   StampTable stamps_;
 };
 

@@ -18,8 +18,7 @@ void StampTable::Register(uint32_t slot, const Transactions &transactions) noexc
 }
 
 StampCheck StampTable::Settle(Stamp *stamp, const Snapshot &snapshot, const Transactions &transactions) noexcept {
-  return Protocol::Settle(&slots_[stamp->slot], start_->load(std::memory_order_acquire), stamp, snapshot,
-                          transactions);
+  return Protocol::Settle(&slots_[stamp->slot], start_->load(std::memory_order_acquire), stamp, snapshot, transactions);
 }
 
 StampCheck StampTable::CheckFully(const Stamp &stamp, const Snapshot &stored, const Snapshot &reader,

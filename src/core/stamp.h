@@ -27,11 +27,11 @@ constexpr int kSlotWriters = 4;
 
 // One cache line.
 struct alignas(64) StampSlot {
-  std::atomic<uint64_t> sequence;               // odd while being changed
-  std::atomic<uint64_t> version;                // counts every forgetting
-  std::atomic<Xid> floor;                       // largest id forgotten after it had finished
-  std::atomic<Xid> overflow;                    // largest id forgotten while it may still have been running
-  std::atomic<Xid> writers[kSlotWriters];       // top-level ids that changed rows under this slot; kNoXid is free
+  std::atomic<uint64_t> sequence;          // odd while being changed
+  std::atomic<uint64_t> version;           // counts every forgetting
+  std::atomic<Xid> floor;                  // largest id forgotten after it had finished
+  std::atomic<Xid> overflow;               // largest id forgotten while it may still have been running
+  std::atomic<Xid> writers[kSlotWriters];  // top-level ids that changed rows under this slot; kNoXid is free
 };
 static_assert(sizeof(StampSlot) == 64, "a slot is one cache line");
 

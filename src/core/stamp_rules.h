@@ -27,15 +27,15 @@ struct AllRules {
   static constexpr bool kFloorAtHit = true;
   static constexpr bool kOverflowAtStore = true;
   static constexpr bool kOverflowAtHit = true;
-  static constexpr bool kStart = true;          // ids up to `start` count as an overflow
-  static constexpr bool kVersion = true;        // a forgetting since the store ends an entry
-  static constexpr bool kVisibility = true;     // writers left must look the same to the entry and to the reader
+  static constexpr bool kStart = true;       // ids up to `start` count as an overflow
+  static constexpr bool kVersion = true;     // a forgetting since the store ends an entry
+  static constexpr bool kVisibility = true;  // writers left must look the same to the entry and to the reader
   static constexpr bool kImmediateAtHit = true;
   // Alone not needed for exactness (the hit rule refuses the same entries): it spares storing what nobody can use.
   static constexpr bool kImmediateAtStore = true;
   static constexpr bool kOwnWriteAtStore = true;
   static constexpr bool kOwnWriteAtHit = true;
-  static constexpr bool kOwnIsRunning = true;   // a snapshot to store under counts the storer itself as running
+  static constexpr bool kOwnIsRunning = true;  // a snapshot to store under counts the storer itself as running
 };
 
 // Waiting for a few instructions of another process, which may have lost its processor in the middle of them.
@@ -228,15 +228,12 @@ class StampProtocol {
     if (runs_in_both && !(Rules::kImmediateAtHit && immediate)) return StampCheck::kValid;
     if (!runs_in_both && !Rules::kVisibility) return StampCheck::kValid;
     switch (transactions.outcome(transactions.context, writer)) {
-      case Outcome::kAborted:
-        return StampCheck::kValid;
-      case Outcome::kCommitted:
-        return StampCheck::kChanged;
+      case Outcome::kAborted: return StampCheck::kValid;
+      case Outcome::kCommitted: return StampCheck::kChanged;
       case Outcome::kRunning:
         // Finished as one of the snapshots sees it, so it cannot run; whoever says so is not to be trusted.
         return runs_in_both ? StampCheck::kValid : StampCheck::kUnsettled;
-      case Outcome::kUnknown:
-        break;
+      case Outcome::kUnknown: break;
     }
     return StampCheck::kUnsettled;
   }

@@ -28,7 +28,8 @@ Query *InlineInQuery(Query *query, InlineContext *context) {
   foreach (cell, query->rtable) {
     RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
     if (entry->rtekind != RTE_FUNCTION) continue;
-    entry->functions = castNode(List, eval_const_expressions(context->root, reinterpret_cast<Node *>(entry->functions)));
+    entry->functions =
+        castNode(List, eval_const_expressions(context->root, reinterpret_cast<Node *>(entry->functions)));
     Query *body = inline_set_returning_function(context->root, entry);
     if (body == nullptr) continue;
     entry->rtekind = RTE_SUBQUERY;
@@ -81,7 +82,7 @@ bool VisitAggregateSupport(Oid aggregate, FunctionVisitor visit, void *context) 
   HeapTuple row = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggregate));
   if (!HeapTupleIsValid(row)) return false;  // a plain window function
   Form_pg_aggregate form = reinterpret_cast<Form_pg_aggregate>(GETSTRUCT(row));
-  Oid support[] = {form->aggtransfn,  form->aggfinalfn,    form->aggcombinefn,    form->aggserialfn,
+  Oid support[] = {form->aggtransfn,    form->aggfinalfn,  form->aggcombinefn,   form->aggserialfn,
                    form->aggdeserialfn, form->aggmtransfn, form->aggminvtransfn, form->aggmfinalfn};
   bool found = false;
   for (Oid function : support)
@@ -159,8 +160,9 @@ bool IsFixed(Oid function) {
   HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", function);
   Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
-  bool fixed = form->provolatile == PROVOLATILE_IMMUTABLE &&
-               (function < FirstNormalObjectId || form->prokind == PROKIND_AGGREGATE || IsCompiledLanguage(form->prolang));
+  bool fixed =
+      form->provolatile == PROVOLATILE_IMMUTABLE &&
+      (function < FirstNormalObjectId || form->prokind == PROKIND_AGGREGATE || IsCompiledLanguage(form->prolang));
   ReleaseSysCache(row);
   return fixed;
 }
@@ -171,10 +173,8 @@ bool HasMutableFunction(Node *node) {
   if (check_functions_in_node(node, IsNotFixed, nullptr)) return true;
   switch (nodeTag(node)) {
     case T_SQLValueFunction:
-    case T_XmlExpr:
-      return true;
-    default:
-      return false;
+    case T_XmlExpr: return true;
+    default: return false;
   }
 }
 
@@ -198,9 +198,7 @@ bool HiddenWalker(Node *node, void *argument) {
     case T_SetToDefault:
     case T_NextValueExpr:
     case T_CurrentOfExpr:
-    case T_PlaceHolderVar:
-      context->bound = true;
-      return true;
+    case T_PlaceHolderVar: context->bound = true; return true;
     case T_Param:
       if (reinterpret_cast<Param *>(node)->paramkind != PARAM_EXTERN) {
         context->bound = true;
@@ -213,8 +211,7 @@ bool HiddenWalker(Node *node, void *argument) {
     case T_OpExpr:
       if (reinterpret_cast<OpExpr *>(node)->opretset) context->bound = true;
       break;
-    default:
-      break;
+    default: break;
   }
   if (context->bound) return true;
   if (HasMutableFunction(node)) context->is_mutable = true;
@@ -241,10 +238,8 @@ bool IsExpression(Node *node) {
     case T_ArrayCoerceExpr:
     case T_CollateExpr:
     case T_ArrayExpr:
-    case T_SubscriptingRef:
-      return true;
-    default:
-      return false;
+    case T_SubscriptingRef: return true;
+    default: return false;
   }
 }
 
@@ -298,10 +293,8 @@ bool IsClock(Node *node) {
       case SVFOP_LOCALTIME:
       case SVFOP_LOCALTIME_N:
       case SVFOP_LOCALTIMESTAMP:
-      case SVFOP_LOCALTIMESTAMP_N:
-        return true;
-      default:
-        return false;
+      case SVFOP_LOCALTIMESTAMP_N: return true;
+      default: return false;
     }
   }
   if (!IsA(node, FuncExpr)) return false;
@@ -320,8 +313,9 @@ bool RoundsClock(Node *node) {
   Node *unit = static_cast<Node *>(linitial(call->args));
   if (!IsA(unit, Const) || reinterpret_cast<Const *>(unit)->constisnull) return false;
   char *unit_name = TextDatumGetCString(reinterpret_cast<Const *>(unit)->constvalue);
-  return pg_strncasecmp(unit_name, "milli", 5) != 0 && pg_strncasecmp(unit_name, "micro", 5) != 0 && pg_strncasecmp(unit_name, "ms", 2) != 0 &&
-         pg_strncasecmp(unit_name, "us", 2) != 0 && pg_strncasecmp(unit_name, "msec", 4) != 0 && pg_strncasecmp(unit_name, "usec", 4) != 0;
+  return pg_strncasecmp(unit_name, "milli", 5) != 0 && pg_strncasecmp(unit_name, "micro", 5) != 0 &&
+         pg_strncasecmp(unit_name, "ms", 2) != 0 && pg_strncasecmp(unit_name, "us", 2) != 0 &&
+         pg_strncasecmp(unit_name, "msec", 4) != 0 && pg_strncasecmp(unit_name, "usec", 4) != 0;
 }
 
 bool ClockWalker(Node *node, void *) {
@@ -334,17 +328,52 @@ bool ClockWalker(Node *node, void *) {
 // ---- Opacity ----------------------------------------------------------------------------------------------------
 
 // Built-in STABLE functions that read nothing but their arguments and the settings of SettingsImage.
-const char *const kSettingsReaders[] = {
-    "age",           "anytextcat",       "array_to_json",        "array_to_string", "concat",
-    "concat_ws",     "date",             "date_part",            "date_trunc",      "extract",
-    "format",        "generate_series",  "in_range",             "json_agg",        "json_agg_transfn",
-    "json_build_array", "json_build_object", "json_object_agg",  "json_object_agg_transfn", "jsonb_agg",
-    "jsonb_agg_finalfn", "jsonb_agg_transfn", "jsonb_build_array", "jsonb_build_object", "jsonb_object_agg",
-    "jsonb_object_agg_finalfn", "jsonb_object_agg_transfn", "make_timestamptz", "interval_pl_timestamptz",
-    "overlaps",      "quote_literal",    "quote_nullable",       "textanycat",      "time",
-    "timestamp",     "timestamptz",      "timestamptz_mi_interval", "timestamptz_pl_interval", "timetz",
-    "timezone",      "to_char",          "to_date",              "to_json",         "to_jsonb",
-    "to_number",     "to_timestamp"};
+const char *const kSettingsReaders[] = {"age",
+                                        "anytextcat",
+                                        "array_to_json",
+                                        "array_to_string",
+                                        "concat",
+                                        "concat_ws",
+                                        "date",
+                                        "date_part",
+                                        "date_trunc",
+                                        "extract",
+                                        "format",
+                                        "generate_series",
+                                        "in_range",
+                                        "json_agg",
+                                        "json_agg_transfn",
+                                        "json_build_array",
+                                        "json_build_object",
+                                        "json_object_agg",
+                                        "json_object_agg_transfn",
+                                        "jsonb_agg",
+                                        "jsonb_agg_finalfn",
+                                        "jsonb_agg_transfn",
+                                        "jsonb_build_array",
+                                        "jsonb_build_object",
+                                        "jsonb_object_agg",
+                                        "jsonb_object_agg_finalfn",
+                                        "jsonb_object_agg_transfn",
+                                        "make_timestamptz",
+                                        "interval_pl_timestamptz",
+                                        "overlaps",
+                                        "quote_literal",
+                                        "quote_nullable",
+                                        "textanycat",
+                                        "time",
+                                        "timestamp",
+                                        "timestamptz",
+                                        "timestamptz_mi_interval",
+                                        "timestamptz_pl_interval",
+                                        "timetz",
+                                        "timezone",
+                                        "to_char",
+                                        "to_date",
+                                        "to_json",
+                                        "to_jsonb",
+                                        "to_number",
+                                        "to_timestamp"};
 
 bool ReadsOnlySettings(Oid function) {
   if (function >= FirstNormalObjectId) return false;
@@ -353,9 +382,10 @@ bool ReadsOnlySettings(Oid function) {
   for (const char *reader : kSettingsReaders)
     if (strcmp(name, reader) == 0) return true;
   // the comparisons of dates and timestamps across types
-  return (strncmp(name, "date_", 5) == 0 || strncmp(name, "timestamp_", 10) == 0 || strncmp(name, "timestamptz_", 12) == 0) &&
-         (strstr(name, "_cmp_") || strstr(name, "_eq_") || strstr(name, "_ne_") || strstr(name, "_lt_") || strstr(name, "_le_") ||
-          strstr(name, "_gt_") || strstr(name, "_ge_"));
+  return (strncmp(name, "date_", 5) == 0 || strncmp(name, "timestamp_", 10) == 0 ||
+          strncmp(name, "timestamptz_", 12) == 0) &&
+         (strstr(name, "_cmp_") || strstr(name, "_eq_") || strstr(name, "_ne_") || strstr(name, "_lt_") ||
+          strstr(name, "_le_") || strstr(name, "_gt_") || strstr(name, "_ge_"));
 }
 
 // Types whose text form depends on the value and on SettingsImage only: no catalog, no user code.
@@ -363,14 +393,43 @@ bool IsPlainType(Oid type) {
   Oid element = get_element_type(type);
   if (OidIsValid(element)) type = element;
   switch (type) {
-    case BOOLOID: case BYTEAOID: case CHAROID: case NAMEOID: case INT8OID: case INT2OID: case INT4OID: case TEXTOID:
-    case OIDOID: case JSONOID: case JSONBOID: case FLOAT4OID: case FLOAT8OID: case NUMERICOID: case BPCHAROID: case VARCHAROID:
-    case DATEOID: case TIMEOID: case TIMESTAMPOID: case TIMESTAMPTZOID: case INTERVALOID: case TIMETZOID: case UUIDOID:
-    case INETOID: case CIDROID: case MACADDROID: case MACADDR8OID: case BITOID: case VARBITOID: case UNKNOWNOID:
-    case INT4RANGEOID: case INT8RANGEOID: case NUMRANGEOID: case TSRANGEOID: case TSTZRANGEOID: case DATERANGEOID:
-      return true;
-    default:
-      return false;
+    case BOOLOID:
+    case BYTEAOID:
+    case CHAROID:
+    case NAMEOID:
+    case INT8OID:
+    case INT2OID:
+    case INT4OID:
+    case TEXTOID:
+    case OIDOID:
+    case JSONOID:
+    case JSONBOID:
+    case FLOAT4OID:
+    case FLOAT8OID:
+    case NUMERICOID:
+    case BPCHAROID:
+    case VARCHAROID:
+    case DATEOID:
+    case TIMEOID:
+    case TIMESTAMPOID:
+    case TIMESTAMPTZOID:
+    case INTERVALOID:
+    case TIMETZOID:
+    case UUIDOID:
+    case INETOID:
+    case CIDROID:
+    case MACADDROID:
+    case MACADDR8OID:
+    case BITOID:
+    case VARBITOID:
+    case UNKNOWNOID:
+    case INT4RANGEOID:
+    case INT8RANGEOID:
+    case NUMRANGEOID:
+    case TSRANGEOID:
+    case TSTZRANGEOID:
+    case DATERANGEOID: return true;
+    default: return false;
   }
 }
 
@@ -410,7 +469,8 @@ bool ArgumentsArePlain(Node *node) {
   ListCell *cell;
   foreach (cell, arguments) {
     Node *argument = static_cast<Node *>(lfirst(cell));
-    if (IsA(argument, TargetEntry)) argument = reinterpret_cast<Node *>(reinterpret_cast<TargetEntry *>(argument)->expr);
+    if (IsA(argument, TargetEntry))
+      argument = reinterpret_cast<Node *>(reinterpret_cast<TargetEntry *>(argument)->expr);
     if (!IsPlainType(exprType(argument))) return false;
   }
   return true;
@@ -443,9 +503,10 @@ bool OpacityWalker(Node *node, void *argument) {
     }
     case T_CoerceViaIO:
       if (!context->all_plain) {
-        context->opacity.obstacle = psprintf("the body converts %s to %s through text on rows",
-                                             format_type_be(exprType(reinterpret_cast<Node *>(reinterpret_cast<CoerceViaIO *>(node)->arg))),
-                                             format_type_be(reinterpret_cast<CoerceViaIO *>(node)->resulttype));
+        context->opacity.obstacle =
+            psprintf("the body converts %s to %s through text on rows",
+                     format_type_be(exprType(reinterpret_cast<Node *>(reinterpret_cast<CoerceViaIO *>(node)->arg))),
+                     format_type_be(reinterpret_cast<CoerceViaIO *>(node)->resulttype));
         return true;
       }
       context->opacity.reads_settings = true;
@@ -454,14 +515,11 @@ bool OpacityWalker(Node *node, void *argument) {
       context->opacity.obstacle = psprintf("the body checks the constraints of domain %s",
                                            format_type_be(reinterpret_cast<CoerceToDomain *>(node)->resulttype));
       return true;
-    case T_XmlExpr:
-      context->opacity.reads_settings = true;
-      break;
+    case T_XmlExpr: context->opacity.reads_settings = true; break;
     case T_SQLValueFunction:
       elog(ERROR, "unexpected SQL value function");  // always a hidden parameter
       break;
-    default:
-      break;
+    default: break;
   }
   if (check_functions_in_node(node, VisitFunction, context)) return true;
   if (OidIsValid(AggregateOf(node)) && VisitAggregateSupport(AggregateOf(node), VisitFunction, context)) return true;
@@ -478,8 +536,7 @@ bool AddFunction(Oid function, void *context) {
 
 bool FunctionWalker(Node *node, void *argument) {
   if (node == nullptr) return false;
-  if (IsA(node, Query))
-    return compat::WalkQuery(reinterpret_cast<Query *>(node), FunctionWalker, argument);
+  if (IsA(node, Query)) return compat::WalkQuery(reinterpret_cast<Query *>(node), FunctionWalker, argument);
   check_functions_in_node(node, AddFunction, argument);
   return compat::WalkExpression(node, FunctionWalker, argument);
 }
@@ -537,7 +594,8 @@ bool CanFail(Node *expression) {
     return CanFail(reinterpret_cast<Node *>(reinterpret_cast<RelabelType *>(expression)->arg));
   if (IsA(expression, FuncExpr)) {
     FuncExpr *call = reinterpret_cast<FuncExpr *>(expression);
-    if (call->funcid == F_NOW || call->funcid == F_TRANSACTION_TIMESTAMP || call->funcid == F_STATEMENT_TIMESTAMP) return false;
+    if (call->funcid == F_NOW || call->funcid == F_TRANSACTION_TIMESTAMP || call->funcid == F_STATEMENT_TIMESTAMP)
+      return false;
     if (call->funcid == F_CURRENT_SETTING_TEXT_BOOL) {
       Node *name = static_cast<Node *>(linitial(call->args));
       Node *missing_ok = static_cast<Node *>(lsecond(call->args));

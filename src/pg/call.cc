@@ -25,10 +25,10 @@ namespace {
 
 // State of one call site, kept in FmgrInfo.fn_extra.
 struct CallSite {
-  FmgrInfo plain;        // the same function, for PostgreSQL's handler
-  bool plain_running;    // that handler is handing out a set row by row
+  FmgrInfo plain;      // the same function, for PostgreSQL's handler
+  bool plain_running;  // that handler is handing out a set row by row
   Definition *definition;
-  uint64_t epoch;        // definition_epoch when it was found
+  uint64_t epoch;                  // definition_epoch when it was found
   FunctionStatistics *statistics;  // may be NULL
 };
 
@@ -37,16 +37,13 @@ Datum CallPlain(FunctionCallInfo fcinfo, CallSite *site) {
   fcinfo->flinfo = &site->plain;
   Datum result;
   PG_TRY();
-  {
-    result = fmgr_sql(fcinfo);
-  }
+  { result = fmgr_sql(fcinfo); }
   PG_FINALLY();
-  {
-    fcinfo->flinfo = own;
-  }
+  { fcinfo->flinfo = own; }
   PG_END_TRY();
   auto *info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
-  site->plain_running = info && IsA(info, ReturnSetInfo) && info->returnMode == SFRM_ValuePerCall && info->isDone == ExprMultipleResult;
+  site->plain_running =
+      info && IsA(info, ReturnSetInfo) && info->returnMode == SFRM_ValuePerCall && info->isDone == ExprMultipleResult;
   return result;
 }
 
@@ -75,7 +72,8 @@ const char *FindSessionObstacle() {
   if (IsolationIsSerializable()) return "the transaction is SERIALIZABLE, whose conflicts a hit would not show";
   if (InsideUtility()) return "the call is made by a statement that changes definitions or loads data";
   if (IsLogicalWorker()) return "the session applies logical replication";
-  if (IsParallelWorker() && OwnXid() != kNoXid) return "the call is made by a parallel worker of a transaction that writes";
+  if (IsParallelWorker() && OwnXid() != kNoXid)
+    return "the call is made by a parallel worker of a transaction that writes";
   if (!ActiveSnapshotSet() || !IsEligibleSnapshot(GetActiveSnapshot())) return "the snapshot is not a plain one";
   return nullptr;
 }
@@ -115,8 +113,8 @@ void Record(const CallSite *site, CallResult result) {
 }
 
 // A miss: waits for another session that computes the same result, or computes it.
-Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, Definition *definition, NullableDatum *hidden, const Key &looked_up,
-                 CallResult why) {
+Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, Definition *definition, NullableDatum *hidden,
+                 const Key &looked_up, CallResult why) {
   // The key is in memory that calls within the body use too.
   Key key = looked_up;
   char *bytes = static_cast<char *>(palloc(key.size));
@@ -145,9 +143,7 @@ Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, Definition *definition
   Computed computed;
   definition->pins++;
   PG_TRY();
-  {
-    computed = Compute(definition, fcinfo, hidden, key, site->statistics);
-  }
+  { computed = Compute(definition, fcinfo, hidden, key, site->statistics); }
   PG_CATCH();
   {
     definition->pins--;
@@ -199,7 +195,8 @@ Datum Call(FunctionCallInfo fcinfo) {
   }
   if (HasWritten(definition)) return CallUncached(fcinfo, site, CallResult::kOwnWrite, ReasonOf(CallResult::kOwnWrite));
   if (!IsPermitted(definition))
-    return CallUncached(fcinfo, site, CallResult::kUncached, "the role may not run the query, or a check was not conclusive");
+    return CallUncached(fcinfo, site, CallResult::kUncached,
+                        "the role may not run the query, or a check was not conclusive");
 
   NullableDatum few[8];
   NullableDatum *hidden = few;
@@ -209,17 +206,15 @@ Datum Call(FunctionCallInfo fcinfo) {
     definition->pins++;
     bool evaluated;
     PG_TRY();
-    {
-      evaluated = EvaluateHiddenParameters(definition, fcinfo, hidden);
-    }
+    { evaluated = EvaluateHiddenParameters(definition, fcinfo, hidden); }
     PG_FINALLY();
-    {
-      definition->pins--;
-    }
+    { definition->pins--; }
     PG_END_TRY();
     if (!evaluated)
-      return CallUncached(fcinfo, site, CallResult::kUncached, "an expression that does not depend on rows could not be evaluated");
-    if (!definition->valid) return CallUncached(fcinfo, site, CallResult::kUncached, "its definition changed meanwhile");
+      return CallUncached(fcinfo, site, CallResult::kUncached,
+                          "an expression that does not depend on rows could not be evaluated");
+    if (!definition->valid)
+      return CallUncached(fcinfo, site, CallResult::kUncached, "its definition changed meanwhile");
   }
   BeginLastCall(fcinfo->flinfo->fn_oid);
   Key key = BuildKey(definition, fcinfo, hidden);

@@ -22,7 +22,8 @@ enum WatchAttribute { kWatchRelation = 1, kWatchColumns = 2 };
 
 // Visits the rows of a catalog whose column `attribute` is `value`; deletes those for which visit says so.
 template <class Visit>
-void ForRows(const char *catalog_name, const char *index_name, AttrNumber attribute, Oid value, LOCKMODE lock, Visit visit) {
+void ForRows(const char *catalog_name, const char *index_name, AttrNumber attribute, Oid value, LOCKMODE lock,
+             Visit visit) {
   Oid catalog_oid = ExtensionRelation(catalog_name);
   if (!OidIsValid(catalog_oid)) return;
   Relation catalog = table_open(catalog_oid, lock);
@@ -42,19 +43,21 @@ Oid OidAttribute(Relation catalog, HeapTuple row, AttrNumber attribute) {
 
 List *RelationsOfFunction(Oid function) {
   List *relations = NIL;
-  ForRows("dependency", "dependency_pkey", kDependencyFunction, function, AccessShareLock, [&](Relation catalog, HeapTuple row) {
-    relations = lappend_oid(relations, OidAttribute(catalog, row, kDependencyRelation));
-    return false;
-  });
+  ForRows("dependency", "dependency_pkey", kDependencyFunction, function, AccessShareLock,
+          [&](Relation catalog, HeapTuple row) {
+            relations = lappend_oid(relations, OidAttribute(catalog, row, kDependencyRelation));
+            return false;
+          });
   return relations;
 }
 
 bool HasFunctions(Oid relation) {
   bool found = false;
-  ForRows("dependency", "dependency_relation_idx", kDependencyRelation, relation, AccessShareLock, [&](Relation, HeapTuple) {
-    found = true;
-    return false;
-  });
+  ForRows("dependency", "dependency_relation_idx", kDependencyRelation, relation, AccessShareLock,
+          [&](Relation, HeapTuple) {
+            found = true;
+            return false;
+          });
   return found;
 }
 
@@ -85,7 +88,8 @@ void MakeTrigger(Oid relation, const char *name, const char *function, int16 eve
   statement->timing = TRIGGER_TYPE_AFTER;
   statement->events = events;
   CreateTriggerFiringOn(statement, nullptr, relation, InvalidOid, InvalidOid, InvalidOid,
-                        ExtensionFunction(function, 0, nullptr), InvalidOid, nullptr, false, false, TRIGGER_FIRES_ALWAYS);
+                        ExtensionFunction(function, 0, nullptr), InvalidOid, nullptr, false, false,
+                        TRIGGER_FIRES_ALWAYS);
 }
 
 void DropOurTriggers(Relation relation) {
@@ -94,7 +98,8 @@ void DropOurTriggers(Relation relation) {
   if (relation->trigdesc)
     for (int i = 0; i < relation->trigdesc->numtriggers; i++) {
       const Trigger &trigger = relation->trigdesc->triggers[i];
-      if (trigger.tgfoid == functions[0] || trigger.tgfoid == functions[1]) triggers = lappend_oid(triggers, trigger.tgoid);
+      if (trigger.tgfoid == functions[0] || trigger.tgfoid == functions[1])
+        triggers = lappend_oid(triggers, trigger.tgoid);
     }
   ListCell *cell;
   foreach (cell, triggers) {
@@ -111,7 +116,8 @@ struct KeyColumns {
 void AddKeyColumn(Oid relation, AttrNumber column, void *context) {
   auto *keys = static_cast<KeyColumns *>(context);
   ListCell *r, *c;
-  forboth(r, keys->relations, c, keys->columns) if (lfirst_oid(r) == relation && lfirst_int(c) == column) return;
+  forboth (r, keys->relations, c, keys->columns)
+    if (lfirst_oid(r) == relation && lfirst_int(c) == column) return;
   keys->relations = lappend_oid(keys->relations, relation);
   keys->columns = lappend_int(keys->columns, column);
 }
@@ -183,7 +189,8 @@ void AttachTable(Oid relation_oid) {
   Relation relation = table_open(relation_oid, ShareRowExclusiveLock);
   if (!HasTrackingTriggers(relation)) {
     DropOurTriggers(relation);
-    MakeTrigger(relation_oid, kRowTrigger, "track_row", TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE, true);
+    MakeTrigger(relation_oid, kRowTrigger, "track_row", TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE,
+                true);
     MakeTrigger(relation_oid, kTruncateTrigger, "track_truncate", TRIGGER_TYPE_TRUNCATE, false);
     RegisterWide(relation_oid);
     CommandCounterIncrement();
@@ -228,12 +235,12 @@ int AttachFunction(Oid function, const Definition *definition) {
     before = list_delete_oid(before, relation);
     if (!MayAttach(relation)) continue;
     ListCell *r, *c;
-    forboth(r, keys.relations, c, keys.columns) if (lfirst_oid(r) == relation) AddWatch(relation, lfirst_int(c));
+    forboth (r, keys.relations, c, keys.columns)
+      if (lfirst_oid(r) == relation) AddWatch(relation, lfirst_int(c));
   }
   CommandCounterIncrement();
   ListCell *cell;
-  foreach (cell, before)
-    DetachIfUnused(lfirst_oid(cell));
+  foreach (cell, before) DetachIfUnused(lfirst_oid(cell));
   return untracked;
 }
 
@@ -258,8 +265,7 @@ void ForgetDropped() {
       unused = list_concat_unique_oid(unused, read);
     }
     CommandCounterIncrement();
-    foreach (cell, unused)
-      DetachIfUnused(lfirst_oid(cell));
+    foreach (cell, unused) DetachIfUnused(lfirst_oid(cell));
   }
 }
 

@@ -99,12 +99,18 @@ inline bool HoldsTableLock() {
 using Walker = bool (*)(Node *, void *);
 using Mutator = Node *(*)(Node *, void *);
 #if PG_VERSION_NUM >= 160000
-inline bool WalkExpression(Node *node, Walker walker, void *context) { return expression_tree_walker(node, walker, context); }
-inline bool WalkQuery(Query *query, Walker walker, void *context) { return query_tree_walker(query, walker, context, 0); }
+inline bool WalkExpression(Node *node, Walker walker, void *context) {
+  return expression_tree_walker(node, walker, context);
+}
+inline bool WalkQuery(Query *query, Walker walker, void *context) {
+  return query_tree_walker(query, walker, context, 0);
+}
 inline Node *MutateExpression(Node *node, Mutator mutator, void *context) {
   return expression_tree_mutator(node, mutator, context);
 }
-inline Query *MutateQuery(Query *query, Mutator mutator, void *context) { return query_tree_mutator(query, mutator, context, 0); }
+inline Query *MutateQuery(Query *query, Mutator mutator, void *context) {
+  return query_tree_mutator(query, mutator, context, 0);
+}
 #else
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wcast-function-type"
@@ -149,7 +155,6 @@ inline void ExecutorStartRun(QueryDesc *query, uint64 count) {
   ExecutorRun(query, ForwardScanDirection, count, true);
 #endif
 }
-
 
 }  // namespace compat
 }  // namespace aggcache

@@ -39,7 +39,8 @@ Tuplestorestate *Run(const Definition *definition, PlannedStmt *plan, ParamListI
 }
 
 // The first row as a datum, in the current memory context.
-void TakeSingle(const ResultShape &shape, TupleDesc descriptor, Tuplestorestate *rows, MemoryContext context, Computed *computed) {
+void TakeSingle(const ResultShape &shape, TupleDesc descriptor, Tuplestorestate *rows, MemoryContext context,
+                Computed *computed) {
   TupleTableSlot *slot = MakeSingleTupleTableSlot(descriptor, &TTSOpsMinimalTuple);
   computed->is_null = true;
   computed->value = Datum{0};
@@ -147,8 +148,7 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
     bytes = EncodeScalar(shape, computed.value, computed.is_null, limit);
   }
   const char *not_stored = "its definition changed meanwhile";
-  if (definition->valid)
-    not_stored = Store(definition, key, bytes, dependencies, snapshot, cost_ns, statistics);
+  if (definition->valid) not_stored = Store(definition, key, bytes, dependencies, snapshot, cost_ns, statistics);
   last_call.cost_ns = cost_ns;
   last_call.size = static_cast<uint32_t>(bytes.size);
   last_call.stored = not_stored == nullptr;

@@ -12,10 +12,10 @@
 namespace aggcache {
 
 struct Computed {
-  const char *obstacle;    // why nothing was computed, or NULL
-  Datum value;             // of a scalar or single row, in the caller's memory context
+  const char *obstacle;  // why nothing was computed, or NULL
+  Datum value;           // of a scalar or single row, in the caller's memory context
   bool is_null;
-  Tuplestorestate *rows;   // of a set, in the statement's memory
+  Tuplestorestate *rows;  // of a set, in the statement's memory
 };
 
 // Runs the body under the active snapshot with the call's arguments and hidden parameters, and stores the result under the

@@ -72,8 +72,8 @@ void NameCallback(Datum, int, uint32) {
 // ---- Making a definition ----------------------------------------------------------------------------------------
 
 struct Call {
-  HeapTuple row;             // of pg_proc
-  Node *expression;          // the call, for polymorphism; may be NULL
+  HeapTuple row;     // of pg_proc
+  Node *expression;  // the call, for polymorphism; may be NULL
   Oid collation;
   Oid result_type;
   TupleDesc result_descriptor;
@@ -93,15 +93,16 @@ bool IsClockLiteral(const char *source, int location) {
 
 bool ClockLiteralWalker(Node *node, void *source) {
   if (node == nullptr) return false;
-  if (IsA(node, Query))
-    return compat::WalkQuery(reinterpret_cast<Query *>(node), ClockLiteralWalker, source);
+  if (IsA(node, Query)) return compat::WalkQuery(reinterpret_cast<Query *>(node), ClockLiteralWalker, source);
   if (IsA(node, Const)) {
     Const *constant = reinterpret_cast<Const *>(node);
     switch (constant->consttype) {
-      case DATEOID: case TIMEOID: case TIMETZOID: case TIMESTAMPOID: case TIMESTAMPTZOID:
-        return IsClockLiteral(static_cast<const char *>(source), constant->location);
-      default:
-        return false;
+      case DATEOID:
+      case TIMEOID:
+      case TIMETZOID:
+      case TIMESTAMPOID:
+      case TIMESTAMPTZOID: return IsClockLiteral(static_cast<const char *>(source), constant->location);
+      default: return false;
     }
   }
   return compat::WalkExpression(node, ClockLiteralWalker, source);
@@ -120,8 +121,8 @@ void ShapeResult(Definition *definition, const Call &call, const Query *query, b
   get_typlenbyval(call.result_type, &shape->length, &shape->by_value);
   if (returns_tuple) {
     // Outside of a call, nobody has said what the columns of anonymous rows are.
-    shape->descriptor = call.result_descriptor ? CreateTupleDescCopy(call.result_descriptor)
-                                               : ExecCleanTypeFromTL(query->targetList);
+    shape->descriptor =
+        call.result_descriptor ? CreateTupleDescCopy(call.result_descriptor) : ExecCleanTypeFromTL(query->targetList);
     BlessTupleDesc(shape->descriptor);
   } else if (shape->returns_set) {
     shape->descriptor = CreateTemplateTupleDesc(1);
@@ -197,7 +198,8 @@ void AddCatalogs(Definition *definition, List *items) {
 
 void AddHidden(Definition *definition, List *expressions) {
   definition->hidden_count = list_length(expressions);
-  definition->hidden = static_cast<HiddenParameter *>(palloc0(sizeof(HiddenParameter) * Max(1, definition->hidden_count)));
+  definition->hidden =
+      static_cast<HiddenParameter *>(palloc0(sizeof(HiddenParameter) * Max(1, definition->hidden_count)));
   for (int i = 0; i < definition->hidden_count; i++) {
     Node *expression = static_cast<Node *>(list_nth(expressions, i));
     HiddenParameter *hidden = &definition->hidden[i];
@@ -229,7 +231,8 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
 
   if (form->provolatile == PROVOLATILE_VOLATILE) {
     Refuse(refusal, ERRCODE_INVALID_FUNCTION_DEFINITION, "a cached function cannot be VOLATILE",
-           "A volatile function sees changes that are made while its calling statement runs.", "Declare the function STABLE.");
+           "A volatile function sees changes that are made while its calling statement runs.",
+           "Declare the function STABLE.");
     definition->obstacle = "the function is declared VOLATILE";
   }
 
@@ -248,8 +251,9 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
     definition->obstacle = "the body is not a single SELECT";
     return;
   }
-  List *rewritten = pg_analyze_and_rewrite_withcb(linitial_node(RawStmt, statements), definition->source,
-                                                  reinterpret_cast<ParserSetupHook>(sql_fn_parser_setup), info, nullptr);
+  List *rewritten =
+      pg_analyze_and_rewrite_withcb(linitial_node(RawStmt, statements), definition->source,
+                                    reinterpret_cast<ParserSetupHook>(sql_fn_parser_setup), info, nullptr);
   Query *query = list_length(rewritten) == 1 ? linitial_node(Query, rewritten) : nullptr;
   if (query == nullptr || query->commandType != CMD_SELECT) {
     Refuse(refusal, ERRCODE_INVALID_FUNCTION_DEFINITION, "a cached function must consist of a single SELECT",
@@ -257,12 +261,14 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
     definition->obstacle = "the body is not a single SELECT";
     return;
   }
-  bool returns_tuple = compat::CheckFunctionResult(list_make1(rewritten), call.result_type, call.result_descriptor, form->prokind);
+  bool returns_tuple =
+      compat::CheckFunctionResult(list_make1(rewritten), call.result_type, call.result_descriptor, form->prokind);
   query = linitial_node(Query, rewritten);
   ShapeResult(definition, call, query, returns_tuple);
 
   Refusal found = FindRefusal(query);
-  if (found.primary == nullptr && ClockLiteralWalker(reinterpret_cast<Node *>(query), const_cast<char *>(definition->source)))
+  if (found.primary == nullptr &&
+      ClockLiteralWalker(reinterpret_cast<Node *>(query), const_cast<char *>(definition->source)))
     found = {ERRCODE_INVALID_FUNCTION_DEFINITION, "a cached function cannot read the clock through a literal",
              "A literal like 'now' or 'today' is replaced when the body is parsed.", "Use current_date or now()."};
   if (found.primary) {
@@ -305,17 +311,19 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
   FingerprintQuery(definition->query, definition->fingerprint);
   // The form of the result is part of what is executed. Hidden parameters are not: equal values make equal queries.
   const ResultShape &shape = definition->result;
-  uint64_t result = hash_combine64(definition->fingerprint[0], (static_cast<uint64_t>(shape.type) << 2) |
-                                                                   (shape.returns_set ? 2 : 0) | (shape.returns_tuple ? 1 : 0));
+  uint64_t result =
+      hash_combine64(definition->fingerprint[0], (static_cast<uint64_t>(shape.type) << 2) |
+                                                     (shape.returns_set ? 2 : 0) | (shape.returns_tuple ? 1 : 0));
   if (shape.descriptor)
     for (int i = 0; i < shape.descriptor->natts; i++)
       result = hash_combine64(result, TupleDescAttr(shape.descriptor, i)->atttypid);
   definition->fingerprint[0] = result;
 
   if (definition->reads_clock && settings::ttl_ms == 0)
-    Refuse(refusal, ERRCODE_INVALID_FUNCTION_DEFINITION, "a cached function that reads the clock needs a ttl",
-           "The body uses now() or the like in a way that never repeats, so no call would find an earlier result.",
-           "Round it, as in current_date or date_trunc('hour', now()), or add SET aggcache.ttl = '1min' to the function.");
+    Refuse(
+        refusal, ERRCODE_INVALID_FUNCTION_DEFINITION, "a cached function that reads the clock needs a ttl",
+        "The body uses now() or the like in a way that never repeats, so no call would find an earlier result.",
+        "Round it, as in current_date or date_trunc('hour', now()), or add SET aggcache.ttl = '1min' to the function.");
 }
 
 // Parse analysis locks what it finds until the transaction ends. A definition is kept valid by invalidation, not by locks, and
@@ -366,7 +374,8 @@ Definition *MakeDefinition(FunctionCallInfo fcinfo) {
   definition->environment = CaptureEnvironment(definition->context);
   Refusal refusal;
   AnalyseWithoutLocks(definition, call, &refusal);
-  if (refusal.primary && definition->obstacle == nullptr && !definition->reads_clock) definition->obstacle = refusal.primary;
+  if (refusal.primary && definition->obstacle == nullptr && !definition->reads_clock)
+    definition->obstacle = refusal.primary;
   MemoryContextSwitchTo(outer);
   return definition;
 }

@@ -19,8 +19,8 @@ struct HiddenParameter {
   Oid type;
   int16 length;
   bool by_value;
-  bool clock;      // shows the clock directly, so it never repeats
-  bool can_fail;   // evaluating it may raise an error
+  bool clock;     // shows the clock directly, so it never repeats
+  bool can_fail;  // evaluating it may raise an error
 };
 
 // How a function returns its result.
@@ -30,7 +30,8 @@ struct ResultShape {
   bool returns_tuple;  // whole rows, not one column
   int16 length;        // of a scalar
   bool by_value;
-  TupleDesc descriptor;  // of rows; for a set of scalars one column; reference-counted as blessed, lives in the definition
+  TupleDesc
+      descriptor;  // of rows; for a set of scalars one column; reference-counted as blessed, lives in the definition
 };
 
 // A relation that the body depends on.

@@ -39,7 +39,8 @@ Var *ColumnOf(Node *node, Index relation) {
   node = StripRelabel(node);
   if (node == nullptr || !IsA(node, Var)) return nullptr;
   Var *column = reinterpret_cast<Var *>(node);
-  return column->varno == static_cast<int>(relation) && column->varlevelsup == 0 && column->varattno > 0 ? column : nullptr;
+  return column->varno == static_cast<int>(relation) && column->varlevelsup == 0 && column->varattno > 0 ? column
+                                                                                                         : nullptr;
 }
 
 // One equality of a column with a constant.
@@ -119,7 +120,8 @@ void CollectTags(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *entry) {
         covered = false;
         for (int k = 0; k < count && !covered; k++) {
           uint32_t hash;
-          if (equalities[k].column != watch.columns[j].attribute || !HashValue(watch.columns[j], equalities[k], &hash)) continue;
+          if (equalities[k].column != watch.columns[j].attribute || !HashValue(watch.columns[j], equalities[k], &hash))
+            continue;
           tag = WithColumn(tag, watch.columns[j].attribute, hash);
           selectivity *= equalities[k].selectivity;
           covered = true;
@@ -193,13 +195,11 @@ PlannedStmt *Plan(const Definition *definition, ParamListInfo parameters, Collec
   PG_TRY();
   {
     collector = watched;
-    plan = pg_plan_query(static_cast<Query *>(copyObjectImpl(definition->query)), definition->source, CURSOR_OPT_PARALLEL_OK,
-                         parameters);
+    plan = pg_plan_query(static_cast<Query *>(copyObjectImpl(definition->query)), definition->source,
+                         CURSOR_OPT_PARALLEL_OK, parameters);
   }
   PG_FINALLY();
-  {
-    collector = outer;
-  }
+  { collector = outer; }
   PG_END_TRY();
   return plan;
 }

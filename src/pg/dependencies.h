@@ -14,14 +14,14 @@ namespace aggcache {
 // What one appearance of a relation in the plan depends on.
 struct RelationDependency {
   Oid relation;
-  bool keyed;      // a key tag, else the table tag
+  bool keyed;  // a key tag, else the table tag
   uint64_t tag;
   AttrNumber columns[4];  // of the watch, 0-terminated unless full
-  bool seen;       // the planner showed its clauses
+  bool seen;              // the planner showed its clauses
 };
 
 struct Dependencies {
-  bool complete;   // every relation of the plan is one that the definition knows
+  bool complete;  // every relation of the plan is one that the definition knows
   int count;
   RelationDependency *items;
 };
@@ -38,7 +38,8 @@ int CollectStamps(const Definition *definition, const Dependencies &dependencies
 
 // Columns on which keys would help: those compared for equality with something that reads no column, when the body is
 // planned for unknown arguments. Calls found for each.
-void FindKeyColumns(const Definition *definition, void (*found)(Oid relation, AttrNumber column, void *context), void *context);
+void FindKeyColumns(const Definition *definition, void (*found)(Oid relation, AttrNumber column, void *context),
+                    void *context);
 
 }  // namespace aggcache
 

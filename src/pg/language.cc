@@ -74,17 +74,20 @@ void Validate(Oid function) {
   Refusal refusal;
   Definition *definition = AnalyseFunction(function, &refusal);
   if (refusal.primary)
-    ereport(ERROR, (errcode(refusal.sqlstate), errmsg("%s", refusal.primary), refusal.detail ? errdetail("%s", refusal.detail) : 0,
-                    refusal.hint ? errhint("%s", refusal.hint) : 0));
+    ereport(ERROR,
+            (errcode(refusal.sqlstate), errmsg("%s", refusal.primary),
+             refusal.detail ? errdetail("%s", refusal.detail) : 0, refusal.hint ? errhint("%s", refusal.hint) : 0));
   error_context_stack = callback.previous;
 
   AttachFunction(function, definition);
   // What else stands in the way; what concerns a table has been said by AttachFunction.
   if (definition->obstacle) {
     bool of_table = false;
-    for (int i = 0; i < definition->relation_count; i++) of_table |= definition->obstacle == definition->relations[i].obstacle;
+    for (int i = 0; i < definition->relation_count; i++)
+      of_table |= definition->obstacle == definition->relations[i].obstacle;
     if (!of_table)
-      ereport(NOTICE, (errmsg("function %s will not be cached", definition->name), errdetail("%s.", definition->obstacle)));
+      ereport(NOTICE,
+              (errmsg("function %s will not be cached", definition->name), errdetail("%s.", definition->obstacle)));
   }
   MemoryContextDelete(definition->context);
 }

@@ -10,9 +10,9 @@
 namespace aggcache {
 
 struct LastCall {
-  Oid function;         // InvalidOid: none yet
+  Oid function;  // InvalidOid: none yet
   CallResult result;
-  const char *reason;   // static text, or `text`
+  const char *reason;  // static text, or `text`
   char text[512];
   TimestampTz stored_at;  // of the entry that was hit, 0 otherwise
   uint64_t cost_ns;       // of the computation, the hit's or the own

@@ -40,20 +40,19 @@ bool IsExpired(EntryStore::Reference entry) {
 CallResult Judge(EntryStore::Reference entry, const Snapshot &reader, const Transactions &transactions) {
   if (IsExpired(entry)) return CallResult::kExpired;
   switch (shared::store.Check(entry, reader, transactions)) {
-    case StampCheck::kValid:
-      return CallResult::kHit;
+    case StampCheck::kValid: return CallResult::kHit;
     case StampCheck::kChanged:
       return IsFreshEnough(shared::store.StoredAt(entry)) ? CallResult::kStaleHit : CallResult::kChanged;
     case StampCheck::kUnsettled:
       return IsFreshEnough(shared::store.StoredAt(entry)) ? CallResult::kStaleHit : CallResult::kSnapshot;
-    case StampCheck::kOwnWrite:
-      break;
+    case StampCheck::kOwnWrite: break;
   }
   return CallResult::kOwnWrite;
 }
 
 // Makes room for the candidate. False if what is there is worth more, or there is no more to evict.
-bool Reserve(const NewEntry &entry, EntryStore::Reservation *reserved, FunctionStatistics *statistics, const char **why) {
+bool Reserve(const NewEntry &entry, EntryStore::Reservation *reserved, FunctionStatistics *statistics,
+             const char **why) {
   static uint32_t next_partition = 0;
   int rejections = 0;
   uint32_t empty = 0;
@@ -118,8 +117,9 @@ Found LookUp(const Key &key, ::Snapshot snapshot) {
   }
 }
 
-const char *Store(const Definition *definition, const Key &key, const ResultBytes &bytes, const Dependencies &dependencies,
-                  ::Snapshot snapshot, uint64_t cost_ns, FunctionStatistics *statistics) {
+const char *Store(const Definition *definition, const Key &key, const ResultBytes &bytes,
+                  const Dependencies &dependencies, ::Snapshot snapshot, uint64_t cost_ns,
+                  FunctionStatistics *statistics) {
   if (bytes.too_large) return "the result is larger than aggcache.max_entry_size";
   if (!dependencies.complete) return "planning found a relation that the analysis had not";
   Stamp *stamps;
@@ -129,12 +129,9 @@ const char *Store(const Definition *definition, const Key &key, const ResultByte
   Transactions transactions = ServerTransactions();
   for (int i = 0; i < stamp_count; i++) {
     switch (shared::stamps.Settle(&stamps[i], core, transactions)) {
-      case StampCheck::kValid:
-        continue;
-      case StampCheck::kOwnWrite:
-        return "this transaction has written what the result reads";
-      case StampCheck::kChanged:
-        return "a source table was changed in a way that old snapshots see too";
+      case StampCheck::kValid: continue;
+      case StampCheck::kOwnWrite: return "this transaction has written what the result reads";
+      case StampCheck::kChanged: return "a source table was changed in a way that old snapshots see too";
       case StampCheck::kUnsettled:
         return "the snapshot is older than a write that has been forgotten, or a writer may still be running";
     }
@@ -148,7 +145,8 @@ const char *Store(const Definition *definition, const Key &key, const ResultByte
   entry.snapshot = core;
   entry.function = shared::ObjectId(definition->function);
   // Not later than the snapshot was taken, so that an age is never understated.
-  entry.stored_at = IsolationUsesXactSnapshot() ? GetCurrentTransactionStartTimestamp() : GetCurrentStatementStartTimestamp();
+  entry.stored_at =
+      IsolationUsesXactSnapshot() ? GetCurrentTransactionStartTimestamp() : GetCurrentStatementStartTimestamp();
   entry.expires_at = settings::ttl_ms > 0 ? entry.stored_at + static_cast<int64_t>(settings::ttl_ms) * 1000 : 0;
   entry.cost_ns = cost_ns;
 

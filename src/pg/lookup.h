@@ -22,8 +22,9 @@ struct Found {
 Found LookUp(const Key &key, ::Snapshot snapshot);
 
 // Whether the result may be and is stored. Returns NULL, or why not in words.
-const char *Store(const Definition *definition, const Key &key, const ResultBytes &bytes, const Dependencies &dependencies,
-                  ::Snapshot snapshot, uint64_t cost_ns, FunctionStatistics *statistics);
+const char *Store(const Definition *definition, const Key &key, const ResultBytes &bytes,
+                  const Dependencies &dependencies, ::Snapshot snapshot, uint64_t cost_ns,
+                  FunctionStatistics *statistics);
 
 }  // namespace aggcache
 

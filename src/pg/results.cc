@@ -86,7 +86,8 @@ void ReturnRows(const ResultShape &shape, const char *data, ReturnSetInfo *info)
   MemoryContext outer = MemoryContextSwitchTo(info->econtext->ecxt_per_query_memory);
   Tuplestorestate *rows = tuplestore_begin_heap((info->allowedModes & SFRM_Materialize_Random) != 0, false, work_mem);
   if (count > 0) {
-    TupleTableSlot *slot = MakeSingleTupleTableSlot(info->expectedDesc ? info->expectedDesc : shape.descriptor, &TTSOpsMinimalTuple);
+    TupleTableSlot *slot =
+        MakeSingleTupleTableSlot(info->expectedDesc ? info->expectedDesc : shape.descriptor, &TTSOpsMinimalTuple);
     const char *at = data + sizeof(int64);
     for (int64 i = 0; i < count; i++) {
       auto *row = reinterpret_cast<MinimalTuple>(const_cast<char *>(at));

@@ -33,12 +33,12 @@ void DefineSizes() {
   DefineCustomIntVariable("aggcache.memory", "Sets the shared memory for cached results.", nullptr, &memory_mb, 64, 1,
                           1024 * 1024, PGC_POSTMASTER, GUC_UNIT_MB, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("aggcache.stamp_slots", "Sets the number of slots in which writes are recorded.",
-                          "A slot takes 64 bytes. Tags that share a slot invalidate each other.", &stamp_slots, 131072, 1024,
-                          16777216, PGC_POSTMASTER, 0, CheckPowerOfTwo, nullptr, nullptr);
+                          "A slot takes 64 bytes. Tags that share a slot invalidate each other.", &stamp_slots, 131072,
+                          1024, 16777216, PGC_POSTMASTER, 0, CheckPowerOfTwo, nullptr, nullptr);
   DefineCustomIntVariable("aggcache.max_functions", "Sets how many cached functions have statistics.", nullptr,
                           &max_functions, 1000, 10, 1000000, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
-  DefineCustomIntVariable("aggcache.max_tables", "Sets how many tracked tables have statistics.", nullptr, &max_tables, 1000,
-                          10, 1000000, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("aggcache.max_tables", "Sets how many tracked tables have statistics.", nullptr, &max_tables,
+                          1000, 10, 1000000, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
 }
 
 }  // namespace
@@ -49,24 +49,28 @@ void Define(bool preloading) {
                            "When off, cached functions run their query on every call. Writes are tracked all the same.",
                            &enabled, true, PGC_USERSET, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("aggcache.max_entry_size", "Sets the largest result that is cached.", nullptr,
-                          &max_entry_size_kb, 8192, 1, 1024 * 1024, PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+                          &max_entry_size_kb, 8192, 1, 1024 * 1024, PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr,
+                          nullptr);
   DefineCustomIntVariable("aggcache.ttl", "Sets how long a cached result may be used.",
                           "Zero means without limit. Needed by functions that read the clock.", &ttl_ms, 0, 0, INT_MAX,
                           PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("aggcache.max_staleness", "Sets how old a result may be that later writes have changed.",
-                          "Zero means that results are exact. A session always sees its own writes.", &max_staleness_ms, 0,
-                          0, INT_MAX, PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
-  DefineCustomIntVariable("aggcache.wait_timeout", "Sets how long to wait for another session that computes the same result.",
-                          "Zero means not to wait.", &wait_timeout_ms, 5000, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS, nullptr,
-                          nullptr, nullptr);
+                          "Zero means that results are exact. A session always sees its own writes.", &max_staleness_ms,
+                          0, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("aggcache.wait_timeout",
+                          "Sets how long to wait for another session that computes the same result.",
+                          "Zero means not to wait.", &wait_timeout_ms, 5000, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS,
+                          nullptr, nullptr, nullptr);
   DefineCustomIntVariable("aggcache.bulk_threshold",
                           "Sets after how many changed keys a statement invalidates the whole table.", nullptr,
                           &bulk_threshold, 4096, 1, INT_MAX, PGC_USERSET, 0, nullptr, nullptr, nullptr);
 #ifdef AGGCACHE_DEBUG
-  DefineCustomBoolVariable("aggcache.debug_skip_registration", "Leaves writes unrecorded, to show that tests notice.", nullptr,
-                           &debug_skip_registration, false, PGC_SUSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
+  DefineCustomBoolVariable("aggcache.debug_skip_registration", "Leaves writes unrecorded, to show that tests notice.",
+                           nullptr, &debug_skip_registration, false, PGC_SUSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr,
+                           nullptr);
 #endif
-  MarkGUCPrefixReserved("aggcache");
+  // Where the library comes late, settings of the configuration file that only exist when it is preloaded are no mistakes.
+  if (preloading) MarkGUCPrefixReserved("aggcache");
 }
 
 }  // namespace settings

@@ -6,16 +6,16 @@
 namespace aggcache {
 namespace settings {
 
-extern bool enabled;            // aggcache.enabled
-extern int memory_mb;           // aggcache.memory
-extern int stamp_slots;         // aggcache.stamp_slots
-extern int max_functions;       // aggcache.max_functions
-extern int max_tables;          // aggcache.max_tables
-extern int max_entry_size_kb;   // aggcache.max_entry_size
-extern int ttl_ms;              // aggcache.ttl, 0 = none
-extern int max_staleness_ms;    // aggcache.max_staleness, 0 = exact
-extern int wait_timeout_ms;     // aggcache.wait_timeout
-extern int bulk_threshold;      // aggcache.bulk_threshold
+extern bool enabled;           // aggcache.enabled
+extern int memory_mb;          // aggcache.memory
+extern int stamp_slots;        // aggcache.stamp_slots
+extern int max_functions;      // aggcache.max_functions
+extern int max_tables;         // aggcache.max_tables
+extern int max_entry_size_kb;  // aggcache.max_entry_size
+extern int ttl_ms;             // aggcache.ttl, 0 = none
+extern int max_staleness_ms;   // aggcache.max_staleness, 0 = exact
+extern int wait_timeout_ms;    // aggcache.wait_timeout
+extern int bulk_threshold;     // aggcache.bulk_threshold
 #ifdef AGGCACHE_DEBUG
 extern bool debug_skip_registration;  // aggcache.debug_skip_registration; debug builds only
 #endif

@@ -75,7 +75,8 @@ void Startup() {
 // Open addressing; places are claimed under the lock and never given back before a restart.
 template <class Statistics>
 Statistics *FindPlace(Statistics *places, int count, uint64_t id, bool create) {
-  uint32_t start = static_cast<uint32_t>(hash_bytes_extended(reinterpret_cast<unsigned char *>(&id), sizeof(id), 0)) % count;
+  uint32_t start =
+      static_cast<uint32_t>(hash_bytes_extended(reinterpret_cast<unsigned char *>(&id), sizeof(id), 0)) % count;
   for (int pass = 0; pass < 2; pass++) {
     for (int i = 0; i < count; i++) {
       Statistics *place = &places[(start + i) % count];

@@ -20,13 +20,13 @@ namespace aggcache {
 // Why a call did not hit, or that it did. The order is that of the statistics' columns.
 enum class CallResult : uint8_t {
   kHit,
-  kStaleHit,   // max_staleness let a changed result through
-  kCold,       // no entry
-  kChanged,    // a write since
-  kExpired,    // older than its ttl
-  kOwnWrite,   // this transaction has written a source table
-  kSnapshot,   // the entry could not be proven for this snapshot
-  kUncached,   // the function, or this call, is not cached; the reason is told
+  kStaleHit,  // max_staleness let a changed result through
+  kCold,      // no entry
+  kChanged,   // a write since
+  kExpired,   // older than its ttl
+  kOwnWrite,  // this transaction has written a source table
+  kSnapshot,  // the entry could not be proven for this snapshot
+  kUncached,  // the function, or this call, is not cached; the reason is told
   kCount
 };
 
@@ -44,11 +44,11 @@ struct FunctionStatistics {
 };
 
 struct TableStatistics {
-  std::atomic<uint64_t> id;  // database << 32 | table oid; 0 = free place
+  std::atomic<uint64_t> id;          // database << 32 | table oid; 0 = free place
   std::atomic<uint64_t> statements;  // transactions' statements that registered
   std::atomic<uint64_t> rows;
-  std::atomic<uint64_t> bulk;        // escalations
-  std::atomic<uint64_t> wide;        // DDL, TRUNCATE, changed watches
+  std::atomic<uint64_t> bulk;  // escalations
+  std::atomic<uint64_t> wide;  // DDL, TRUNCATE, changed watches
 };
 
 struct FlightTable;

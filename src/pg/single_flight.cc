@@ -15,7 +15,7 @@ constexpr int kNesting = 8;
 struct Flight {
   slock_t mutex;
   bool flying;
-  bool landed;          // how the last flight ended
+  bool landed;  // how the last flight ended
   uint64_t key_hash;
   uint64_t generation;  // counts flights that ended
   ConditionVariable ended;

@@ -18,10 +18,10 @@ Size FlightTableBytes();
 void InitFlightTable(FlightTable *table);
 
 enum class Boarding : uint8_t {
-  kLeader,   // compute, then call EndFlight
-  kLanded,   // another session's computation ended meanwhile: look again
-  kFailed,   // another session's computation failed or its session ended: board again
-  kAlone,    // compute without telling others
+  kLeader,  // compute, then call EndFlight
+  kLanded,  // another session's computation ended meanwhile: look again
+  kFailed,  // another session's computation failed or its session ended: board again
+  kAlone,   // compute without telling others
 };
 
 // Becomes the leader for this key, or waits for the one that is. *waited tells whether it slept.

@@ -19,10 +19,10 @@ namespace {
 
 struct WrittenTable {
   Oid relation;
-  bool escalated;       // registered in the wide tag: no tag of this table needs registering any more
-  bool table_tag;       // registered in the table tag
-  uint32_t tags;        // key tags registered
-  uint32_t rows;        // rows seen, not yet counted in the statistics
+  bool escalated;  // registered in the wide tag: no tag of this table needs registering any more
+  bool table_tag;  // registered in the table tag
+  uint32_t tags;   // key tags registered
+  uint32_t rows;   // rows seen, not yet counted in the statistics
 };
 
 constexpr int kMostWritten = 128;
@@ -120,8 +120,7 @@ void NoteStatement(QueryDesc *query, int flags) {
   PlannedStmt *statement = query->plannedstmt;
   if ((flags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && statement->resultRelations != NIL) {
     ListCell *cell;
-    foreach (cell, statement->resultRelations)
-      NoteWritten(rt_fetch(lfirst_int(cell), statement->rtable)->relid);
+    foreach (cell, statement->resultRelations) NoteWritten(rt_fetch(lfirst_int(cell), statement->rtable)->relid);
   }
 }
 
@@ -148,17 +147,15 @@ bool IsTransparent(Node *statement) {
     case T_VariableSetStmt:
     case T_VariableShowStmt:
     case T_TransactionStmt:
-    case T_CreateTableAsStmt:
-      return true;
-    case T_CopyStmt:
-      return !reinterpret_cast<CopyStmt *>(statement)->is_from;
-    default:
-      return false;
+    case T_CreateTableAsStmt: return true;
+    case T_CopyStmt: return !reinterpret_cast<CopyStmt *>(statement)->is_from;
+    default: return false;
   }
 }
 
-void OnUtility(PlannedStmt *statement, const char *text, bool read_only, ProcessUtilityContext context, ParamListInfo parameters,
-               QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion) {
+void OnUtility(PlannedStmt *statement, const char *text, bool read_only, ProcessUtilityContext context,
+               ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver,
+               QueryCompletion *completion) {
   auto next = previous_utility ? previous_utility : standard_ProcessUtility;
   Node *utility = statement->utilityStmt;
   if (IsTransparent(utility)) {
@@ -207,10 +204,8 @@ void OnTransaction(XactEvent event, void *) {
       break;
     case XACT_EVENT_ABORT:
     case XACT_EVENT_PARALLEL_COMMIT:
-    case XACT_EVENT_PARALLEL_ABORT:
-      break;
-    default:
-      return;
+    case XACT_EVENT_PARALLEL_ABORT: break;
+    default: return;
   }
   written_count = 0;
   written_all = false;
@@ -255,7 +250,8 @@ bool HasTrackingTriggers(Relation relation) {
     if (trigger.tgenabled != TRIGGER_FIRES_ALWAYS || trigger.tgqual != nullptr || trigger.tgnattr != 0 ||
         trigger.tgoldtable != nullptr || trigger.tgnewtable != nullptr || trigger.tgdeferrable)
       continue;
-    if (trigger.tgtype == (TRIGGER_TYPE_ROW | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE))
+    if (trigger.tgtype ==
+        (TRIGGER_TYPE_ROW | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE))
       rows |= IsOurTrigger(trigger.tgfoid, "track_row");
     else if (trigger.tgtype == (TRIGGER_TYPE_STATEMENT | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_TRUNCATE))
       truncate |= IsOurTrigger(trigger.tgfoid, "track_truncate");
@@ -267,7 +263,8 @@ bool HasAnyTrackingTrigger(Relation relation) {
   TriggerDesc *triggers = relation->trigdesc;
   if (triggers == nullptr) return false;
   for (int i = 0; i < triggers->numtriggers; i++)
-    if (IsOurTrigger(triggers->triggers[i].tgfoid, "track_row") || IsOurTrigger(triggers->triggers[i].tgfoid, "track_truncate"))
+    if (IsOurTrigger(triggers->triggers[i].tgfoid, "track_row") ||
+        IsOurTrigger(triggers->triggers[i].tgfoid, "track_truncate"))
       return true;
   return false;
 }
@@ -299,9 +296,10 @@ const char *FindTrackingObstacle(Oid oid, bool *tracked) {
   } else if (find_inheritance_children(oid, NoLock) != NIL) {
     obstacle = psprintf("%s has tables that inherit from it, which is not tracked yet", name);
   } else if (!HasTrackingTriggers(relation)) {
-    obstacle = HasAnyTrackingTrigger(relation)
-                   ? psprintf("the tracking triggers of %s are disabled or altered", name)
-                   : psprintf("%s has no tracking triggers; its owner can put them on with aggcache.attach('%s')", name, name);
+    obstacle =
+        HasAnyTrackingTrigger(relation)
+            ? psprintf("the tracking triggers of %s are disabled or altered", name)
+            : psprintf("%s has no tracking triggers; its owner can put them on with aggcache.attach('%s')", name, name);
   } else {
     *tracked = true;
   }

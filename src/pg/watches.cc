@@ -131,8 +131,7 @@ uint64_t TagOfRow(const Watch &watch, Oid relation, TupleTableSlot *row) {
       tag = WithNull(tag, column.attribute);
       continue;
     }
-    uint32_t hash = DatumGetUInt32(
-        FunctionCall1Coll(const_cast<FmgrInfo *>(&column.hash), column.collation, value));
+    uint32_t hash = DatumGetUInt32(FunctionCall1Coll(const_cast<FmgrInfo *>(&column.hash), column.collation, value));
     tag = WithColumn(tag, column.attribute, hash);
   }
   return tag;

@@ -68,9 +68,9 @@ $node->safe_psql('postgres', q{
 	CREATE SCHEMA a; CREATE SCHEMA b; CREATE SCHEMA empty;
 	CREATE TABLE a.thing AS SELECT 1 AS hours; CREATE TABLE b.thing AS SELECT 2 AS hours;
 	SET search_path = a, public;
-	CREATE FUNCTION public.f_path() RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT sum(hours)::bigint FROM thing';
-	CREATE FUNCTION public.p_path() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT sum(hours)::bigint FROM thing';});
-my @path = ('public.f_path()', 'public.p_path()');
+	CREATE FUNCTION public.f_path() RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT sum(hours)::bigint FROM thing';});
+# not with a plain function: since PostgreSQL 18 those keep plans, and overlook what comes to shadow a name
+my @path = ('public.f_path()', 'SELECT sum(hours)::bigint FROM thing');
 through('search_path', '', @path, 'SET search_path = a', 1, 'SET search_path = b', 2, 'SET search_path = a, b', 1,
 	'SET search_path = b, a', 2, 'UPDATE b.thing SET hours = 3', 3, 'SET search_path = a', 1, 'SET search_path = empty,
 		a', 1,
@@ -81,9 +81,10 @@ through('search_path', '', @path, 'SET search_path = a', 1, 'SET search_path = b
 
 # an operator or function that comes to shadow one of the body
 $node->safe_psql('postgres', q{CREATE FUNCTION twice(x bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 2 * x';
-	CREATE FUNCTION f_twice() RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT twice(sum(hours)) FROM public.task';
-	CREATE FUNCTION p_twice() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT twice(sum(hours)) FROM public.task';});
-through('shadowing function', 'SET search_path = empty, public;', 'f_twice()', 'p_twice()',
+	CREATE FUNCTION f_twice() RETURNS bigint LANGUAGE cached_sql STABLE
+		AS 'SELECT twice(sum(hours)) FROM public.task';});
+through('shadowing function', 'SET search_path = empty, public;', 'f_twice()',
+	'SELECT twice(sum(hours)) FROM public.task',
 	'SET client_min_messages = warning', 90,
 	q{CREATE FUNCTION empty.twice(x bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 3 * x'}, 135,
 	'DROP FUNCTION empty.twice(bigint)', 90);

@@ -25,7 +25,10 @@ for my $sql ('SELECT cached_hours(1)', 'UPDATE task SET hours = -1 WHERE id = 3'
 	$node->safe_psql('postgres', 'UPDATE task SET hours = hours + 1 WHERE id = 3');
 	$value++;
 	$node->safe_psql('postgres', 'SELECT cached_hours(2), cached_hours(3)');
-	$node->safe_psql('postgres', q{BEGIN; UPDATE task SET hours = hours + 1 WHERE id = 6; PREPARE TRANSACTION 'p'});
+	# one that is prepared holds a lock, which TRUNCATE and detaching a table would wait for
+	my $prepared = $sql !~ /TRUNCATE|DROP/;
+	$node->safe_psql('postgres', q{BEGIN; UPDATE task SET hours = hours + 1 WHERE id = 6; PREPARE TRANSACTION 'p'})
+		if $prepared;
 	my ($session, $pid) = victim($sql);
 	my $started = $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()');
 	kill 'KILL', $pid;
@@ -33,8 +36,8 @@ for my $sql ('SELECT cached_hours(1)', 'UPDATE task SET hours = -1 WHERE id = 3'
 	$node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die 'the server did not come back';
 	same($node, @hours, $value, "killed after: $sql") for 1 .. 2;
 	# as long as it is not known how that ends, nothing can be proven
-	$node->safe_psql('postgres', "COMMIT PREPARED 'p'");
-	$value++;
+	$node->safe_psql('postgres', "COMMIT PREPARED 'p'") if $prepared;
+	$value++ if $prepared;
 	same($node, @hours, $value, 'prepared before the crash, committed after') for 1 .. 2;
 	is_hit($node, 'SELECT cached_hours(1)', 'and caches');
 }

@@ -172,7 +172,8 @@ class EntryStoreTest : public ::testing::Test {
   // Removes everything and takes all blocks at once: none has leaked, none is there twice.
   void ExpectNoLeak() {
     for (uint32_t p = 0; p < kPartitions; p++)
-      store_.RemoveIf(p, [](void *, const EntryInfo &) noexcept { return true; }, nullptr);
+      store_.RemoveIf(
+          p, [](void *, const EntryInfo &) noexcept { return true; }, nullptr);
     const StoreUsage usage = store_.Usage();
     EXPECT_EQ(usage.entries, 0u);
     EXPECT_EQ(usage.memory, usage.memory_free);
@@ -547,8 +548,8 @@ TEST_F(EntryStoreTest, CheckComparesTheSnapshots) {
 }
 
 TEST_F(EntryStoreTest, CheckAnswersTheFirstReasonButOwnWritesFirst) {
-  slots_[2].overflow = 500;      // unsettled for who has xmin <= 500
-  slots_[3].writers[0] = 600;    // a writer
+  slots_[2].overflow = 500;    // unsettled for who has xmin <= 500
+  slots_[3].writers[0] = 600;  // a writer
   for (size_t key_size : {10, 300}) {
     Source source = Small(1);
     source.key = Bytes(key_size, 1);
@@ -587,7 +588,7 @@ TEST_F(EntryStoreTest, StampsKeepAllTheirBits) {
   ASSERT_EQ(Put(source), StoreCode::kOk);
   EXPECT_FALSE(store_.Info(store_.Find(source.LookupKey())).dead);
   for (int bit = 0; bit < 64; bit++) {
-    slots_[kSlots - 1].version = 0xfedcba9876543210u ^ uint64_t{1} << bit;
+    slots_[kSlots - 1].version = 0xfedcba9876543210u ^ uint64_t { 1 } << bit;
     EXPECT_TRUE(store_.Info(store_.Find(source.LookupKey())).dead) << bit;
   }
 }

@@ -13,8 +13,8 @@ namespace aggcache {
 namespace model {
 namespace {
 
-constexpr Xid kBefore = 1;        // the last id given out before the world begins
-constexpr int kStamps = 2;        // at most, of an entry
+constexpr Xid kBefore = 1;  // the last id given out before the world begins
+constexpr int kStamps = 2;  // at most, of an entry
 constexpr int kStorerDone = 7;
 
 void Require(bool condition, const char *what) {
@@ -324,9 +324,7 @@ class Explorer {
     return self->OutcomeOf(xid);
   }
 
-  Transactions For(int writer) {
-    return {&AnswerOutcome, this, writer < 0 ? kNoXid : Xid{state_.writers[writer].xid}};
-  }
+  Transactions For(int writer) { return {&AnswerOutcome, this, writer < 0 ? kNoXid : Xid{state_.writers[writer].xid}}; }
 
   ModelSnapshot TakeSnapshot(int own) const {
     Xid last = start_, last_finished = start_;
@@ -378,8 +376,7 @@ class Explorer {
     for (int i = 0; i < kWriters; i++) {
       if (i == writer) continue;
       const ModelWriter &w = state_.writers[i];
-      const bool holds =
-          w.statements > 0 && (world_.writers[i] == Kind::kWatch ? !w.published : !Ended(w));
+      const bool holds = w.statements > 0 && (world_.writers[i] == Kind::kWatch ? !w.published : !Ended(w));
       if (holds && (exclusive || world_.writers[i] != Kind::kRow)) return false;
     }
     return true;
@@ -470,15 +467,9 @@ class Explorer {
         else if (world_.writers[m.writer] != Kind::kBystander)
           world_.protocol.enroll(slots_, start_, 0, For(m.writer));
         break;
-      case Move::kCommit:
-        w.outcome = Outcome::kCommitted;
-        break;
-      case Move::kAbort:
-        w.outcome = Outcome::kAborted;
-        break;
-      case Move::kPublish:
-        w.published = true;
-        break;
+      case Move::kCommit: w.outcome = Outcome::kCommitted; break;
+      case Move::kAbort: w.outcome = Outcome::kAborted; break;
+      case Move::kPublish: w.published = true; break;
     }
     // A storer ends with its transaction.
     if (Ended(w))

@@ -77,15 +77,15 @@ enum class Catalog : uint8_t {
 struct World {
   Protocol protocol = {};
   Kind writers[kWriters] = {Kind::kRow, Kind::kRow, Kind::kRow};
-  int statements = 1;                   // of each row writer: how often it registers, at most 2
-  int lost = 0;                         // the first so many wrote before a restart and are prepared
+  int statements = 1;  // of each row writer: how often it registers, at most 2
+  int lost = 0;        // the first so many wrote before a restart and are prepared
   int storers = kStorers;
-  int storer_of[kStorers] = {-1, -1};   // the writer in whose transaction it runs
+  int storer_of[kStorers] = {-1, -1};  // the writer in whose transaction it runs
   int reader_of = -1;
-  bool own_is_running = true;           // a snapshot counts its own transaction as running
-  bool late_xmax = false;               // xmax is the next id rather than the one after the last that has finished
-  bool row_slot = false;                // row changes have a slot of their own, apart from the wide tag's
-  bool immediate = true;                // the wide tag's stamp is immediate
+  bool own_is_running = true;  // a snapshot counts its own transaction as running
+  bool late_xmax = false;      // xmax is the next id rather than the one after the last that has finished
+  bool row_slot = false;       // row changes have a slot of their own, apart from the wide tag's
+  bool immediate = true;       // the wide tag's stamp is immediate
   Catalog catalog = Catalog::kFresh;
   bool racing = false;
 };

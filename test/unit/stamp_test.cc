@@ -229,7 +229,7 @@ TEST_F(StampTest, SettleWantsFloorSettled) {
   for (Xid xid = 100; xid < 104; xid++) WriteAndCommit(xid);
   Write(104);
   ASSERT_EQ(slots_[0].floor, 103u);
-  EXPECT_EQ(Settle(kAt100), StampCheck::kUnsettled);                              // floor >= xmax
+  EXPECT_EQ(Settle(kAt100), StampCheck::kUnsettled);                               // floor >= xmax
   EXPECT_EQ(Settle(OwnedSnapshot(103, 105, {103, 104})), StampCheck::kUnsettled);  // 103 may be the one forgotten
   EXPECT_EQ(Settle(OwnedSnapshot(104, 105, {104})), StampCheck::kValid);
 }
@@ -508,8 +508,8 @@ TEST(StampThreads, HitsAreExact) {
           std::lock_guard<std::mutex> lock(entries_mutex);
           entry = entries[slot];
         }
-        if (entry.present && table.Check(entry.stamp, entry.snapshot.Get(), reader.Get(), server.As(kNoXid)) ==
-                                 StampCheck::kValid) {
+        if (entry.present &&
+            table.Check(entry.stamp, entry.snapshot.Get(), reader.Get(), server.As(kNoXid)) == StampCheck::kValid) {
           hits++;
           if (entry.value != server.Compute(slot, reader.Get())) wrong++;
           continue;
