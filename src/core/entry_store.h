@@ -100,8 +100,8 @@ class EntryStore {
 
   // Reserves blocks for an entry and copies key, value and snapshot ids into them, so that no lock is held for that.
   // The reservation is given to Insert or back to Release. Takes no lock. The stamps need not be settled yet, only
-  // counted.
-  // kNoMemory: the caller evicts and tries again. Unless kOk, *reserved is what it was. REQUIRES: *reserved is empty.
+  // counted. kNoMemory: the caller evicts and tries again. Unless kOk, *reserved is what it was. REQUIRES: *reserved is
+  // empty.
   struct Reservation {
     uint32_t first = kNoBlock;
     uint32_t count = 0;

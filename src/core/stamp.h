@@ -73,9 +73,9 @@ class StampTable {
   void Register(uint32_t slot, const Transactions &transactions) noexcept;
 
   // Store rule, for one slot: fills *stamp (its `slot` and `immediate` are given) if a result computed under `snapshot`
-  // may be stored. Called after the result was computed.
-  // REQUIRES: `snapshot` counts transactions.own as running (PostgreSQL leaves it out of xip; otherwise what this
-  // transaction writes later would pass for seen by the entry). Answers kUnsettled if it does not.
+  // may be stored. Called after the result was computed. REQUIRES: `snapshot` counts transactions.own as running
+  // (PostgreSQL leaves it out of xip; otherwise what this transaction writes later would pass for seen by the entry).
+  // Answers kUnsettled if it does not.
   StampCheck Settle(Stamp *stamp, const Snapshot &snapshot, const Transactions &transactions) noexcept;
 
   // Hit rule, for one slot: whether a result computed under `stored` is what `reader` sees.

@@ -1,4 +1,5 @@
-// Tags: 64-bit hashes that name sets of changes. Equal sets have equal tags; different sets may collide, which costs misses.
+// Tags: 64-bit hashes that name sets of changes. Equal sets have equal tags; different sets may collide, which costs
+// misses.
 
 #ifndef AGGCACHE_CORE_TAG_H
 #define AGGCACHE_CORE_TAG_H
@@ -19,7 +20,8 @@ constexpr uint64_t RelationSeed(uint32_t database, uint32_t relation) noexcept {
   return Mix((static_cast<uint64_t>(database) << 32) | relation);
 }
 
-// Changes that may concern every row or the meaning of the relation: DDL, TRUNCATE, a changed watch, an escalated bulk write.
+// Changes that may concern every row or the meaning of the relation: DDL, TRUNCATE, a changed watch, an escalated bulk
+// write.
 constexpr uint64_t WideTag(uint32_t database, uint32_t relation) noexcept {
   return Mix(RelationSeed(database, relation) ^ 0x77696465u);
 }

@@ -9,15 +9,16 @@
 
 namespace aggcache {
 
-// Replaces calls of SQL functions by their bodies wherever the planner would, at every depth, so that what they read can be
-// seen. Functions that vanish are added to *dependencies (PlanInvalItem).
+// Replaces calls of SQL functions by their bodies wherever the planner would, at every depth, so that what they read
+// can be seen. Functions that vanish are added to *dependencies (PlanInvalItem).
 Query *InlineFunctions(Query *query, List **dependencies);
 
 // What a tree refuses to be cached for at creation, if anything: volatile functions, locking clauses, modifying CTEs,
 // temporary tables.
 Refusal FindRefusal(Query *query);
 
-// Takes hidden parameters out of the tree: they become parameters number `first` and following. Appends Node * to *hidden.
+// Takes hidden parameters out of the tree: they become parameters number `first` and following. Appends Node * to
+// *hidden.
 Query *ExtractHiddenParameters(Query *query, int first, List **hidden);
 
 // Whether the expression shows the clock without rounding it.

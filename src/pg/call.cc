@@ -1,7 +1,7 @@
 // The call handler of the language cached_sql: what happens when a cached function is called.
 //
-// Everything that cannot use the cache goes to PostgreSQL's own handler of SQL functions, which gives the plain answer, or
-// the plain error, in the plain way.
+// Everything that cannot use the cache goes to PostgreSQL's own handler of SQL functions, which gives the plain answer,
+// or the plain error, in the plain way.
 
 #include "pg/server.h"
 

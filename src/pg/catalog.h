@@ -1,10 +1,11 @@
-// The extension's own catalogs and the tracking triggers: which cached function reads which table, which watches a table has.
+// The extension's own catalogs and the tracking triggers: which cached function reads which table, which watches a
+// table has.
 //
 //   aggcache.dependency (function oid, relation oid)       which function needs which table tracked
 //   aggcache.watch      (relation oid, columns int2[])     sets of key columns (watches.h)
 //
-// Both follow from function bodies, so they are not dumped; aggcache.refresh() makes them anew. Changes here are part of the
-// changing transaction.
+// Both follow from function bodies, so they are not dumped; aggcache.refresh() makes them anew. Changes here are part
+// of the changing transaction.
 
 #ifndef AGGCACHE_PG_CATALOG_H
 #define AGGCACHE_PG_CATALOG_H
@@ -18,8 +19,9 @@ namespace aggcache {
 // Installs the hook that notes dropped functions and tables. Called by _PG_init.
 void InstallCatalogHooks();
 
-// Records what the function reads, puts triggers and watches on tables that the current role may put triggers on, and takes
-// them from tables that no function reads any more. Returns how many tables could not be tracked; notices say why.
+// Records what the function reads, puts triggers and watches on tables that the current role may put triggers on, and
+// takes them from tables that no function reads any more. Returns how many tables could not be tracked; notices say
+// why.
 int AttachFunction(Oid function, const Definition *definition);
 
 // Puts the tracking triggers on a table, replacing altered ones. REQUIRES: the role may.

@@ -62,8 +62,9 @@ void TakeSingle(const ResultShape &shape, TupleDesc descriptor, Tuplestorestate 
   ExecDropSingleTupleTableSlot(slot);
 }
 
-// Plans with the actual arguments. That can fail where the plain function would not, because what is constant is computed whether
-// it is needed or not (10 / $1 beside $1 <> 0): NULL then, and the plain function decides whether there is an error.
+// Plans with the actual arguments. That can fail where the plain function would not, because what is constant is
+// computed whether it is needed or not (10 / $1 beside $1 <> 0): NULL then, and the plain function decides whether
+// there is an error.
 struct Planning {
   const Definition *definition;
   ParamListInfo parameters;
@@ -98,8 +99,8 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
   MemoryContextSwitchTo(context);
   ::Snapshot snapshot = GetActiveSnapshot();
 
-  // Locks come first, by oid: a relation may be gone by the time that the lock is granted. Taking them accepts what has changed,
-  // and from then on the relations stay as they are.
+  // Locks come first, by oid: a relation may be gone by the time that the lock is granted. Taking them accepts what has
+  // changed, and from then on the relations stay as they are.
   for (int i = 0; i < definition->relation_count; i++)
     if (definition->valid) LockRelationOid(definition->relations[i].relation, AccessShareLock);
   if (definition->valid) AcquireRewriteLocks(static_cast<Query *>(copyObjectImpl(definition->query)), true, false);

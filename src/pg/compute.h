@@ -18,8 +18,8 @@ struct Computed {
   Tuplestorestate *rows;  // of a set, in the statement's memory
 };
 
-// Runs the body under the active snapshot with the call's arguments and hidden parameters, and stores the result under the
-// key if that is sound. Errors of the body are raised. The definition must be pinned.
+// Runs the body under the active snapshot with the call's arguments and hidden parameters, and stores the result under
+// the key if that is sound. Errors of the body are raised. The definition must be pinned.
 Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum *hidden, const Key &key,
                  FunctionStatistics *statistics);
 

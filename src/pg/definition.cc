@@ -326,8 +326,8 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
         "Round it, as in current_date or date_trunc('hour', now()), or add SET aggcache.ttl = '1min' to the function.");
 }
 
-// Parse analysis locks what it finds until the transaction ends. A definition is kept valid by invalidation, not by locks, and
-// a session that holds locks may not wait for others (single_flight.h): so these go at once.
+// Parse analysis locks what it finds until the transaction ends. A definition is kept valid by invalidation, not by
+// locks, and a session that holds locks may not wait for others (single_flight.h): so these go at once.
 void AnalyseWithoutLocks(Definition *definition, const Call &call, Refusal *refusal) {
   ResourceOwner outer = CurrentResourceOwner;
   ResourceOwner owner = ResourceOwnerCreate(outer, "aggcache analysis");

@@ -1,5 +1,5 @@
-// A definition is what this session knows of one cached function in one environment: its analysed body with hidden parameters
-// taken out, its fingerprint, its relations, its result's shape, and, where it cannot be cached, why.
+// A definition is what this session knows of one cached function in one environment: its analysed body with hidden
+// parameters taken out, its fingerprint, its relations, its result's shape, and, where it cannot be cached, why.
 //
 // Definitions belong to the session and live until something they depend on changes. They hold no locks: whoever
 // executes the body locks its relations and then asks again whether the definition is still valid.
@@ -97,8 +97,9 @@ struct Refusal {
 // Installs the invalidation callbacks. Called by _PG_init.
 void InstallDefinitionCallbacks();
 
-// Finds or makes the definition for this call in the current environment. It lives at least until the next call of FindDefinition,
-// longer if pinned. It may be invalid already if the catalogs keep changing. Errors of parsing the body are raised.
+// Finds or makes the definition for this call in the current environment. It lives at least until the next call of
+// FindDefinition, longer if pinned. It may be invalid already if the catalogs keep changing. Errors of parsing the body
+// are raised.
 Definition *FindDefinition(FunctionCallInfo fcinfo);
 
 // Makes one for a function as its declaration stands, outside any call, in the current memory context.

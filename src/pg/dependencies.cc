@@ -12,7 +12,8 @@ namespace {
 
 set_rel_pathlist_hook_type previous_hook = nullptr;
 
-// What is being planned; NULL when no planning is watched. Planning nests (a function in a body that is evaluated while planning).
+// What is being planned; NULL when no planning is watched. Planning nests (a function in a body that is evaluated while
+// planning).
 struct Collector {
   Dependencies *dependencies;
   int limit;
@@ -73,8 +74,8 @@ bool MatchEquality(Expr *clause, Index relation, Equality *equality) {
   return true;
 }
 
-// Whether the hash that the writer takes of the column is the same for everything that the clause's operator calls equal to the
-// value; if so, computes it.
+// Whether the hash that the writer takes of the column is the same for everything that the clause's operator calls
+// equal to the value; if so, computes it.
 bool HashValue(const WatchColumn &column, const Equality &equality, uint32_t *hash) {
   int strategy;
   Oid left, right;

@@ -1,5 +1,6 @@
-// From a plan to tags: while a body is planned with its actual arguments, a planner hook sees, for every base relation, the clauses
-// that each row must pass to matter. A clause "column = constant" on a watched column narrows the dependency to one key.
+// From a plan to tags: while a body is planned with its actual arguments, a planner hook sees, for every base relation,
+// the clauses that each row must pass to matter. A clause "column = constant" on a watched column narrows the
+// dependency to one key.
 
 #ifndef AGGCACHE_PG_DEPENDENCIES_H
 #define AGGCACHE_PG_DEPENDENCIES_H

@@ -13,8 +13,8 @@ namespace aggcache {
 
 namespace {
 
-// The text settings and the zone by address: an assignment always makes a new string, but may make it where an old one was,
-// so the contents are compared too, as far as they fit.
+// The text settings and the zone by address: an assignment always makes a new string, but may make it where an old one
+// was, so the contents are compared too, as far as they fit.
 struct TextSetting {
   char text[64];
   bool Update(const char *now) {

@@ -1,5 +1,6 @@
-// What parsing, rewriting and STABLE functions read besides the catalogs and their arguments: the search path, the role (its policies,
-// and the schemas in which it may look names up), and settings. A definition is good in the environment that it was made in.
+// What parsing, rewriting and STABLE functions read besides the catalogs and their arguments: the search path, the role
+// (its policies, and the schemas in which it may look names up), and settings. A definition is good in the environment
+// that it was made in.
 
 #ifndef AGGCACHE_PG_ENVIRONMENT_H
 #define AGGCACHE_PG_ENVIRONMENT_H

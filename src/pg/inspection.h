@@ -1,10 +1,8 @@
 // Looking at a cached function from outside of a call, for views and administration.
 //
 // Analysing a body can run code: functions that are IMMUTABLE are evaluated while planning. So it is done as the
-// function's
-// owner, in a security-restricted operation, and with a search path that the viewer cannot bend; and in a
-// subtransaction, so
-// that what is wrong with a function is told instead of raised.
+// function's owner, in a security-restricted operation, and with a search path that the viewer cannot bend; and in a
+// subtransaction, so that what is wrong with a function is told instead of raised.
 
 #ifndef AGGCACHE_PG_INSPECTION_H
 #define AGGCACHE_PG_INSPECTION_H
@@ -36,9 +34,8 @@ enum class Afterwards : uint8_t {
   kKeep,
 };
 
-// Runs work(context) in a subtransaction, with the function's SET clauses in force. Returns NULL, or the message of
-// the error
-// that it raised, in the current memory context. Cancelling, shutting down and serialization failures are raised.
+// Runs work(context) in a subtransaction, with the function's SET clauses in force. Returns NULL, or the message of the
+// error that it raised, in the current memory context. Cancelling, shutting down and serialization failures are raised.
 const char *RunGuarded(const FunctionRow &function, ActAs act_as, Afterwards afterwards, void (*work)(void *context),
                        void *context);
 

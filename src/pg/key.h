@@ -1,7 +1,8 @@
 // The key of a call: what is executed, on what. Equal keys under equal snapshots have equal results.
 //
-//   database and function, fingerprint, settings if the body reads them, then for each argument and hidden parameter a byte
-//   that tells null, and the value's bytes: arguments that are equal but differ in bytes (numeric 1.0 and 1.00) are different
+//   database and function, fingerprint, settings if the body reads them, then for each argument and hidden parameter
+//   a byte that tells null, and the value's bytes: arguments that are equal but differ in bytes (numeric 1.0 and 1.00)
+//   are different keys
 
 #ifndef AGGCACHE_PG_KEY_H
 #define AGGCACHE_PG_KEY_H

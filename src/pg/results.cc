@@ -72,7 +72,8 @@ Datum DecodeScalar(const ResultShape &shape, const char *data, Size size, bool *
 void ReturnTuplestore(const ResultShape &shape, Tuplestorestate *rows, ReturnSetInfo *info) {
   info->returnMode = SFRM_Materialize;
   info->setResult = rows;
-  // What the caller expects is what the function declares, so it need not be compared. Of anonymous rows it may know nothing.
+  // What the caller expects is what the function declares, so it need not be compared. Of anonymous rows it may know
+  // nothing.
   info->setDesc = nullptr;
   if (shape.type == RECORDOID) {
     MemoryContext outer = MemoryContextSwitchTo(info->econtext->ecxt_per_query_memory);

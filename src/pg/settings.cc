@@ -69,7 +69,8 @@ void Define(bool preloading) {
                            nullptr, &debug_skip_registration, false, PGC_SUSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr,
                            nullptr);
 #endif
-  // Where the library comes late, settings of the configuration file that only exist when it is preloaded are no mistakes.
+  // Where the library comes late, settings of the configuration file that only exist when it is preloaded are no
+  // mistakes.
   if (preloading) MarkGUCPrefixReserved("aggcache");
 }
 

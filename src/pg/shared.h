@@ -80,7 +80,8 @@ inline LWLock *PartitionLock(uint64_t key_hash) {
 }
 inline LWLock *PartitionLockAt(uint32_t partition) { return &state->partition_locks[partition].lock; }
 
-// Finds or claims the statistics of a function or table of this database; NULL when there are more than the settings allow.
+// Finds or claims the statistics of a function or table of this database; NULL when there are more than the settings
+// allow.
 FunctionStatistics *StatisticsOfFunction(Oid function);
 TableStatistics *StatisticsOfTable(Oid table, bool create);
 

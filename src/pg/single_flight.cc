@@ -74,7 +74,8 @@ Boarding BoardFlight(uint64_t key_hash, bool *waited) {
   uint64_t generation = flight->generation;
   SpinLockRelease(&flight->mutex);
 
-  // A leader takes locks, so whoever holds one could be what it waits for; that includes this session's own outer flights.
+  // A leader takes locks, so whoever holds one could be what it waits for; that includes this session's own outer
+  // flights.
   if (!same_key || own_count > 0 || settings::wait_timeout_ms == 0 || HoldsLocks() ||
       TransactionIdIsValid(GetTopTransactionIdIfAny()))
     return Boarding::kAlone;

@@ -1,9 +1,9 @@
 // One session computes a result, the others wait for it.
 //
-// A flight is a place in a fixed table, chosen by the key's hash; two keys that meet in one place just do not wait for each other.
-// Each place has a spinlock over its fields and a condition variable that followers sleep on. A follower waits at most
-// aggcache.wait_timeout, answers interrupts, and never waits while it holds a transaction id or any lock that a leader
-// could be waiting for: so no wait here can be part of a deadlock.
+// A flight is a place in a fixed table, chosen by the key's hash; two keys that meet in one place just do not wait for
+// each other. Each place has a spinlock over its fields and a condition variable that followers sleep on. A follower
+// waits at most aggcache.wait_timeout, answers interrupts, and never waits while it holds a transaction id or any lock
+// that a leader could be waiting for: so no wait here can be part of a deadlock.
 
 #ifndef AGGCACHE_PG_SINGLE_FLIGHT_H
 #define AGGCACHE_PG_SINGLE_FLIGHT_H

@@ -7,8 +7,8 @@
 
 namespace aggcache {
 
-// Runs work(context) in a subtransaction, in the current memory context. False if it raised an error, which is dropped, unless it
-// was about cancelling or shutting down: that is raised again. REQUIRES: no parallel operation.
+// Runs work(context) in a subtransaction, in the current memory context. False if it raised an error, which is dropped,
+// unless it was about cancelling or shutting down: that is raised again. REQUIRES: no parallel operation.
 bool TryInSubtransaction(void (*work)(void *context), void *context);
 
 }  // namespace aggcache

@@ -178,8 +178,8 @@ void OnUtility(PlannedStmt *statement, const char *text, bool read_only, Process
   PG_END_TRY();
 }
 
-// A message about a relation. Messages of others come here too and cannot be told apart; registering for them is a needless
-// miss. VACUUM and ANALYZE change no row that anyone can see.
+// A message about a relation. Messages of others come here too and cannot be told apart; registering for them is a
+// needless miss. VACUUM and ANALYZE change no row that anyone can see.
 void OnRelation(Oid relation) {
   ForgetWatches(relation);
   if (!OidIsValid(relation) || !IsRecording() || vacuuming) return;

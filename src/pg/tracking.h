@@ -2,11 +2,12 @@
 //
 //   rows       AFTER ROW triggers, enabled ALWAYS, register the transaction in the tags of the old and new row image
 //   TRUNCATE   an AFTER STATEMENT trigger registers it in the table's wide tag
-//   the rest   every DDL invalidates the relcache entries of the relations it concerns, in the own session first: the
-//              callback registers the transaction in the wide tag; what the last command left is looked at before commit
+//   the rest   every DDL invalidates the relcache entries of the relations it concerns, in the own session first:
+//              the callback registers the transaction in the wide tag; what the last command left is looked at before
+//              commit
 //
-// And how a transaction is kept from hitting on what it is itself changing: the executor hook notes each relation that a
-// statement writes before any row changes; calls that depend on one compute until the transaction ends.
+// And how a transaction is kept from hitting on what it is itself changing: the executor hook notes each relation that
+// a statement writes before any row changes; calls that depend on one compute until the transaction ends.
 
 #ifndef AGGCACHE_PG_TRACKING_H
 #define AGGCACHE_PG_TRACKING_H

@@ -8,8 +8,8 @@ namespace aggcache {
 
 namespace {
 
-// A recent 64-bit id, against which 32-bit ids are widened. Any id that a live snapshot holds is within 2^31 of the next
-// id, and no transaction with a snapshot outlives 2^31 ids, so reading it once a transaction suffices.
+// A recent 64-bit id, against which 32-bit ids are widened. Any id that a live snapshot holds is within 2^31 of the
+// next id, and no transaction with a snapshot outlives 2^31 ids, so reading it once a transaction suffices.
 Xid recent = kNoXid;
 LocalTransactionId recent_of = InvalidLocalTransactionId;
 

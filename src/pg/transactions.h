@@ -9,7 +9,8 @@
 
 namespace aggcache {
 
-// Whether results computed under this snapshot may be stored or looked up: a plain MVCC snapshot taken outside recovery.
+// Whether results computed under this snapshot may be stored or looked up: a plain MVCC snapshot taken outside
+// recovery.
 bool IsEligibleSnapshot(::Snapshot snapshot);
 
 // The active snapshot with 64-bit ids. The array of running ids is this module's and good until the next call.

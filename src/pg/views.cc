@@ -1,8 +1,7 @@
 // The functions behind the views of schema aggcache, and aggcache.last_call().
 //
 // They read statistics as the atomics that they are, and entries under their partition's lock in shared mode, which a
-// hit
-// takes in the same mode. No memory is asked for while a partition is locked.
+// hit takes in the same mode. No memory is asked for while a partition is locked.
 
 #include "pg/server.h"
 
