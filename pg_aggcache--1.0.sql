@@ -100,29 +100,31 @@ COMMENT ON COLUMN aggcache.dependencies.granularity IS
 
 CREATE FUNCTION aggcache.function_statistics(
   OUT function oid, OUT hits bigint, OUT stale_hits bigint, OUT cold bigint, OUT changed bigint, OUT expired bigint,
-  OUT own_write bigint, OUT snapshot bigint, OUT uncached bigint, OUT stores bigint, OUT rejected_stores bigint,
-  OUT evictions bigint, OUT compute_ms double precision, OUT saved_ms double precision, OUT last_changed timestamptz,
-  OUT entries bigint, OUT bytes bigint)
+  OUT evicted bigint, OUT own_write bigint, OUT snapshot bigint, OUT uncached bigint, OUT stores bigint,
+  OUT rejected_stores bigint, OUT evictions bigint, OUT compute_ms double precision, OUT saved_ms double precision,
+  OUT last_changed timestamptz, OUT entries bigint, OUT bytes bigint)
   RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'aggcache_function_statistics';
 COMMENT ON FUNCTION aggcache.function_statistics() IS
   'counters of this database''s cached functions; behind aggcache.stats';
 
 CREATE VIEW aggcache.stats AS
   SELECT p.oid::pg_catalog.regprocedure AS function, s.hits, s.stale_hits,
-         s.cold + s.changed + s.expired + s.own_write + s.snapshot AS misses,
-         s.cold, s.changed, s.expired, s.own_write, s.snapshot, s.uncached,
+         s.cold + s.changed + s.expired + s.evicted + s.own_write + s.snapshot AS misses,
+         s.cold, s.changed, s.expired, s.evicted, s.own_write, s.snapshot, s.uncached,
          s.stores, s.rejected_stores, s.evictions, s.compute_ms, s.saved_ms,
          (s.hits + s.stale_hits)::double precision
-           / nullif(s.hits + s.stale_hits + s.cold + s.changed + s.expired + s.own_write + s.snapshot + s.uncached, 0)
+           / nullif(s.hits + s.stale_hits + s.cold + s.changed + s.expired + s.evicted + s.own_write + s.snapshot
+                    + s.uncached, 0)
            AS hit_ratio,
          s.last_changed, s.entries, s.bytes
   FROM aggcache.function_statistics() s JOIN pg_catalog.pg_proc p ON p.oid = s.function;
 COMMENT ON VIEW aggcache.stats IS
   'what the calls of each cached function did since the statistics were reset, one row each';
-COMMENT ON COLUMN aggcache.stats.misses IS 'cold + changed + expired + own_write + snapshot';
+COMMENT ON COLUMN aggcache.stats.misses IS 'cold + changed + expired + evicted + own_write + snapshot';
 COMMENT ON COLUMN aggcache.stats.cold IS 'calls that found no result';
 COMMENT ON COLUMN aggcache.stats.changed IS 'calls whose result had been invalidated by a write';
 COMMENT ON COLUMN aggcache.stats.expired IS 'calls whose result was older than its ttl';
+COMMENT ON COLUMN aggcache.stats.evicted IS 'calls whose result had been evicted to make room for others';
 COMMENT ON COLUMN aggcache.stats.own_write IS 'calls in a transaction that had written a source table';
 COMMENT ON COLUMN aggcache.stats.snapshot IS 'calls whose result could not be proven for their snapshot';
 COMMENT ON COLUMN aggcache.stats.uncached IS

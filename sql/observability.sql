@@ -136,7 +136,7 @@ DELETE FROM task WHERE id = 1;
 SELECT workload(1);
 ROLLBACK;
 SELECT catalog() > 0;
-SELECT function, hits, stale_hits, misses, cold, changed, expired, own_write, snapshot, uncached, stores,
+SELECT function, hits, stale_hits, misses, cold, changed, expired, evicted, own_write, snapshot, uncached, stores,
   rejected_stores,
        evictions, compute_ms > 0 AS computed, saved_ms > 0 AS saved, round(hit_ratio::numeric, 2) AS ratio,
        last_changed > now() - interval '1 minute' AS last_changed, entries, bytes > 0 AS bytes

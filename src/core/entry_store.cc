@@ -74,9 +74,10 @@ bool IsExpired(int64_t expires_at, int64_t now) noexcept { return expires_at != 
 
 }  // namespace
 
-//      0          64         128        192                        8384
-//     | geometry | free      | clock    | partitions: 64 bytes each | buckets, next, blocks, each from a cache line on
+//      0          64         128        192                         8384
+//     | geometry | free      | clock    | partitions: 64 bytes each | evicted: 16 KiB | buckets | next | blocks |
 //
+// Buckets, next and blocks each begin on a cache line.
 // What is written often is on cache lines of its own; the geometry never changes after Format.
 struct EntryStore::Header {
   struct alignas(64) Partition {
@@ -98,6 +99,10 @@ struct EntryStore::Header {
   alignas(64) std::atomic<uint64_t> clock;  // bits of a double, only ever raised
 
   Partition partitions[kPartitions];
+
+  // For each partition, the hashes of entries that were evicted though they could still be hit, as far as they have not
+  // been overwritten by others.
+  std::atomic<uint64_t> evicted[kPartitions][kEvictedPlaces];
 };
 
 //      0      8      12         16           20            24              28           32     40
@@ -158,7 +163,8 @@ struct EntryStore::Cursor {
 void EntryStore::Format(void *memory, size_t bytes) noexcept {
   static_assert(offsetof(Header, free_head) == 64 && offsetof(Header, clock) == 128, "as drawn above");
   static_assert(offsetof(Header, partitions) == 192 && sizeof(Header::Partition) == 64, "as drawn above");
-  static_assert(sizeof(Header) == 192 + 64 * kPartitions, "as drawn above");
+  static_assert(offsetof(Header, evicted) == 192 + 64 * kPartitions, "as drawn above");
+  static_assert(sizeof(Header) == offsetof(Header, evicted) + 8 * kPartitions * kEvictedPlaces, "as drawn above");
   static_assert(offsetof(EntryHeader, key_size) == 12 && offsetof(EntryHeader, last_block) == 28, "as drawn above");
   static_assert(offsetof(EntryHeader, xmin) == 32 && offsetof(EntryHeader, function) == 48, "as drawn above");
   static_assert(offsetof(EntryHeader, cost_ns) == 72 && offsetof(EntryHeader, clock) == 88, "as drawn above");
@@ -198,6 +204,8 @@ void EntryStore::Format(void *memory, size_t bytes) noexcept {
     partition.entries.store(0, std::memory_order_relaxed);
     partition.hand_bucket = partition.hand_depth = 0;
   }
+  for (auto &places : header->evicted)
+    for (auto &place : places) place.store(0, std::memory_order_relaxed);
   header->free_blocks.store(count, std::memory_order_relaxed);
   header->free_head.store(PackHead(0, 0), std::memory_order_release);
 }
@@ -547,12 +555,21 @@ StoreCode EntryStore::Insert(const NewEntry &entry, Reservation *reserved) noexc
     Write(&cursor, &packed, sizeof(packed));
   }
 
+  if (WasEvicted(entry.key.hash)) EvictedPlace(entry.key.hash).store(0, std::memory_order_relaxed);
   uint32_t *bucket = BucketOf(entry.key.hash);
   header->next_entry = *bucket;
   *bucket = first;
   header_->partitions[partition].entries.fetch_add(1, std::memory_order_relaxed);
   *reserved = Reservation();
   return StoreCode::kOk;
+}
+
+std::atomic<uint64_t> &EntryStore::EvictedPlace(uint64_t hash) const noexcept {
+  return header_->evicted[PartitionOf(hash)][hash % kEvictedPlaces];
+}
+
+bool EntryStore::WasEvicted(uint64_t hash) const noexcept {
+  return EvictedPlace(hash).load(std::memory_order_relaxed) == hash;
 }
 
 // Takes the entry that *link names out of its bucket and frees its blocks.
@@ -635,6 +652,8 @@ StoreCode EntryStore::EvictOne(uint32_t partition, const NewEntry &candidate, ui
 
   uint64_t clock = header_->clock.load(std::memory_order_relaxed);
   if (least_priority > Priority(clock, 1, candidate.cost_ns, Layout(candidate).memory())) return StoreCode::kRejected;
+  const uint64_t hash = At(*least)->hash;
+  EvictedPlace(hash).store(hash, std::memory_order_relaxed);
   Unlink(least, partition);
   const uint64_t raised = ToBits(least_priority);
   while (clock < raised &&

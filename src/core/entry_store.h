@@ -92,7 +92,7 @@ class EntryStore {
   // Lays out an empty store in `memory` of `bytes`, 64-byte aligned.
   // REQUIRES: bytes >= kMinimumBytes, no one else uses it.
   static void Format(void *memory, size_t bytes) noexcept;
-  static constexpr size_t kMinimumBytes = 256 * 1024;
+  static constexpr size_t kMinimumBytes = 512 * 1024;
 
   // A view of a formatted store. Cheap; each process makes its own.
   EntryStore() = default;
@@ -147,6 +147,9 @@ class EntryStore {
   // more than `candidate`, and nothing is evicted; kNotFound: the partition is empty.
   StoreCode EvictOne(uint32_t partition, const NewEntry &candidate, uint32_t sample, int64_t now) noexcept;
 
+  // Whether a result under a key of this hash was among the latest to be evicted while it could still be hit. Takes no
+  // lock.
+  bool WasEvicted(uint64_t hash) const noexcept;
   // Takes no lock; the numbers need not fit each other.
   StoreUsage Usage() const noexcept;
   // What an entry of these sizes takes, in bytes of blocks.
@@ -154,6 +157,7 @@ class EntryStore {
                             uint32_t running_count) noexcept;
 
  private:
+  static constexpr uint32_t kEvictedPlaces = 16;
   struct Header;
   struct EntryHeader;
   struct Layout;
@@ -165,6 +169,7 @@ class EntryStore {
   bool KeyIs(uint32_t block, const Key &key) const noexcept;
   // The link (in a bucket or an entry) that names the entry of `key`, or would.
   uint32_t *FindLink(const Key &key) const noexcept;
+  std::atomic<uint64_t> &EvictedPlace(uint64_t hash) const noexcept;
   void Unlink(uint32_t *link, uint32_t partition) noexcept;
 
   Cursor Seek(uint32_t block, uint64_t offset) const noexcept;

@@ -94,6 +94,7 @@ const char *ReasonOf(CallResult result) {
     case CallResult::kCold: return "there was no result for these arguments";
     case CallResult::kChanged: return "a source table has changed since the result was computed";
     case CallResult::kExpired: return "the result was older than aggcache.ttl";
+    case CallResult::kEvicted: return "the result had been evicted to make room for others";
     case CallResult::kOwnWrite: return "this transaction has written a source table";
     case CallResult::kSnapshot: return "the result could not be proven to be what this snapshot sees";
     default: return "";

@@ -111,6 +111,7 @@ Found LookUp(const Key &key, ::Snapshot snapshot) {
       found.result = CallResult::kCold;
     }
     LWLockRelease(lock);
+    if (found.result == CallResult::kCold && shared::store.WasEvicted(key.hash)) found.result = CallResult::kEvicted;
     if (needed <= buffer_size) return found;
     // Memory is not asked for under the lock; the entry may be another one when it is looked at again.
     GrowBuffer(needed);

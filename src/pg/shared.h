@@ -24,6 +24,7 @@ enum class CallResult : uint8_t {
   kCold,      // no entry
   kChanged,   // a write since
   kExpired,   // older than its ttl
+  kEvicted,   // there was one, but the memory was needed for others
   kOwnWrite,  // this transaction has written a source table
   kSnapshot,  // the entry could not be proven for this snapshot
   kUncached,  // the function, or this call, is not cached; the reason is told

@@ -63,6 +63,7 @@ const char *CauseName(CallResult result) {
     case CallResult::kCold: return "cold";
     case CallResult::kChanged: return "changed";
     case CallResult::kExpired: return "expired";
+    case CallResult::kEvicted: return "evicted";
     case CallResult::kOwnWrite: return "own write";
     case CallResult::kSnapshot: return "snapshot";
     case CallResult::kUncached: return "uncached";

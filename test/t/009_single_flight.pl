@@ -5,7 +5,7 @@ use warnings;
 use AggcacheTest;
 use Test::More;
 
-my $sessions = 20;
+my $sessions = 50;
 my $node = new_node('main', conf => "aggcache.wait_timeout = '100s'\nmax_connections = 100\n");
 fixture($node);
 $node->safe_psql('postgres', q{

@@ -9,6 +9,19 @@ fixture($node);
 my @hours = ('cached_hours(1)', 'plain_hours(1)');
 my $value = 18;
 
+# waits until a process has ended, whether or not its parent has taken note
+sub wait_until_gone
+{
+	my ($pid) = @_;
+	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		open(my $status, '<', "/proc/$pid/stat") or return;
+		return if <$status> =~ /\) [ZX] /;
+		select(undef, undef, undef, 0.1);
+	}
+	die "process $pid does not end";
+}
+
 # the process id of a session that sleeps in the middle of something
 sub victim
 {
@@ -46,7 +59,11 @@ for (1 .. 2)
 {
 	$node->safe_psql('postgres', 'SELECT cached_hours(1); UPDATE task SET hours = hours + 1 WHERE id = 3');
 	$value++;
+	my $pid = $node->{_pid};
 	$node->kill9;
+	wait_until_gone($pid);
+	# whoever adopted the postmaster may never reap it, and pg_ctl would take what is left of it for a running server
+	unlink $node->data_dir . '/postmaster.pid';
 	$node->start;
 	same($node, @hours, $value, 'the server was killed') for 1 .. 2;
 	is_hit($node, 'SELECT cached_hours(1)', 'and caches');

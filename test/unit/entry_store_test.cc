@@ -701,6 +701,26 @@ TEST_F(EntryStoreTest, DeadAndExpiredGoFirst) {
 }
 
 // A costly entry that nobody uses any more goes in the end, when the store's clock has passed it.
+TEST_F(EntryStoreTest, TellsWhatWasEvictedUntilItIsStoredAgain) {
+  Source source = Small(1);
+  source.hash = 0x1234567;
+  ASSERT_EQ(Put(source), StoreCode::kOk);
+  EXPECT_FALSE(store_.WasEvicted(source.hash));
+  EXPECT_EQ(store_.EvictOne(EntryStore::PartitionOf(source.hash), Costly().Entry(), 8, 0), StoreCode::kOk);
+  EXPECT_TRUE(store_.WasEvicted(source.hash));
+  EXPECT_FALSE(store_.WasEvicted(source.hash + 16));
+  ASSERT_EQ(Put(source), StoreCode::kOk);
+  EXPECT_FALSE(store_.WasEvicted(source.hash));
+}
+
+TEST_F(EntryStoreTest, AnExpiredEntryThatGoesIsNotCalledEvicted) {
+  Source source = Small(1);
+  source.expires_at = 2000;
+  ASSERT_EQ(Put(source), StoreCode::kOk);
+  EXPECT_EQ(store_.EvictOne(EntryStore::PartitionOf(source.hash), Costly().Entry(), 8, 3000), StoreCode::kOk);
+  EXPECT_FALSE(store_.WasEvicted(source.hash));
+}
+
 TEST_F(EntryStoreTest, UnusedEntriesAge) {
   Source idle = Small(1), used = Small(2);
   idle.cost_ns = used.cost_ns = 100000;
@@ -888,7 +908,7 @@ TEST_F(EntryStoreThreadTest, ManyThreads) {
     EntryStore store(memory_.get(), table_);
     std::vector<char> value;
     for (int step = 0; step < kSteps; step++) {
-      const uint64_t id = random() % 300;
+      const uint64_t id = random() % 1000;
       Source source = SourceOf(id, random());
       const uint32_t partition = EntryStore::PartitionOf(source.hash);
       const uint64_t what = random() % 100;
