@@ -63,8 +63,13 @@ for (1 .. 2)
 	$node->kill9;
 	wait_until_gone($pid);
 	# whoever adopted the postmaster may never reap it, and pg_ctl would take what is left of it for a running server
-	unlink $node->data_dir . '/postmaster.pid';
-	$node->start;
+	unlink $node->data_dir . '/postmaster.pid', $node->host . '/.s.PGSQL.' . $node->port . '.lock';
+	# its children take a moment to notice, and hold the shared memory until then
+	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		last if $node->start(fail_ok => 1);
+		select(undef, undef, undef, 0.1);
+	}
 	same($node, @hours, $value, 'the server was killed') for 1 .. 2;
 	is_hit($node, 'SELECT cached_hours(1)', 'and caches');
 }
