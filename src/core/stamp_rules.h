@@ -69,6 +69,9 @@ class StampProtocol {
     // beyond, and covers all that it will ever write.
     for (int i = 0; i < Places; i++)
       if (slot->writers[i].load(std::memory_order_relaxed) == own) return;
+    // An overflow that reaches it covers it as well: nobody stores or hits before all ids up to there have finished.
+    // More writers at once than a slot has places for thus do not drive each other out again and again.
+    if (own <= slot->overflow.load(std::memory_order_relaxed)) return;
     for (Backoff backoff;; backoff.Wait()) {
       Copy copy = Read(*slot);
       int place = -1;

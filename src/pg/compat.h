@@ -111,6 +111,9 @@ inline Node *MutateExpression(Node *node, Mutator mutator, void *context) {
 inline Query *MutateQuery(Query *query, Mutator mutator, void *context) {
   return query_tree_mutator(query, mutator, context, 0);
 }
+inline bool WalkRaw(Node *node, Walker walker, void *context) {
+  return raw_expression_tree_walker(node, walker, context);
+}
 #else
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wcast-function-type"
@@ -127,6 +130,9 @@ inline Node *MutateExpression(Node *node, Mutator mutator, void *context) {
 }
 inline Query *MutateQuery(Query *query, Mutator mutator, void *context) {
   return query_tree_mutator(query, reinterpret_cast<OldMutator>(mutator), context, 0);
+}
+inline bool WalkRaw(Node *node, Walker walker, void *context) {
+  return raw_expression_tree_walker(node, reinterpret_cast<OldWalker>(walker), context);
 }
 #pragma GCC diagnostic pop
 #endif

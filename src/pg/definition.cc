@@ -112,6 +112,20 @@ void Refuse(Refusal *refusal, int sqlstate, const char *primary, const char *det
   if (refusal->primary == nullptr) *refusal = {sqlstate, primary, detail, hint};
 }
 
+// Whether the declaration alone tells the types of arguments and result.
+bool HasFixedTypes(HeapTuple row) {
+  Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
+  if (IsPolymorphicType(form->prorettype)) return false;
+  Oid *types;
+  char **names;
+  char *modes;
+  int count = get_func_arg_info(row, &types, &names, &modes);
+  for (int i = 0; i < count; i++)
+    if (IsPolymorphicType(types[i])) return false;
+  // RETURNS TABLE and OUT parameters say what a record consists of
+  return form->prorettype != RECORDOID || count > form->pronargs;
+}
+
 void ShapeResult(Definition *definition, const Call &call, const Query *query, bool returns_tuple) {
   Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(call.row));
   ResultShape *shape = &definition->result;
@@ -220,9 +234,7 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
   Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(call.row));
   definition->name = psprintf("%s", format_procedure(definition->function));
   definition->collation = call.collation;
-  definition->fixed_types = !IsPolymorphicType(form->prorettype) && form->prorettype != RECORDOID;
-  for (int i = 0; i < form->pronargs; i++)
-    if (IsPolymorphicType(form->proargtypes.values[i])) definition->fixed_types = false;
+  definition->fixed_types = HasFixedTypes(call.row);
 
   bool is_null;
   Datum source = SysCacheGetAttr(PROCOID, call.row, Anum_pg_proc_prosrc, &is_null);

@@ -29,6 +29,25 @@ bool CanAnalyse(Form_pg_proc form) {
   return true;
 }
 
+bool NamesRelation(Node *node, void *) {
+  if (node == nullptr) return false;
+  if (IsA(node, RangeVar)) return true;
+  return compat::WalkRaw(node, NamesRelation, nullptr);
+}
+
+// The tables of a body that cannot be analysed yet have to be named by the user.
+void CheckPolymorphicBody(const BodyErrorContext &body) {
+  bool reads = false;
+  ListCell *cell;
+  foreach (cell, pg_parse_query(body.source))
+    if (IsA(lfirst_node(RawStmt, cell)->stmt, SelectStmt))
+      reads |= NamesRelation(lfirst_node(RawStmt, cell)->stmt, nullptr);
+  if (!reads) return;
+  ereport(NOTICE, (errmsg("the tables that function \"%s\" reads are not tracked yet", body.name),
+                   errdetail("Its types are known only when it is called, and so is what its body means."),
+                   errhint("Put the tracking triggers on the tables with aggcache.attach().")));
+}
+
 void CheckSignature(Form_pg_proc form) {
   if (form->prokind != PROKIND_FUNCTION)
     ereport(ERROR, (errcode(ERRCODE_INVALID_FUNCTION_DEFINITION), errmsg("only plain functions can be cached"),
@@ -67,7 +86,7 @@ void Validate(Oid function) {
   callback.previous = error_context_stack;
   error_context_stack = &callback;
   if (!analyse) {
-    pg_parse_query(body.source);
+    CheckPolymorphicBody(body);
     error_context_stack = callback.previous;
     return;
   }

@@ -99,6 +99,21 @@ Statistics *FindPlace(Statistics *places, int count, uint64_t id, bool create) {
   return nullptr;
 }
 
+// Places never move, so the one that was looked for last need not be searched again.
+template <class Statistics>
+struct Latest {
+  Oid object;
+  Statistics *place;
+
+  Statistics *Find(Statistics *places, int count, Oid wanted, bool create) {
+    if (place == nullptr || object != wanted) {
+      place = FindPlace(places, count, ObjectId(wanted), create);
+      object = wanted;
+    }
+    return place;
+  }
+};
+
 }  // namespace
 
 void InstallHooks() {
@@ -109,11 +124,13 @@ void InstallHooks() {
 }
 
 FunctionStatistics *StatisticsOfFunction(Oid function) {
-  return FindPlace(functions, settings::max_functions, ObjectId(function), true);
+  static Latest<FunctionStatistics> latest;
+  return latest.Find(functions, settings::max_functions, function, true);
 }
 
 TableStatistics *StatisticsOfTable(Oid table, bool create) {
-  return FindPlace(tables, settings::max_tables, ObjectId(table), create);
+  static Latest<TableStatistics> latest;
+  return latest.Find(tables, settings::max_tables, table, create);
 }
 
 }  // namespace shared

@@ -198,6 +198,7 @@ void OnTransaction(XactEvent event, void *) {
     case XACT_EVENT_COMMIT:
     case XACT_EVENT_PREPARE:
       if (written_count > 0 || written_all) {
+        // Later than the changes became visible: a result of a statement that began after this moment has them.
         last_own_commit = GetCurrentTimestamp();
         if (IsRecording()) FlushStatistics();
       }

@@ -13,13 +13,18 @@ namespace {
 Xid recent = kNoXid;
 LocalTransactionId recent_of = InvalidLocalTransactionId;
 
-Xid Widen(TransactionId xid) {
+Xid Recent() {
   LocalTransactionId now = compat::CurrentLocalTransaction();
   if (recent_of != now || recent == kNoXid) {
     recent = U64FromFullTransactionId(ReadNextFullTransactionId());
     recent_of = now;
   }
-  return recent + static_cast<int32_t>(xid - static_cast<TransactionId>(recent));
+  return recent;
+}
+
+Xid Widen(TransactionId xid) {
+  Xid near = Recent();
+  return near + static_cast<int32_t>(xid - static_cast<TransactionId>(near));
 }
 
 Xid *running = nullptr;
@@ -28,8 +33,8 @@ uint32_t running_limit = 0;
 Outcome ServerOutcome(void *, Xid xid) noexcept {
   TransactionId narrow = static_cast<TransactionId>(xid);
   // An id that the commit log no longer holds must not be asked about, and not be mistaken for one of a later epoch.
-  Xid next = U64FromFullTransactionId(ReadNextFullTransactionId());
-  if (xid >= next || next - xid >= (1ULL << 31)) return Outcome::kUnknown;
+  // Half of what 32 bits can tell apart is left to what this transaction outlives.
+  if (xid + (1ULL << 30) < Recent()) return Outcome::kUnknown;
   // In this order: a transaction is in the commit log before it leaves the list of running ones.
   if (TransactionIdIsInProgress(narrow)) return Outcome::kRunning;
   Outcome outcome = Outcome::kUnknown;
