@@ -83,7 +83,7 @@ SET check_function_bodies = off;
 CREATE FUNCTION trap() RETURNS bigint LANGUAGE cached_sql STABLE
   AS 'SELECT count(*) FROM observability.task WHERE id = observability.evil(1)';
 RESET check_function_bodies;
--- Whoever looks, code of the function runs as its owner, or not at all.
+-- Whoever looks, code of the function does not run.
 RESET ROLE;
 SELECT function, owner, state, reason FROM aggcache.functions WHERE function::text LIKE 'trap%';
 SET ROLE observability_monitor;
@@ -98,7 +98,7 @@ SELECT pg_catalog.pg_get_userbyid(owner::oid) FROM aggcache.functions WHERE func
 DROP FUNCTION trap();
 SET search_path = observability;
 
--- A cancelled view leaves the transaction as deep as it was.
+-- Looking does not run what is declared IMMUTABLE, so this is quick; were it cancelled, the transaction would go on.
 CREATE FUNCTION sleepy(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN PERFORM pg_sleep(60); RETURN 1; END';
 SET check_function_bodies = off;
 CREATE FUNCTION slow() RETURNS bigint LANGUAGE cached_sql STABLE

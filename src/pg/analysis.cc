@@ -4,16 +4,64 @@
 
 namespace aggcache {
 
+bool HoldsRows(Oid type) {
+  type = getBaseType(type);
+  Oid element = get_element_type(type);
+  return type_is_rowtype(OidIsValid(element) ? element : type);
+}
+
+bool IsClockText(const char *text, Oid type) {
+  Oid element = get_element_type(type);
+  char category = TypeCategory(OidIsValid(element) ? element : type);
+  if (category == TYPCATEGORY_STRING || category == TYPCATEGORY_ENUM || category == TYPCATEGORY_UNKNOWN ||
+      category == TYPCATEGORY_NUMERIC || type == JSONOID || type == JSONBOID)
+    return false;
+  char *lower = pstrdup(text);
+  for (char *c = lower; *c; c++) *c = pg_tolower(static_cast<unsigned char>(*c));
+  static const char *const kWords[] = {"now", "today", "tomorrow", "yesterday"};
+  for (const char *word : kWords) {
+    for (const char *at = strstr(lower, word); at; at = strstr(at + 1, word)) {
+      // as a word of its own, not as in now() or known
+      bool begins = at == lower || !isalnum(static_cast<unsigned char>(at[-1]));
+      unsigned char after = static_cast<unsigned char>(at[strlen(word)]);
+      if (begins && !isalnum(after) && after != '_' && after != '(') return true;
+    }
+  }
+  return false;
+}
+
 namespace {
+
+bool IsFixed(Oid function);
 
 // ---- Inlining ---------------------------------------------------------------------------------------------------
 
+// Whether the function is of language sql, and its body may be put in place of its calls. One that says 'now' or
+// 'today' may not: the literal would be read once and for all.
 bool IsSqlFunction(Oid function) {
   HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(row)) return false;
   bool sql = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row))->prolang == SQLlanguageId;
+  if (sql && function >= FirstNormalObjectId) {
+    bool is_null;
+    Datum source = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_prosrc, &is_null);
+    if (!is_null && IsClockText(TextDatumGetCString(source), DATEOID)) sql = false;
+  }
   ReleaseSysCache(row);
   return sql;
+}
+
+// Finds a call that simplifying would replace by a value although its function may hide anything: declared IMMUTABLE,
+// of a language that can be, and without a column.
+bool FoldableWalker(Node *node, void *) {
+  if (node == nullptr || IsA(node, Query)) return false;
+  if (IsA(node, FuncExpr)) {
+    Oid function = reinterpret_cast<FuncExpr *>(node)->funcid;
+    if (function >= FirstNormalObjectId && func_volatile(function) == PROVOLATILE_IMMUTABLE && !IsFixed(function) &&
+        !contain_var_clause(node))
+      return true;
+  }
+  return compat::WalkExpression(node, FoldableWalker, nullptr);
 }
 
 struct InlineContext {
@@ -28,6 +76,9 @@ Query *InlineInQuery(Query *query, InlineContext *context) {
   foreach (cell, query->rtable) {
     RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
     if (entry->rtekind != RTE_FUNCTION) continue;
+    if (FoldableWalker(reinterpret_cast<Node *>(entry->functions), nullptr)) continue;
+    Node *call = linitial_node(RangeTblFunction, entry->functions)->funcexpr;
+    if (call && IsA(call, FuncExpr) && !IsSqlFunction(reinterpret_cast<FuncExpr *>(call)->funcid)) continue;
     entry->functions =
         castNode(List, eval_const_expressions(context->root, reinterpret_cast<Node *>(entry->functions)));
     Query *body = inline_set_returning_function(context->root, entry);
@@ -54,7 +105,7 @@ Node *InlineMutator(Node *node, void *argument) {
     set_opfuncid(reinterpret_cast<OpExpr *>(node));
     function = reinterpret_cast<OpExpr *>(node)->opfuncid;
   }
-  if (OidIsValid(function) && context->depth < 32 && IsSqlFunction(function)) {
+  if (OidIsValid(function) && context->depth < 32 && IsSqlFunction(function) && !FoldableWalker(node, nullptr)) {
     Node *simple = eval_const_expressions(context->root, node);
     bool same = equal(simple, node);
     if (!same) {
@@ -160,8 +211,13 @@ bool IsFixed(Oid function) {
   HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", function);
   Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
+  bool reads_catalog_or_setting = function == F_QUOTE_IDENT;
+  // text search configurations and dictionaries are catalogs, whatever the functions are declared
+  for (int i = 0; i < form->pronargs; i++)
+    reads_catalog_or_setting |=
+        form->proargtypes.values[i] == REGCONFIGOID || form->proargtypes.values[i] == REGDICTIONARYOID;
   bool fixed =
-      form->provolatile == PROVOLATILE_IMMUTABLE &&
+      form->provolatile == PROVOLATILE_IMMUTABLE && !reads_catalog_or_setting &&
       (function < FirstNormalObjectId || form->prokind == PROKIND_AGGREGATE || IsCompiledLanguage(form->prolang));
   ReleaseSysCache(row);
   return fixed;
@@ -358,6 +414,7 @@ const char *const kSettingsReaders[] = {"age",
                                         "make_timestamptz",
                                         "interval_pl_timestamptz",
                                         "overlaps",
+                                        "quote_ident",
                                         "quote_literal",
                                         "quote_nullable",
                                         "textanycat",
@@ -366,7 +423,6 @@ const char *const kSettingsReaders[] = {"age",
                                         "timestamptz",
                                         "timestamptz_mi_interval",
                                         "timestamptz_pl_interval",
-                                        "timetz",
                                         "timezone",
                                         "to_char",
                                         "to_date",
@@ -379,6 +435,8 @@ bool ReadsOnlySettings(Oid function) {
   if (function >= FirstNormalObjectId) return false;
   char *name = get_func_name(function);
   if (name == nullptr) return false;
+  // the age of one argument is that at midnight today
+  if (strcmp(name, "age") == 0) return get_func_nargs(function) == 2;
   for (const char *reader : kSettingsReaders)
     if (strcmp(name, reader) == 0) return true;
   // the comparisons of dates and timestamps across types
@@ -433,6 +491,23 @@ bool IsPlainType(Oid type) {
   }
 }
 
+// Types whose text form can be a word like 'today', or depends on today's offset from UTC.
+bool MayReadClock(Oid type) {
+  Oid element = get_element_type(type);
+  if (OidIsValid(element)) type = element;
+  switch (type) {
+    case DATEOID:
+    case TIMEOID:
+    case TIMETZOID:
+    case TIMESTAMPOID:
+    case TIMESTAMPTZOID:
+    case TSRANGEOID:
+    case TSTZRANGEOID:
+    case DATERANGEOID: return true;
+    default: return false;
+  }
+}
+
 struct OpacityContext {
   Opacity opacity;
   bool all_plain;  // of the node at hand: its arguments are of plain types
@@ -463,7 +538,8 @@ bool ArgumentsArePlain(Node *node) {
     case T_WindowFunc: arguments = reinterpret_cast<WindowFunc *>(node)->args; break;
     case T_CoerceViaIO:
       return IsPlainType(exprType(reinterpret_cast<Node *>(reinterpret_cast<CoerceViaIO *>(node)->arg))) &&
-             IsPlainType(reinterpret_cast<CoerceViaIO *>(node)->resulttype);
+             IsPlainType(reinterpret_cast<CoerceViaIO *>(node)->resulttype) &&
+             !MayReadClock(reinterpret_cast<CoerceViaIO *>(node)->resulttype);
     default: return true;
   }
   ListCell *cell;
@@ -489,6 +565,17 @@ bool OpacityWalker(Node *node, void *argument) {
         context->opacity.obstacle = "the body samples a table";
         return true;
       }
+      if (entry->rtekind == RTE_TABLEFUNC) {
+        context->opacity.obstacle = "the body uses XMLTABLE or JSON_TABLE, whose conversions cannot be seen";
+        return true;
+      }
+    }
+    // no walker shows these
+    foreach (cell, query->windowClause) {
+      WindowClause *window = lfirst_node(WindowClause, cell);
+      context->all_plain = true;
+      if (OidIsValid(window->startInRangeFunc) && VisitFunction(window->startInRangeFunc, context)) return true;
+      if (OidIsValid(window->endInRangeFunc) && VisitFunction(window->endInRangeFunc, context)) return true;
     }
     return compat::WalkQuery(query, OpacityWalker, context);
   }
@@ -496,6 +583,11 @@ bool OpacityWalker(Node *node, void *argument) {
   switch (nodeTag(node)) {
     case T_Var: {
       AttrNumber column = reinterpret_cast<Var *>(node)->varattno;
+      if (column > 0 && HoldsRows(reinterpret_cast<Var *>(node)->vartype)) {
+        context->opacity.obstacle = psprintf("the body reads a column of type %s, which holds rows",
+                                             format_type_be(reinterpret_cast<Var *>(node)->vartype));
+        return true;
+      }
       if (column >= 0 || column == TableOidAttributeNumber) return false;
       // where a row lies, and in which transaction it was written, may change while the row does not
       context->opacity.obstacle = "the body reads a system column";
@@ -515,7 +607,16 @@ bool OpacityWalker(Node *node, void *argument) {
       context->opacity.obstacle = psprintf("the body checks the constraints of domain %s",
                                            format_type_be(reinterpret_cast<CoerceToDomain *>(node)->resulttype));
       return true;
-    case T_XmlExpr: context->opacity.reads_settings = true; break;
+    case T_XmlExpr:
+#if PG_VERSION_NUM >= 160000
+    case T_JsonValueExpr:
+    case T_JsonConstructorExpr:
+#endif
+#if PG_VERSION_NUM >= 170000
+    case T_JsonExpr:
+#endif
+      context->opacity.obstacle = "the body makes XML or JSON by SQL syntax, whose conversions cannot be seen";
+      return true;
     case T_SQLValueFunction:
       elog(ERROR, "unexpected SQL value function");  // always a hidden parameter
       break;
@@ -560,6 +661,8 @@ bool QueryWalker(Node *node, void *argument) {
 }
 
 }  // namespace
+
+bool FoldsOpaqueCall(Node *expression) { return FoldableWalker(expression, nullptr); }
 
 Query *InlineFunctions(Query *query, List **dependencies) {
   PlannerGlobal *global = makeNode(PlannerGlobal);

@@ -9,6 +9,17 @@
 
 namespace aggcache {
 
+// Whether values of the type are rows, or hold rows. Their type may change without a change of any relation that is
+// read.
+bool HoldsRows(Oid type);
+
+// Whether a literal of a type means another moment every day: 'now', 'today' and the like in a type of dates or times.
+bool IsClockText(const char *text, Oid type);
+
+// Whether planning would replace by a value a call of a function that is only declared IMMUTABLE, in a language that
+// may hide anything.
+bool FoldsOpaqueCall(Node *expression);
+
 // Replaces calls of SQL functions by their bodies wherever the planner would, at every depth, so that what they read
 // can be seen. Functions that vanish are added to *dependencies (PlanInvalItem).
 Query *InlineFunctions(Query *query, List **dependencies);

@@ -80,31 +80,19 @@ struct Call {
   TypeFuncClass result_class;
 };
 
-bool IsClockLiteral(const char *source, int location) {
+bool IsClockLiteral(const char *source, const Const *constant) {
+  int location = constant->location;
   if (location < 0 || location >= static_cast<int>(strlen(source))) return false;
   const char *from = strchr(source + location, '\'');
   if (from == nullptr || from - (source + location) > 3) return false;
   const char *to = strchr(from + 1, '\'');
-  if (to == nullptr) return false;
-  char *text = pnstrdup(from + 1, to - from - 1);
-  for (char *c = text; *c; c++) *c = pg_tolower(static_cast<unsigned char>(*c));
-  return strstr(text, "now") || strstr(text, "today") || strstr(text, "tomorrow") || strstr(text, "yesterday");
+  return to && IsClockText(pnstrdup(from + 1, to - from - 1), constant->consttype);
 }
 
 bool ClockLiteralWalker(Node *node, void *source) {
   if (node == nullptr) return false;
   if (IsA(node, Query)) return compat::WalkQuery(reinterpret_cast<Query *>(node), ClockLiteralWalker, source);
-  if (IsA(node, Const)) {
-    Const *constant = reinterpret_cast<Const *>(node);
-    switch (constant->consttype) {
-      case DATEOID:
-      case TIMEOID:
-      case TIMETZOID:
-      case TIMESTAMPOID:
-      case TIMESTAMPTZOID: return IsClockLiteral(static_cast<const char *>(source), constant->location);
-      default: return false;
-    }
-  }
+  if (IsA(node, Const)) return IsClockLiteral(static_cast<const char *>(source), reinterpret_cast<Const *>(node));
   return compat::WalkExpression(node, ClockLiteralWalker, source);
 }
 
@@ -142,12 +130,6 @@ void ShapeResult(Definition *definition, const Call &call, const Query *query, b
     shape->descriptor = CreateTemplateTupleDesc(1);
     TupleDescInitEntry(shape->descriptor, 1, "result", call.result_type, -1, 0);
   }
-}
-
-// Rows within values carry the version of a type that may change without anyone noticing.
-bool HoldsRows(Oid type) {
-  Oid element = get_element_type(type);
-  return type_is_rowtype(OidIsValid(element) ? element : type);
 }
 
 const char *FindResultObstacle(const Definition *definition, const Call &call) {
@@ -221,7 +203,9 @@ void AddHidden(Definition *definition, List *expressions) {
     get_typlenbyval(hidden->type, &hidden->length, &hidden->by_value);
     hidden->clock = ShowsClock(expression);
     hidden->can_fail = CanFail(expression);
-    hidden->expression = expression_planner(reinterpret_cast<Expr *>(expression));
+    hidden->plan_at_call = FoldsOpaqueCall(expression);
+    hidden->expression = reinterpret_cast<Expr *>(expression);
+    if (!hidden->plan_at_call) hidden->expression = expression_planner(hidden->expression);
     definition->reads_clock |= hidden->clock;
     definition->hidden_can_fail |= hidden->can_fail;
     if (hidden->type == RECORDOID && definition->obstacle == nullptr)

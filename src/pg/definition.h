@@ -15,7 +15,8 @@ namespace aggcache {
 
 // A maximal expression that reads no column and is not IMMUTABLE: evaluated at each call; its value joins the key.
 struct HiddenParameter {
-  Expr *expression;  // planned
+  Expr *expression;   // planned, unless at the call
+  bool plan_at_call;  // planning replaces something by its value of the moment
   Oid type;
   int16 length;
   bool by_value;

@@ -88,6 +88,10 @@ bool HashValue(const WatchColumn &column, const Equality &equality, uint32_t *ha
   if (OidIsValid(equality.collation) && equality.collation != column.collation &&
       !get_collation_isdeterministic(equality.collation))
     return false;
+  // Under such a collation the functions of a family need not agree.
+  if (OidIsValid(column.collation) && !get_collation_isdeterministic(column.collation) &&
+      function != column.hash.fn_oid)
+    return false;
   *hash = DatumGetUInt32(OidFunctionCall1Coll(function, column.collation, equality.value->constvalue));
   return true;
 }

@@ -49,7 +49,7 @@ const SettingsImage &CurrentSettings() {
   image.xml_binary = xmlbinary;
   image.xml_option = xmloption;
   image.flags = (standard_conforming_strings ? 1 : 0) | (Transform_null_equals ? 2 : 0) | (Array_nulls ? 4 : 0) |
-                (static_cast<int32_t>(backslash_quote) << 3);
+                (quote_all_identifiers ? 8 : 0) | (static_cast<int32_t>(backslash_quote) << 4);
   bool changed = texts[0].Update(locale_monetary);
   changed |= texts[1].Update(locale_numeric);
   changed |= texts[2].Update(locale_time);

@@ -19,7 +19,8 @@ struct SettingsImage {
   int32_t bytea_output;
   int32_t xml_binary;
   int32_t xml_option;
-  int32_t flags;   // standard_conforming_strings, backslash_quote, transform_null_equals, array_nulls
+  int32_t
+      flags;  // standard_conforming_strings, backslash_quote, transform_null_equals, array_nulls, quote_all_identifiers
   uint64_t texts;  // hash of lc_monetary, lc_numeric, lc_time, default_text_search_config
 };
 

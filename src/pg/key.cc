@@ -79,7 +79,9 @@ void Evaluate(const Definition *definition, FunctionCallInfo fcinfo, NullableDat
   context->ecxt_param_list_info = CallParameters(definition, fcinfo, nullptr);
   for (int i = 0; i < definition->hidden_count; i++) {
     const HiddenParameter &parameter = definition->hidden[i];
-    ExprState *expression = ExecInitExprWithParams(parameter.expression, context->ecxt_param_list_info);
+    Expr *planned = parameter.expression;
+    if (parameter.plan_at_call) planned = expression_planner(static_cast<Expr *>(copyObjectImpl(planned)));
+    ExprState *expression = ExecInitExprWithParams(planned, context->ecxt_param_list_info);
     bool is_null;
     Datum value = ExecEvalExpr(expression, context, &is_null);
     MemoryContextSwitchTo(outer);

@@ -172,7 +172,8 @@ void OnUtility(PlannedStmt *statement, const char *text, bool read_only, Process
   }
   PG_FINALLY();
   {
-    utility_depth--;
+    // a statement that commits on its way, as VACUUM does, has begun at zero again
+    if (utility_depth > 0) utility_depth--;
     vacuuming = was_vacuuming;
   }
   PG_END_TRY();

@@ -96,7 +96,16 @@ const TableWatches *WatchesOf(Relation relation) {
     table->valid = true;
     if (table->watches) pfree(table->watches);
     table->watches = nullptr;
-    Load(table, relation, tables_context);
+    PG_TRY();
+    { Load(table, relation, tables_context); }
+    PG_CATCH();
+    {
+      // Half a list of watches would leave writes unregistered.
+      table->valid = false;
+      table->count = 0;
+      PG_RE_THROW();
+    }
+    PG_END_TRY();
   }
   return table;
 }
