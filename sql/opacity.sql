@@ -64,6 +64,7 @@ SET app.x = 77;
 SELECT of_tenant();
 
 -- SQL/JSON, where this version has it
+SET client_min_messages = warning;
 DO $$
 BEGIN
   IF current_setting('server_version_num')::int >= 160000 THEN
@@ -75,6 +76,7 @@ BEGIN
     RESET timezone;
   END IF;
 END $$;
+RESET client_min_messages;
 \set VERBOSITY terse
 DROP TABLE event, holder CASCADE;
 DROP TYPE pair CASCADE;
