@@ -53,4 +53,14 @@ $node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_act
 wait_background($gate);
 like((wait_background($old))[0], qr/11118\|t$/, 'the old one does not');
 
+# a session whose first look at the watches failed registers its later writes all the same
+$node->safe_psql('postgres', "SELECT cached_hours(1); BEGIN; LOCK aggcache.watch; PREPARE TRANSACTION 'f'");
+my ($rc, $out, $err) = $node->psql('postgres', q{
+	SET lock_timeout = '100ms';
+	UPDATE task SET hours = 1 WHERE id = 3;
+	COMMIT PREPARED 'f';
+	UPDATE task SET hours = 2 WHERE id = 3;}, on_error_stop => 0);
+like($err, qr/lock timeout/, 'the watches could not be read');
+same($node, @answer, $node->safe_psql('postgres', 'SELECT plain_hours(1)'), 'a write after that');
+
 done_testing();
