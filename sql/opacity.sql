@@ -46,6 +46,13 @@ SET quote_all_identifiers = on;
 SELECT same('quoted');
 RESET quote_all_identifiers;
 
+-- abbreviations of time zones are a setting
+SELECT twin('abbreviation', 'text', $$ SELECT max(ts AT TIME ZONE 'UTC' AT TIME ZONE 'IST')::text FROM event $$);
+SELECT same('abbreviation'), same('abbreviation');
+SET timezone_abbreviations = 'India';
+SELECT same('abbreviation');
+RESET timezone_abbreviations;
+
 -- texts that are moments
 SELECT twin('moments', 'date', $$ SELECT max(b::date) FROM event WHERE b = 'today' $$);
 SELECT same('moments');

@@ -211,7 +211,9 @@ bool IsFixed(Oid function) {
   HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", function);
   Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
-  bool reads_catalog_or_setting = function == F_QUOTE_IDENT;
+  // the second and third read timezone_abbreviations
+  bool reads_catalog_or_setting =
+      function == F_QUOTE_IDENT || function == F_TIMEZONE_TEXT_TIMESTAMP || function == F_TIMEZONE_TEXT_TIMESTAMPTZ;
   // text search configurations and dictionaries are catalogs, whatever the functions are declared
   for (int i = 0; i < form->pronargs; i++)
     reads_catalog_or_setting |=

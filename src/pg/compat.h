@@ -8,6 +8,7 @@
 #endif
 
 extern "C" {
+#include "utils/guc_tables.h"
 #if PG_VERSION_NUM >= 160000
 #include "parser/parse_relation.h"
 #endif
@@ -136,6 +137,21 @@ inline bool WalkRaw(Node *node, Walker walker, void *context) {
 }
 #pragma GCC diagnostic pop
 #endif
+
+// Where a text setting of the server keeps its value; NULL if there is none of that name.
+inline char **TextSettingVariable(const char *name) {
+#if PG_VERSION_NUM >= 160000
+  int count;
+  struct config_generic **settings = get_guc_variables(&count);
+#else
+  int count = GetNumConfigOptions();
+  struct config_generic **settings = get_guc_variables();
+#endif
+  for (int i = 0; i < count; i++)
+    if (settings[i]->vartype == PGC_STRING && strcmp(settings[i]->name, name) == 0)
+      return reinterpret_cast<struct config_string *>(settings[i])->variable;
+  return nullptr;
+}
 
 inline bool IsAutovacuum() {
 #if PG_VERSION_NUM >= 170000

@@ -293,10 +293,6 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
   definition->has_row_security = row_security_used || inlined_row_security;
 
   if (definition->obstacle == nullptr) definition->obstacle = FindRefusal(inlined).primary;
-  // Literals are read with it, and it cannot be watched as cheaply as the settings of the environment.
-  const char *abbreviations = GetConfigOption("timezone_abbreviations", true, false);
-  if (definition->obstacle == nullptr && abbreviations && strcmp(abbreviations, "Default") != 0)
-    definition->obstacle = "timezone_abbreviations is not Default";
   if (definition->obstacle == nullptr) definition->obstacle = FindResultObstacle(definition, call);
 
   List *hidden = NIL;

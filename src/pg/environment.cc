@@ -25,7 +25,8 @@ struct TextSetting {
   }
 };
 
-TextSetting texts[4];
+TextSetting texts[5];
+char **abbreviations = nullptr;  // the setting timezone_abbreviations
 const pg_tz *zone = nullptr;
 SettingsImage image;
 
@@ -54,11 +55,14 @@ const SettingsImage &CurrentSettings() {
   changed |= texts[1].Update(locale_numeric);
   changed |= texts[2].Update(locale_time);
   changed |= texts[3].Update(TSCurrentConfig);
+  if (abbreviations == nullptr) abbreviations = compat::TextSettingVariable("timezone_abbreviations");
+  if (abbreviations) changed |= texts[4].Update(*abbreviations);
   if (changed || image.texts == 0) {
     uint64_t hash = HashText(locale_monetary, 2);
     hash = HashText(locale_numeric, hash);
     hash = HashText(locale_time, hash);
-    image.texts = HashText(TSCurrentConfig, hash) | 1;
+    hash = HashText(TSCurrentConfig, hash);
+    image.texts = HashText(texts[4].text, hash) | 1;
   }
   return image;
 }

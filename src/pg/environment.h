@@ -21,7 +21,7 @@ struct SettingsImage {
   int32_t xml_option;
   int32_t
       flags;  // standard_conforming_strings, backslash_quote, transform_null_equals, array_nulls, quote_all_identifiers
-  uint64_t texts;  // hash of lc_monetary, lc_numeric, lc_time, default_text_search_config
+  uint64_t texts;  // hash of lc_monetary, lc_numeric, lc_time, default_text_search_config, timezone_abbreviations
 };
 
 struct Environment {
