@@ -184,6 +184,9 @@ void OnUtility(PlannedStmt *statement, const char *text, bool read_only, Process
 void OnRelation(Oid relation) {
   ForgetWatches(relation);
   if (!OidIsValid(relation) || !IsRecording() || vacuuming) return;
+  // An abort works off the messages of what it undoes, after OnTransaction: what is noted now would be taken for the
+  // next transaction's.
+  if (!IsTransactionState()) return;
   if (compat::IsAutovacuum()) return;
   if (OwnXid() == kNoXid || relation < FirstNormalObjectId) return;
   RegisterWide(relation);
