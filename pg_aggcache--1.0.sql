@@ -39,10 +39,44 @@ COMMENT ON TABLE aggcache.dependency IS 'which cached function needs which table
 
 CREATE TABLE aggcache.watch (
   relation oid NOT NULL,
-  columns smallint[] NOT NULL,
-  CONSTRAINT watch_pkey PRIMARY KEY (relation, columns)
+  id bigint NOT NULL,
+  server integer NOT NULL,
+  key_columns smallint[] NOT NULL,
+  range_column smallint,
+  range_width bigint,
+  columns smallint[],
+  predicate pg_node_tree,
+  CONSTRAINT watch_pkey PRIMARY KEY (relation, id)
 );
-COMMENT ON TABLE aggcache.watch IS 'sets of key columns by which changes of a table''s rows are told apart';
+COMMENT ON TABLE aggcache.watch IS 'by what the changes of a table''s rows are told apart; see aggcache.tables';
+COMMENT ON COLUMN aggcache.watch.id IS 'hash of all other columns';
+COMMENT ON COLUMN aggcache.watch.server IS 'major version of the server that wrote the predicate';
+COMMENT ON COLUMN aggcache.watch.key_columns IS 'changes of rows with other values in these are none';
+COMMENT ON COLUMN aggcache.watch.range_column IS 'changes of rows outside of a range of this are none';
+COMMENT ON COLUMN aggcache.watch.range_width IS
+  'of the smallest cell: days of a date, microseconds of a timestamp, else whole numbers';
+COMMENT ON COLUMN aggcache.watch.columns IS 'an UPDATE of other columns is no change; null: of none';
+COMMENT ON COLUMN aggcache.watch.predicate IS 'changes of rows that do not pass it are none';
+
+CREATE TABLE aggcache.watch_use (
+  function oid NOT NULL,
+  relation oid NOT NULL,
+  watch bigint NOT NULL,
+  CONSTRAINT watch_use_pkey PRIMARY KEY (function, relation, watch)
+);
+CREATE INDEX watch_use_relation_idx ON aggcache.watch_use (relation);
+COMMENT ON TABLE aggcache.watch_use IS 'which cached function a watch is for';
+
+-- Said by users, so it is dumped.
+CREATE TABLE aggcache.cell_width (
+  relation regclass NOT NULL,
+  "column" name NOT NULL,
+  width bigint NOT NULL CHECK (width > 0),
+  CONSTRAINT cell_width_pkey PRIMARY KEY (relation, "column")
+);
+SELECT pg_catalog.pg_extension_config_dump('aggcache.cell_width', '');
+COMMENT ON TABLE aggcache.cell_width IS
+  'widths of the smallest cells of range columns, as set by aggcache.set_cell_width()';
 
 -- ---- What can be seen -----------------------------------------------------------------------------------------------
 
@@ -78,14 +112,15 @@ COMMENT ON COLUMN aggcache.functions.max_staleness IS 'aggcache.max_staleness of
 COMMENT ON COLUMN aggcache.functions.settings IS 'all SET clauses of the function';
 
 CREATE FUNCTION aggcache.function_dependencies(
-  function oid, OUT relation regclass, OUT tracked boolean, OUT key_columns name[], OUT granularity text,
-  OUT reason text)
+  function oid, OUT relation regclass, OUT tracked boolean, OUT key_columns name[], OUT range_column name,
+  OUT granularity text, OUT watch text, OUT reason text)
   RETURNS SETOF record ROWS 3 LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_function_dependencies';
 COMMENT ON FUNCTION aggcache.function_dependencies(oid) IS
   'what one cached function reads; behind aggcache.dependencies';
 
 CREATE VIEW aggcache.dependencies AS
-  SELECT p.oid::pg_catalog.regprocedure AS function, d.relation, d.tracked, d.key_columns, d.granularity, d.reason
+  SELECT p.oid::pg_catalog.regprocedure AS function, d.relation, d.tracked, d.key_columns, d.range_column,
+         d.granularity, d.watch, d.reason
   FROM pg_catalog.pg_proc p
   JOIN pg_catalog.pg_language l ON l.oid = p.prolang AND l.lanname = 'cached_sql'
   CROSS JOIN LATERAL aggcache.function_dependencies(p.oid) d;
@@ -93,10 +128,14 @@ COMMENT ON VIEW aggcache.dependencies IS
   'which relations each cached function reads, one row each; a function that cannot be analysed has one row '
   'without relation';
 COMMENT ON COLUMN aggcache.dependencies.key_columns IS
-  'columns by whose values changes are told apart, where granularity is key';
+  'columns by whose values changes are told apart, where granularity is key or range';
+COMMENT ON COLUMN aggcache.dependencies.range_column IS
+  'column by whose ranges changes are told apart, where granularity is range';
 COMMENT ON COLUMN aggcache.dependencies.granularity IS
-  'key: changes of rows with other key values do not invalidate; table: every change does; none: changes are not '
-  'seen, so the function is not cached';
+  'key: changes of rows with other key values do not invalidate; range: nor do those outside of the range that is '
+  'asked for; columns: changes of columns or rows that are not used do not; table: every change does; none: changes '
+  'are not seen, so the function is not cached';
+COMMENT ON COLUMN aggcache.dependencies.watch IS 'the finest watch that is in force for the function, in words';
 
 CREATE FUNCTION aggcache.function_statistics(
   OUT function oid, OUT hits bigint, OUT stale_hits bigint, OUT cold bigint, OUT changed bigint, OUT expired bigint,
@@ -168,12 +207,14 @@ CREATE FUNCTION aggcache.tracking_state(relation regclass, OUT tracked boolean, 
 COMMENT ON FUNCTION aggcache.tracking_state(regclass) IS
   'whether the writes of one table are seen, and if not why; behind aggcache.tables';
 
+CREATE FUNCTION aggcache.watches(relation regclass) RETURNS text[]
+  LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'aggcache_watches';
+COMMENT ON FUNCTION aggcache.watches(regclass) IS
+  'by what the changes of a table''s rows are told apart, in words; behind aggcache.tables';
+
 CREATE VIEW aggcache.tables AS
   SELECT c.oid::pg_catalog.regclass AS relation, t.tracked, t.reason,
-         ARRAY(SELECT (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY k.place)
-                       FROM pg_catalog.unnest(w.columns) WITH ORDINALITY k(attribute, place)
-                       JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attribute)
-               FROM aggcache.watch w WHERE w.relation = c.oid ORDER BY w.columns) AS watches,
+         aggcache.watches(c.oid) AS watches,
          (SELECT pg_catalog.count(*) FROM aggcache.dependency d WHERE d.relation = c.oid) AS functions,
          coalesce(s.rows, 0) AS rows, coalesce(s.statements, 0) AS statements,
          coalesce(s.bulk, 0) AS bulk, coalesce(s.wide, 0) AS wide
@@ -186,7 +227,7 @@ CREATE VIEW aggcache.tables AS
                         WHERE g.tgfoid = 'aggcache.track_row()'::pg_catalog.regprocedure);
 COMMENT ON VIEW aggcache.tables IS 'the tables that cached functions read or whose writes are tracked, one row each';
 COMMENT ON COLUMN aggcache.tables.reason IS 'why the table''s writes are not seen, in words; null if they are';
-COMMENT ON COLUMN aggcache.tables.watches IS 'sets of key columns by whose values changes are told apart';
+COMMENT ON COLUMN aggcache.tables.watches IS 'by what changes of rows are told apart, in words';
 COMMENT ON COLUMN aggcache.tables.functions IS 'how many cached functions read the table';
 COMMENT ON COLUMN aggcache.tables.rows IS 'rows changed by committed transactions';
 COMMENT ON COLUMN aggcache.tables.statements IS 'committed transactions that changed rows of the table';
@@ -276,6 +317,12 @@ CREATE FUNCTION aggcache.detach(relation regclass) RETURNS void
 COMMENT ON FUNCTION aggcache.detach(regclass) IS
   'takes tracking triggers and watches from a table; functions that read it are uncached until aggcache.refresh(); '
   'for the owner';
+
+CREATE FUNCTION aggcache.set_cell_width(relation regclass, "column" name, width text DEFAULT NULL) RETURNS void
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_set_cell_width';
+COMMENT ON FUNCTION aggcache.set_cell_width(regclass, name, text) IS
+  'sets the width of the smallest range of a column whose changes are told apart: an interval for dates and '
+  'timestamps, a whole number for numbers; null: that of the type (1 day, 1 hour, 1); for the owner';
 
 CREATE FUNCTION aggcache.refresh() RETURNS bigint
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_refresh';

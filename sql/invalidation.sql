@@ -10,7 +10,7 @@ CREATE FUNCTION optional(int) RETURNS numeric LANGUAGE cached_sql STABLE
 CREATE FUNCTION joined(int) RETURNS numeric LANGUAGE cached_sql STABLE
   AS 'SELECT sum(hours) FROM task t JOIN department d ON d.id = t.department_id WHERE d.id = $1';
 CREATE FUNCTION total() RETURNS numeric LANGUAGE cached_sql STABLE AS 'SELECT sum(hours) FROM task';
-SELECT relation::regclass, columns FROM aggcache.watch ORDER BY relation::regclass::text, columns;
+SELECT relation, watches FROM aggcache.tables ORDER BY relation::text;
 
 CREATE FUNCTION show(call text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE answer text; outcome text;

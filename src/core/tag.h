@@ -31,17 +31,31 @@ constexpr uint64_t TableTag(uint32_t database, uint32_t relation) noexcept {
   return Mix(RelationSeed(database, relation) ^ 0x7461626cu);
 }
 
-// Changes of rows whose key columns have given values. Built column by column, in ascending attribute number:
-//   uint64_t tag = KeyTag(db, rel); tag = WithColumn(tag, attnum, hash); ...
-constexpr uint64_t KeyTag(uint32_t database, uint32_t relation) noexcept {
-  return Mix(RelationSeed(database, relation) ^ 0x6b657973u);
+// DDL, TRUNCATE and escalated bulk writes of any partition below a partitioned table: in place of the wide tags of many
+// partitions.
+constexpr uint64_t SubtreeTag(uint32_t database, uint32_t relation) noexcept {
+  return Mix(RelationSeed(database, relation) ^ 0x73756274u);
+}
+
+// Changes of rows under a watch (pg/watches.h), whose definition hashes to `watch`. As it stands the tag of a watch
+// without key columns, and of a range of all values. Narrowed column by column, in ascending attribute number, and then
+// to a cell (cells.h):
+//   uint64_t tag = WatchTag(db, rel, watch);
+//   tag = WithColumn(tag, attnum, hash); ...
+//   tag = WithCell(tag, level, index);
+constexpr uint64_t WatchTag(uint32_t database, uint32_t relation, uint64_t watch) noexcept {
+  return Mix(RelationSeed(database, relation) ^ Mix(watch ^ 0x6b657973u));
 }
 constexpr uint64_t WithColumn(uint64_t tag, int16_t attribute, uint32_t value_hash) noexcept {
   return Mix(tag ^ Mix((static_cast<uint64_t>(static_cast<uint16_t>(attribute)) << 32) | value_hash));
 }
-// A null key value; no equality ever asks for it, but the row image must register somewhere in the watch.
+// A null key value: found by IS NULL, by no equality.
 constexpr uint64_t WithNull(uint64_t tag, int16_t attribute) noexcept {
   return Mix(tag ^ Mix((1ULL << 56) | static_cast<uint16_t>(attribute)));
+}
+// One cell of the range column.
+constexpr uint64_t WithCell(uint64_t tag, int level, int64_t index) noexcept {
+  return Mix(tag ^ Mix((static_cast<uint64_t>(level + 1) << 58) ^ static_cast<uint64_t>(index)));
 }
 
 }  // namespace aggcache

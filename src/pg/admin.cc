@@ -2,7 +2,7 @@
 
 #include "pg/server.h"
 
-#include "pg/catalog.h"
+#include "pg/attach.h"
 #include "pg/inspection.h"
 #include "pg/key.h"
 #include "pg/settings.h"
@@ -31,14 +31,6 @@ FunctionRow RequireCached(Oid function) {
 void RequireFunctionOwner(Oid function) {
   if (!compat::OwnsFunction(function, GetUserId()))
     aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FUNCTION, get_func_name(function));
-}
-
-void RequireTableOwner(Oid relation) {
-  char *name = get_rel_name(relation);
-  if (name == nullptr)
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", relation)));
-  if (!compat::OwnsRelation(relation, GetUserId()))
-    aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relation)), name);
 }
 
 // ---- Invalidating by hand ---------------------------------------------------------------------------------------
@@ -248,10 +240,8 @@ void RefreshFunction(void *context) {
   SetUserIdAndSecContext(refresh->caller, security);
   for (int i = 0; i < definition->relation_count; i++) {
     const SourceRelation &source = definition->relations[i];
-    if (source.tracked || source.obstacle == nullptr || source.relation < FirstNormalObjectId) continue;
-    if (get_rel_relkind(source.relation) == RELKIND_RELATION && !get_rel_relispartition(source.relation) &&
-        get_rel_persistence(source.relation) != RELPERSISTENCE_TEMP && MayAttach(source.relation))
-      AttachTable(source.relation);
+    if (source.role == SourceRole::kAncestor || source.tracked || source.obstacle == nullptr) continue;
+    AttachRelation(source.relation);
   }
   SetUserIdAndSecContext(owner, security);
   AttachFunction(refresh->function, definition);
@@ -271,7 +261,7 @@ void RequireTrackable(Oid relation) {
   const char *obstacle = nullptr;
   if (kind == RELKIND_VIEW)
     obstacle = psprintf("%s is a view; the tables that it reads are tracked instead", QualifiedRelationName(relation));
-  else if (kind != RELKIND_RELATION || relation < FirstNormalObjectId || get_rel_relispartition(relation) ||
+  else if ((kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE) || relation < FirstNormalObjectId ||
            get_rel_persistence(relation) == RELPERSISTENCE_TEMP)
     obstacle = FindTrackingObstacle(relation, &tracked);
   if (obstacle)

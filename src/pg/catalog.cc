@@ -2,278 +2,153 @@
 
 #include "pg/catalog.h"
 
-#include "pg/dependencies.h"
-#include "pg/shared.h"
-#include "pg/tracking.h"
-#include "pg/watches.h"
-
 namespace aggcache {
 
 namespace {
 
-object_access_hook_type previous_object_access = nullptr;
-
-// Dropped or replaced in this transaction and not yet looked at. In TopTransactionContext.
-List *changed_functions = NIL;
-List *dropped_relations = NIL;
-
 enum DependencyAttribute { kDependencyFunction = 1, kDependencyRelation = 2 };
-enum WatchAttribute { kWatchRelation = 1, kWatchColumns = 2 };
+enum UseAttribute { kUseFunction = 1, kUseRelation = 2, kUseWatch = 3 };
 
-// Visits the rows of a catalog whose column `attribute` is `value`; deletes those for which visit says so.
+// Visits the rows of a catalog whose column `attribute`, the first of the index, is `value`; deletes those for which
+// visit says so. Returns how many it deleted.
 template <class Visit>
-void ForRows(const char *catalog_name, const char *index_name, AttrNumber attribute, Oid value, LOCKMODE lock,
-             Visit visit) {
+int ForRows(const char *catalog_name, const char *index_name, AttrNumber attribute, Oid value, LOCKMODE lock,
+            Visit visit) {
   Oid catalog_oid = ExtensionRelation(catalog_name);
-  if (!OidIsValid(catalog_oid)) return;
+  if (!OidIsValid(catalog_oid)) return 0;
+  int deleted = 0;
   Relation catalog = table_open(catalog_oid, lock);
   ScanKeyData key;
   ScanKeyInit(&key, attribute, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(value));
   SysScanDesc scan = systable_beginscan(catalog, ExtensionRelation(index_name), true, nullptr, 1, &key);
-  for (HeapTuple row = systable_getnext(scan); HeapTupleIsValid(row); row = systable_getnext(scan))
-    if (visit(catalog, row)) CatalogTupleDelete(catalog, &row->t_self);
+  for (HeapTuple row = systable_getnext(scan); HeapTupleIsValid(row); row = systable_getnext(scan)) {
+    if (!visit(catalog, row)) continue;
+    CatalogTupleDelete(catalog, &row->t_self);
+    deleted++;
+  }
   systable_endscan(scan);
   table_close(catalog, NoLock);
-}
-
-Oid OidAttribute(Relation catalog, HeapTuple row, AttrNumber attribute) {
-  bool is_null;
-  return DatumGetObjectId(heap_getattr(row, attribute, RelationGetDescr(catalog), &is_null));
-}
-
-List *RelationsOfFunction(Oid function) {
-  List *relations = NIL;
-  ForRows("dependency", "dependency_pkey", kDependencyFunction, function, AccessShareLock,
-          [&](Relation catalog, HeapTuple row) {
-            relations = lappend_oid(relations, OidAttribute(catalog, row, kDependencyRelation));
-            return false;
-          });
-  return relations;
-}
-
-bool HasFunctions(Oid relation) {
-  bool found = false;
-  ForRows("dependency", "dependency_relation_idx", kDependencyRelation, relation, AccessShareLock,
-          [&](Relation, HeapTuple) {
-            found = true;
-            return false;
-          });
-  return found;
+  return deleted;
 }
 
 void DeleteAll(const char *catalog, const char *index, AttrNumber attribute, Oid value) {
   ForRows(catalog, index, attribute, value, RowExclusiveLock, [](Relation, HeapTuple) { return true; });
 }
 
-void InsertRow(const char *catalog_name, Datum first, Datum second) {
+Datum Attribute(Relation catalog, HeapTuple row, AttrNumber attribute) {
+  bool is_null;
+  return heap_getattr(row, attribute, RelationGetDescr(catalog), &is_null);
+}
+
+void InsertRow(const char *catalog_name, Datum *values) {
   Relation catalog = table_open(ExtensionRelation(catalog_name), RowExclusiveLock);
-  Datum values[] = {first, second};
-  bool nulls[] = {false, false};
+  bool nulls[4] = {false};
   HeapTuple row = heap_form_tuple(RelationGetDescr(catalog), values, nulls);
   CatalogTupleInsert(catalog, row);
   heap_freetuple(row);
   table_close(catalog, NoLock);
 }
 
-Oid ExtensionFunction(const char *name, int nargs, const Oid *types) {
-  List *qualified = list_make2(makeString(pstrdup("aggcache")), makeString(pstrdup(name)));
-  return LookupFuncName(qualified, nargs, types, false);
+List *CollectOids(const char *index, AttrNumber by, Oid value, AttrNumber wanted) {
+  List *oids = NIL;
+  ForRows("dependency", index, by, value, AccessShareLock, [&](Relation catalog, HeapTuple row) {
+    oids = lappend_oid(oids, DatumGetObjectId(Attribute(catalog, row, wanted)));
+    return false;
+  });
+  return oids;
 }
 
-void MakeTrigger(Oid relation, const char *name, const char *function, int16 events, bool row) {
-  CreateTrigStmt *statement = makeNode(CreateTrigStmt);
-  statement->trigname = pstrdup(name);
-  statement->funcname = list_make2(makeString(pstrdup("aggcache")), makeString(pstrdup(function)));
-  statement->row = row;
-  statement->timing = TRIGGER_TYPE_AFTER;
-  statement->events = events;
-  CreateTriggerFiringOn(statement, nullptr, relation, InvalidOid, InvalidOid, InvalidOid,
-                        ExtensionFunction(function, 0, nullptr), InvalidOid, nullptr, false, false,
-                        TRIGGER_FIRES_ALWAYS);
+uint64_t WatchOf(Relation catalog, HeapTuple row, AttrNumber attribute) {
+  return static_cast<uint64_t>(DatumGetInt64(Attribute(catalog, row, attribute)));
 }
 
-void DropOurTriggers(Relation relation) {
-  Oid functions[] = {ExtensionFunction("track_row", 0, nullptr), ExtensionFunction("track_truncate", 0, nullptr)};
-  List *triggers = NIL;
-  if (relation->trigdesc)
-    for (int i = 0; i < relation->trigdesc->numtriggers; i++) {
-      const Trigger &trigger = relation->trigdesc->triggers[i];
-      if (trigger.tgfoid == functions[0] || trigger.tgfoid == functions[1])
-        triggers = lappend_oid(triggers, trigger.tgoid);
-    }
-  ListCell *cell;
-  foreach (cell, triggers) {
-    ObjectAddress address = {TriggerRelationId, lfirst_oid(cell), 0};
-    performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
-  }
-}
-
-struct KeyColumns {
-  List *relations;  // parallel lists
-  List *columns;
-};
-
-void AddKeyColumn(Oid relation, AttrNumber column, void *context) {
-  auto *keys = static_cast<KeyColumns *>(context);
-  ListCell *r, *c;
-  forboth (r, keys->relations, c, keys->columns)
-    if (lfirst_oid(r) == relation && lfirst_int(c) == column) return;
-  keys->relations = lappend_oid(keys->relations, relation);
-  keys->columns = lappend_int(keys->columns, column);
-}
-
-void AddWatch(Oid relation_oid, AttrNumber column) {
-  Relation relation = table_open(relation_oid, ShareRowExclusiveLock);
-  bool known = false;
-  const TableWatches *watches = WatchesOf(relation);
-  for (int i = 0; i < watches->count; i++)
-    known |= watches->watches[i].column_count == 1 && watches->watches[i].columns[0].attribute == column;
-  WatchColumn description;
-  if (!known && DescribeWatchColumn(relation, column, &description, CurrentMemoryContext)) {
-    Datum attribute = Int16GetDatum(column);
-    ArrayType *columns = construct_array(&attribute, 1, INT2OID, sizeof(int16), true, TYPALIGN_SHORT);
-    InsertRow("watch", ObjectIdGetDatum(relation_oid), PointerGetDatum(columns));
-    RegisterWide(relation_oid);
-    CacheInvalidateRelcache(relation);
-    CommandCounterIncrement();
-  }
-  table_close(relation, NoLock);
-}
-
-void DetachIfUnused(Oid relation) {
-  if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)) || HasFunctions(relation)) return;
-  DetachTable(relation);
-}
-
-bool IsCachedFunction(Oid function) {
-  HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-  if (!HeapTupleIsValid(row)) return false;
-  Oid language = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row))->prolang;
-  ReleaseSysCache(row);
-  return language == get_language_oid("cached_sql", true);
-}
-
-bool IsOfDatabase(void *database, const EntryInfo &entry) noexcept {
-  return static_cast<Oid>(entry.function >> 32) == *static_cast<Oid *>(database);
-}
-
-// A later database may get the same oid, and tables in it those of this one.
-void RemoveEntriesOfDatabase(Oid database) {
-  for (uint32_t partition = 0; partition < kPartitions; partition++) {
-    LWLockAcquire(shared::PartitionLockAt(partition), LW_EXCLUSIVE);
-    shared::store.RemoveIf(partition, IsOfDatabase, &database);
-    LWLockRelease(shared::PartitionLockAt(partition));
-  }
-}
-
-void OnObjectAccess(ObjectAccessType access, Oid class_id, Oid object, int sub_id, void *argument) {
-  if (previous_object_access) previous_object_access(access, class_id, object, sub_id, argument);
-  if (sub_id != 0) return;
-  bool function = class_id == ProcedureRelationId && (access == OAT_DROP || access == OAT_POST_CREATE);
-  bool relation = class_id == RelationRelationId && access == OAT_DROP;
-  if (class_id == DatabaseRelationId && access == OAT_DROP && shared::state) RemoveEntriesOfDatabase(object);
-  if (!function && !relation) return;
-  MemoryContext outer = MemoryContextSwitchTo(TopTransactionContext);
-  if (function)
-    changed_functions = lappend_oid(changed_functions, object);
-  else
-    dropped_relations = lappend_oid(dropped_relations, object);
-  MemoryContextSwitchTo(outer);
+bool IsWatchUsed(Oid relation, uint64_t watch) {
+  bool used = false;
+  ForRows("watch_use", "watch_use_relation_idx", kUseRelation, relation, AccessShareLock,
+          [&](Relation catalog, HeapTuple row) {
+            used |= WatchOf(catalog, row, kUseWatch) == watch;
+            return false;
+          });
+  return used;
 }
 
 }  // namespace
 
-bool MayAttach(Oid relation) { return pg_class_aclcheck(relation, GetUserId(), ACL_TRIGGER) == ACLCHECK_OK; }
-
-void AttachTable(Oid relation_oid) {
-  Relation relation = table_open(relation_oid, ShareRowExclusiveLock);
-  if (!HasTrackingTriggers(relation)) {
-    DropOurTriggers(relation);
-    MakeTrigger(relation_oid, kRowTrigger, "track_row", TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE,
-                true);
-    MakeTrigger(relation_oid, kTruncateTrigger, "track_truncate", TRIGGER_TYPE_TRUNCATE, false);
-    RegisterWide(relation_oid);
-    CommandCounterIncrement();
-  }
-  table_close(relation, NoLock);
+List *RelationsOfFunction(Oid function) {
+  return CollectOids("dependency_pkey", kDependencyFunction, function, kDependencyRelation);
 }
 
-void DetachTable(Oid relation_oid) {
-  Relation relation = try_relation_open(relation_oid, AccessExclusiveLock);
-  if (relation == nullptr) return;
-  DropOurTriggers(relation);
-  DeleteAll("watch", "watch_pkey", kWatchRelation, relation_oid);
-  CacheInvalidateRelcache(relation);
-  relation_close(relation, NoLock);
-  CommandCounterIncrement();
+List *FunctionsOfRelation(Oid relation) {
+  return CollectOids("dependency_relation_idx", kDependencyRelation, relation, kDependencyFunction);
 }
 
-int AttachFunction(Oid function, const Definition *definition) {
-  List *before = RelationsOfFunction(function);
+void InsertDependency(Oid function, Oid relation) {
+  Datum values[] = {ObjectIdGetDatum(function), ObjectIdGetDatum(relation)};
+  InsertRow("dependency", values);
+}
+
+void DeleteDependenciesOfFunction(Oid function) {
   DeleteAll("dependency", "dependency_pkey", kDependencyFunction, function);
+}
+
+void DeleteDependenciesOfRelation(Oid relation) {
+  DeleteAll("dependency", "dependency_relation_idx", kDependencyRelation, relation);
+}
+
+bool HasUnusedWatches(Oid relation) {
+  bool found = false;
+  ForRows("watch", "watch_pkey", kWatchRelation, relation, AccessShareLock, [&](Relation catalog, HeapTuple row) {
+    found |= !IsWatchUsed(relation, WatchOf(catalog, row, kWatchId));
+    return false;
+  });
+  return found;
+}
+
+void InsertWatchUse(Oid function, Oid relation, uint64_t watch) {
+  Datum values[] = {ObjectIdGetDatum(function), ObjectIdGetDatum(relation), Int64GetDatum(static_cast<int64>(watch))};
+  InsertRow("watch_use", values);
+}
+
+void DeleteWatchUsesOfFunction(Oid function) { DeleteAll("watch_use", "watch_use_pkey", kUseFunction, function); }
+
+List *TakeWatchUses(Oid relation, uint64_t watch) {
+  List *functions = NIL;
+  ForRows("watch_use", "watch_use_relation_idx", kUseRelation, relation, RowExclusiveLock,
+          [&](Relation catalog, HeapTuple row) {
+            if (WatchOf(catalog, row, kUseWatch) != watch) return false;
+            functions = lappend_oid(functions, DatumGetObjectId(Attribute(catalog, row, kUseFunction)));
+            return true;
+          });
   CommandCounterIncrement();
-  KeyColumns keys = {NIL, NIL};
-  FindKeyColumns(definition, AddKeyColumn, &keys);
-  int untracked = 0;
-  for (int i = 0; i < definition->relation_count; i++) {
-    Oid relation = definition->relations[i].relation;
-    char kind = get_rel_relkind(relation);
-    if (!definition->relations[i].tracked && definition->relations[i].obstacle == nullptr) continue;
-    bool tracked;
-    const char *obstacle = FindTrackingObstacle(relation, &tracked);
-    if (obstacle && kind == RELKIND_RELATION && relation >= FirstNormalObjectId && MayAttach(relation) &&
-        get_rel_persistence(relation) != RELPERSISTENCE_TEMP && !get_rel_relispartition(relation)) {
-      AttachTable(relation);
-      obstacle = FindTrackingObstacle(relation, &tracked);
-    }
-    if (obstacle) {
-      untracked++;
-      ereport(NOTICE, (errmsg("function %s will not be cached", definition->name), errdetail("%s.", obstacle)));
-      continue;
-    }
-    InsertRow("dependency", ObjectIdGetDatum(function), ObjectIdGetDatum(relation));
-    before = list_delete_oid(before, relation);
-    if (!MayAttach(relation)) continue;
-    ListCell *r, *c;
-    forboth (r, keys.relations, c, keys.columns)
-      if (lfirst_oid(r) == relation) AddWatch(relation, lfirst_int(c));
-  }
+  return functions;
+}
+
+void InsertWatch(Oid relation, const Watch &watch) {
+  Relation catalog = table_open(ExtensionRelation("watch"), RowExclusiveLock);
+  HeapTuple row = FormWatchRow(catalog, relation, watch);
+  CatalogTupleInsert(catalog, row);
+  heap_freetuple(row);
+  table_close(catalog, NoLock);
+}
+
+int DeleteWatches(Oid relation, bool only_unused) {
+  if (!only_unused) DeleteAll("watch_use", "watch_use_relation_idx", kUseRelation, relation);
+  return ForRows("watch", "watch_pkey", kWatchRelation, relation, RowExclusiveLock,
+                 [&](Relation catalog, HeapTuple row) {
+                   return !only_unused || !IsWatchUsed(relation, WatchOf(catalog, row, kWatchId));
+                 });
+}
+
+void SetCellWidth(Oid relation, Name column, int64_t width) {
+  ForRows("cell_width", "cell_width_pkey", 1, relation, RowExclusiveLock, [&](Relation catalog, HeapTuple row) {
+    return namestrcmp(DatumGetName(Attribute(catalog, row, 2)), NameStr(*column)) == 0;
+  });
   CommandCounterIncrement();
-  ListCell *cell;
-  foreach (cell, before) DetachIfUnused(lfirst_oid(cell));
-  return untracked;
+  if (width == 0) return;
+  Datum values[] = {ObjectIdGetDatum(relation), NameGetDatum(column), Int64GetDatum(width)};
+  InsertRow("cell_width", values);
 }
 
-void ForgetDropped() {
-  while (changed_functions != NIL || dropped_relations != NIL) {
-    List *functions = changed_functions, *relations = dropped_relations;
-    changed_functions = dropped_relations = NIL;
-    if (!OidIsValid(ExtensionRelation("dependency"))) return;
-    CommandCounterIncrement();
-    List *unused = NIL;
-    ListCell *cell;
-    foreach (cell, relations) {
-      DeleteAll("dependency", "dependency_relation_idx", kDependencyRelation, lfirst_oid(cell));
-      DeleteAll("watch", "watch_pkey", kWatchRelation, lfirst_oid(cell));
-    }
-    CommandCounterIncrement();
-    foreach (cell, functions) {
-      if (IsCachedFunction(lfirst_oid(cell))) continue;
-      List *read = RelationsOfFunction(lfirst_oid(cell));
-      if (read == NIL) continue;
-      DeleteAll("dependency", "dependency_pkey", kDependencyFunction, lfirst_oid(cell));
-      unused = list_concat_unique_oid(unused, read);
-    }
-    CommandCounterIncrement();
-    foreach (cell, unused) DetachIfUnused(lfirst_oid(cell));
-  }
-}
-
-void AbandonDropped() { changed_functions = dropped_relations = NIL; }
-
-void InstallCatalogHooks() {
-  previous_object_access = object_access_hook;
-  object_access_hook = OnObjectAccess;
-}
+void DeleteCellWidths(Oid relation) { DeleteAll("cell_width", "cell_width_pkey", 1, relation); }
 
 }  // namespace aggcache

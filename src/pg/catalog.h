@@ -1,43 +1,42 @@
-// The extension's own catalogs and the tracking triggers: which cached function reads which table, which watches a
-// table has.
+// The extension's own catalogs.
 //
-//   aggcache.dependency (function oid, relation oid)       which function needs which table tracked
-//   aggcache.watch      (relation oid, columns int2[])     sets of key columns (watches.h)
+//   aggcache.dependency (function oid, relation oid)                   which function needs which table tracked
+//   aggcache.watch      (relation oid, id bigint, ...)                 what tells a table's changes apart (watches.h)
+//   aggcache.watch_use  (function oid, relation oid, watch bigint)     which function a watch is for
+//   aggcache.cell_width (relation regclass, column name, width bigint) said by the user (ranges.h)
 //
-// Both follow from function bodies, so they are not dumped; aggcache.refresh() makes them anew. Changes here are part
-// of the changing transaction.
+// All but the last follow from function bodies, so they are not dumped; aggcache.refresh() makes them anew. Changes
+// here are part of the changing transaction.
 
 #ifndef AGGCACHE_PG_CATALOG_H
 #define AGGCACHE_PG_CATALOG_H
 
 #include "pg/server.h"
 
-#include "pg/definition.h"
+#include "pg/watches.h"
 
 namespace aggcache {
 
-// Installs the hook that notes dropped functions and tables. Called by _PG_init.
-void InstallCatalogHooks();
+// Which relations a function needs tracked, and which functions need a relation tracked.
+List *RelationsOfFunction(Oid function);
+List *FunctionsOfRelation(Oid relation);
+void InsertDependency(Oid function, Oid relation);
+void DeleteDependenciesOfFunction(Oid function);
+void DeleteDependenciesOfRelation(Oid relation);
 
-// Records what the function reads, puts triggers and watches on tables that the current role may put triggers on, and
-// takes them from tables that no function reads any more. Returns how many tables could not be tracked; notices say
-// why.
-int AttachFunction(Oid function, const Definition *definition);
+bool HasUnusedWatches(Oid relation);
+void InsertWatchUse(Oid function, Oid relation, uint64_t watch);
+void DeleteWatchUsesOfFunction(Oid function);
+// Deletes the uses of one watch; returns the functions whose they were.
+List *TakeWatchUses(Oid relation, uint64_t watch);
 
-// Puts the tracking triggers on a table, replacing altered ones. REQUIRES: the role may.
-void AttachTable(Oid relation);
+void InsertWatch(Oid relation, const Watch &watch);
+// Deletes watches of the relation: those that no function uses, or all, with their uses. Returns how many.
+int DeleteWatches(Oid relation, bool only_unused);
 
-// Takes triggers and watches from a table.
-void DetachTable(Oid relation);
-
-// Whether the current role may put triggers on the relation.
-bool MayAttach(Oid relation);
-
-// Cleans up after functions and tables that the running statement has dropped. Called at the end of utility statements.
-void ForgetDropped();
-
-// Forgets what was noted: the transaction ends.
-void AbandonDropped();
+// 0: that of the type again.
+void SetCellWidth(Oid relation, Name column, int64_t width);
+void DeleteCellWidths(Oid relation);
 
 }  // namespace aggcache
 

@@ -8,6 +8,7 @@
 #endif
 
 extern "C" {
+#include "access/attmap.h"
 #include "utils/guc_tables.h"
 #if PG_VERSION_NUM >= 160000
 #include "parser/parse_relation.h"
@@ -38,6 +39,15 @@ inline bool CheckFunctionResult(List *query_lists, Oid type, TupleDesc desc, cha
   return check_sql_fn_retval(query_lists, type, desc, prokind, true, nullptr);
 #else
   return check_sql_fn_retval_ext(query_lists, type, desc, prokind, true, nullptr);
+#endif
+}
+
+// For each column of `outer`, the number of the column of `inner` with its name.
+inline AttrMap *MapColumns(TupleDesc inner, TupleDesc outer) {
+#if PG_VERSION_NUM >= 160000
+  return build_attrmap_by_name(inner, outer, false);
+#else
+  return build_attrmap_by_name(inner, outer);
 #endif
 }
 

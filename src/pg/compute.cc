@@ -6,6 +6,7 @@
 #include "pg/key.h"
 #include "pg/last_call.h"
 #include "pg/lookup.h"
+#include "pg/partitions.h"
 #include "pg/results.h"
 #include "pg/settings.h"
 #include "pg/subtransaction.h"
@@ -101,10 +102,12 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
 
   // Locks come first, by oid: a relation may be gone by the time that the lock is granted. Taking them accepts what has
   // changed, and from then on the relations stay as they are.
+  // Partitions are locked by planning, as far as they are read.
   for (int i = 0; i < definition->relation_count; i++)
-    if (definition->valid) LockRelationOid(definition->relations[i].relation, AccessShareLock);
+    if (definition->valid && definition->relations[i].role == SourceRole::kNamed)
+      LockRelationOid(definition->relations[i].relation, AccessShareLock);
   if (definition->valid) AcquireRewriteLocks(static_cast<Query *>(copyObjectImpl(definition->query)), true, false);
-  if (!definition->valid) {
+  if (!definition->valid || !ArePartsCurrent(definition) || !definition->valid) {
     computed.obstacle = "its definition changed meanwhile";
     MemoryContextSwitchTo(outer);
     MemoryContextDelete(context);

@@ -3,6 +3,7 @@
 #include "pg/definition.h"
 
 #include "pg/analysis.h"
+#include "pg/partitions.h"
 #include "pg/settings.h"
 #include "pg/tracking.h"
 
@@ -146,19 +147,47 @@ const char *FindResultObstacle(const Definition *definition, const Call &call) {
   return nullptr;
 }
 
+void AddSource(Definition *definition, Oid relation, SourceRole role, Oid root) {
+  // doubled when it is full, at powers of two
+  int count = definition->relation_count;
+  if (count == 0)
+    definition->relations = static_cast<SourceRelation *>(palloc(sizeof(SourceRelation)));
+  else if ((count & (count - 1)) == 0)
+    definition->relations =
+        static_cast<SourceRelation *>(repalloc(definition->relations, sizeof(SourceRelation) * count * 2));
+  SourceRelation *source = &definition->relations[definition->relation_count++];
+  memset(source, 0, sizeof(*source));
+  source->relation = relation;
+  source->role = role;
+  source->root = root;
+  source->partitioned = get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE;
+  if (role == SourceRole::kAncestor) return;
+  source->obstacle = FindTrackingObstacle(relation, &source->tracked);
+  if (source->obstacle && definition->obstacle == nullptr) definition->obstacle = source->obstacle;
+}
+
+bool IsSource(const Definition *definition, Oid relation) {
+  for (int i = 0; i < definition->relation_count; i++)
+    if (definition->relations[i].relation == relation && definition->relations[i].role == SourceRole::kNamed)
+      return true;
+  return false;
+}
+
+// The named relations first, then what is below and above them.
 void AddRelations(Definition *definition, List *oids) {
-  definition->relations = static_cast<SourceRelation *>(palloc0(sizeof(SourceRelation) * (list_length(oids) + 1)));
   ListCell *cell;
-  foreach (cell, oids) {
-    Oid relation = lfirst_oid(cell);
-    SourceRelation *source = nullptr;
-    for (int i = 0; i < definition->relation_count; i++)
-      if (definition->relations[i].relation == relation) source = &definition->relations[i];
-    if (source) continue;
-    source = &definition->relations[definition->relation_count++];
-    source->relation = relation;
-    source->obstacle = FindTrackingObstacle(relation, &source->tracked);
-    if (source->obstacle && definition->obstacle == nullptr) definition->obstacle = source->obstacle;
+  foreach (cell, oids)
+    if (!IsSource(definition, lfirst_oid(cell)))
+      AddSource(definition, lfirst_oid(cell), SourceRole::kNamed, InvalidOid);
+  int named = definition->relation_count;
+  for (int i = 0; i < named; i++) {
+    Oid root = definition->relations[i].relation;
+    if (!definition->relations[i].tracked) continue;
+    bool pending;
+    foreach (cell, PartsOf(root, &pending)) AddSource(definition, lfirst_oid(cell), SourceRole::kPart, root);
+    if (pending && definition->obstacle == nullptr)
+      definition->obstacle = psprintf("a partition of %s is being detached", get_rel_name(root));
+    foreach (cell, PartitionAncestorsOf(root)) AddSource(definition, lfirst_oid(cell), SourceRole::kAncestor, root);
   }
 }
 
@@ -166,9 +195,7 @@ void AddRelations(Definition *definition, List *oids) {
 void AddRowType(Definition *definition, Oid type) {
   Oid relation = get_typ_typrelid(getBaseType(type));
   if (!OidIsValid(relation)) return;
-  for (int i = 0; i < definition->relation_count; i++)
-    if (definition->relations[i].relation == relation) return;
-  definition->relations[definition->relation_count++] = {relation, false, nullptr};
+  if (!IsSource(definition, relation)) AddSource(definition, relation, SourceRole::kAncestor, relation);
 }
 
 // The names of the relations in every schema of the search path: a new one may hide the one that was found.

@@ -35,11 +35,20 @@ struct ResultShape {
       descriptor;  // of rows; for a set of scalars one column; reference-counted as blessed, lives in the definition
 };
 
+enum class SourceRole : uint8_t {
+  kNamed,     // the body reads it, or a view in it does
+  kPart,      // below a named one: a partition, or a child that inherits
+  kAncestor,  // a partitioned table above a named one; writes that go through it may reach the named one
+};
+
 // A relation that the body depends on.
 struct SourceRelation {
   Oid relation;
-  bool tracked;          // verified through the relcache
+  bool tracked;          // verified through the relcache; never of a view or an ancestor
   const char *obstacle;  // why not, in words
+  SourceRole role;
+  bool partitioned;  // holds no rows itself
+  Oid root;          // of a part or ancestor: the named relation
 };
 
 // Invalidation of a syscache row that the definition depends on.

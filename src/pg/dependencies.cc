@@ -3,12 +3,22 @@
 #include "pg/dependencies.h"
 
 #include "core/tag.h"
+#include "pg/clauses.h"
+#include "pg/proposals.h"
 #include "pg/shared.h"
-#include "pg/watches.h"
+
+extern "C" {
+#include "rewrite/rewriteManip.h"
+}
 
 namespace aggcache {
 
 namespace {
+
+// More tags than this are not asked about at every hit: the next coarser choice is taken.
+constexpr int kMostTags = 128;
+// Results that read more partitions than this depend on the partitioned table as a whole.
+constexpr int kMostLeaves = 16;
 
 set_rel_pathlist_hook_type previous_hook = nullptr;
 
@@ -17,12 +27,11 @@ set_rel_pathlist_hook_type previous_hook = nullptr;
 struct Collector {
   Dependencies *dependencies;
   int limit;
-  void (*found)(Oid relation, AttrNumber column, void *context);
-  void *context;
+  List **proposals;
 };
 Collector *collector = nullptr;
 
-void Add(const RelationDependency &item) {
+void Add(Collector *collector, const RelationDependency &item) {
   Dependencies *all = collector->dependencies;
   if (all->count == collector->limit) {
     collector->limit = collector->limit * 2;
@@ -31,164 +40,228 @@ void Add(const RelationDependency &item) {
   all->items[all->count++] = item;
 }
 
-Node *StripRelabel(Node *node) {
-  while (node && IsA(node, RelabelType)) node = reinterpret_cast<Node *>(reinterpret_cast<RelabelType *>(node)->arg);
-  return node;
+void SetTags(RelationDependency *item, int count) {
+  item->tag_count = count;
+  item->tags = static_cast<uint64_t *>(palloc(sizeof(uint64_t) * Max(1, count)));
 }
 
-Var *ColumnOf(Node *node, Index relation) {
-  node = StripRelabel(node);
-  if (node == nullptr || !IsA(node, Var)) return nullptr;
-  Var *column = reinterpret_cast<Var *>(node);
-  return column->varno == static_cast<int>(relation) && column->varlevelsup == 0 && column->varattno > 0 ? column
-                                                                                                         : nullptr;
+// The item depends on every row of the relation.
+void SetTableTag(RelationDependency *item) {
+  SetTags(item, 1);
+  item->tags[0] = TableTag(MyDatabaseId, item->relation);
+  item->watch = nullptr;
 }
 
-// One equality of a column with a constant.
-struct Equality {
-  AttrNumber column;
-  Oid operation;
-  Oid collation;
-  Const *value;
-  double selectivity;
+// ---- Choosing a watch -------------------------------------------------------------------------------------------
+
+// How a watch fits the clauses of a base relation.
+struct Fit {
+  const Watch *watch;
+  double share;  // estimated, of the table's changes that it lets through
+  ValueSet keys[kMostKeyColumns];
+  RestrictInfo *key_clauses[kMostKeyColumns];
+  UnitRange range;
+  RangeColumn range_column;
+  List *range_clauses;  // RestrictInfo; NIL: the range is open at both ends
+  int key_tags;
 };
 
-// Takes "column = constant" apart, either way round.
-bool MatchEquality(Expr *clause, Index relation, Equality *equality) {
-  if (!IsA(clause, OpExpr)) return false;
-  OpExpr *comparison = reinterpret_cast<OpExpr *>(clause);
-  if (list_length(comparison->args) != 2) return false;
-  Node *left = static_cast<Node *>(linitial(comparison->args));
-  Node *right = static_cast<Node *>(lsecond(comparison->args));
-  Oid operation = comparison->opno;
-  Var *column = ColumnOf(left, relation);
-  Node *value = StripRelabel(right);
-  if (column == nullptr) {
-    column = ColumnOf(right, relation);
-    value = StripRelabel(left);
-    operation = get_commutator(operation);
+struct BaseRelation {
+  PlannerInfo *root;
+  RelOptInfo *rel;
+  Relation relation;
+  List *clauses;  // bare
+  Bitmapset *used;
+  bool uses_all;
+};
+
+double Selectivity(const BaseRelation &base, List *clauses) {
+  return clauselist_selectivity(base.root, clauses, 0, JOIN_INNER, nullptr);
+}
+
+// Finds the clause that leaves the fewest values for a key column.
+bool FitKey(const BaseRelation &base, AttrNumber attribute, ValueSet *values, RestrictInfo **clause) {
+  KeyColumn column;
+  if (!DescribeKeyColumn(base.relation, attribute, &column, CurrentMemoryContext)) return false;
+  bool found = false;
+  ListCell *cell;
+  foreach (cell, base.rel->baserestrictinfo) {
+    RestrictInfo *candidate = lfirst_node(RestrictInfo, cell);
+    ValueSet left;
+    if (!RestrictsToValues(reinterpret_cast<Node *>(candidate->clause), base.rel->relid, column, &left)) continue;
+    if (found && left.count + left.has_null >= values->count + values->has_null) continue;
+    *values = left;
+    *clause = candidate;
+    found = true;
   }
-  if (column == nullptr || !OidIsValid(operation) || !IsA(value, Const)) return false;
-  if (reinterpret_cast<Const *>(value)->constisnull) return false;
-  *equality = {column->varattno, operation, comparison->inputcollid, reinterpret_cast<Const *>(value), 1.0};
+  return found;
+}
+
+bool FitWatch(const BaseRelation &base, const Watch *watch, Fit *fit) {
+  if (!watch->all_columns && (base.uses_all || !bms_is_subset(base.used, watch->columns))) return false;
+  Index relid = base.rel->relid;
+  fit->watch = watch;
+  fit->share = 1.0;
+  if (watch->predicate != NIL) {
+    auto *predicate = static_cast<List *>(copyObjectImpl(watch->predicate));
+    ChangeVarNodes(reinterpret_cast<Node *>(predicate), 1, static_cast<int>(relid), 0);
+    if (!predicate_implied_by(predicate, base.clauses, false)) return false;
+    fit->share *= Selectivity(base, predicate);
+  }
+  fit->key_tags = 1;
+  for (int i = 0; i < watch->key_count; i++) {
+    if (!FitKey(base, watch->keys[i], &fit->keys[i], &fit->key_clauses[i])) return false;
+    fit->key_tags *= fit->keys[i].count + fit->keys[i].has_null;
+    if (fit->key_tags > kMostTags) return false;
+    fit->share *= Selectivity(base, list_make1(fit->key_clauses[i]));
+  }
+  fit->range_clauses = NIL;
+  fit->range = {kFirstUnit, kLastUnit};
+  if (watch->range_column) {
+    if (!DescribeRangeColumn(base.relation, watch->range_column, watch->range_width, &fit->range_column)) return false;
+    ListCell *cell;
+    foreach (cell, base.rel->baserestrictinfo) {
+      RestrictInfo *clause = lfirst_node(RestrictInfo, cell);
+      if (RestrictsToRange(reinterpret_cast<Node *>(clause->clause), relid, fit->range_column, &fit->range))
+        fit->range_clauses = lappend(fit->range_clauses, clause);
+    }
+    if (fit->range_clauses != NIL) fit->share *= Selectivity(base, fit->range_clauses);
+  }
+  // Of the updates of rows that pass, those of other columns do not come through.
+  if (!watch->all_columns)
+    fit->share *= 0.5 + 0.5 * bms_num_members(watch->columns) / (1.0 + RelationGetNumberOfAttributes(base.relation));
   return true;
 }
 
-// Whether the hash that the writer takes of the column is the same for everything that the clause's operator calls
-// equal to the value; if so, computes it.
-bool HashValue(const WatchColumn &column, const Equality &equality, uint32_t *hash) {
-  int strategy;
-  Oid left, right;
-  if (!op_in_opfamily(equality.operation, column.hash_family)) return false;
-  get_op_opfamily_properties(equality.operation, column.hash_family, false, &strategy, &left, &right);
-  if (strategy != HTEqualStrategyNumber) return false;
-  Oid function = get_opfamily_proc(column.hash_family, right, right, HASHSTANDARD_PROC);
-  if (!OidIsValid(function)) return false;
-  // A comparison that calls more values equal than the column's collation does has no single hash.
-  if (OidIsValid(equality.collation) && equality.collation != column.collation &&
-      !get_collation_isdeterministic(equality.collation))
-    return false;
-  // Under such a collation the functions of a family need not agree.
-  if (OidIsValid(column.collation) && !get_collation_isdeterministic(column.collation) &&
-      function != column.hash.fn_oid)
-    return false;
-  *hash = DatumGetUInt32(OidFunctionCall1Coll(function, column.collation, equality.value->constvalue));
-  return true;
+// The tags of every combination of key values.
+int KeyTags(const Fit &fit, Oid relation, uint64_t *tags) {
+  int count = 1;
+  tags[0] = WatchTag(MyDatabaseId, relation, fit.watch->id);
+  for (int i = 0; i < fit.watch->key_count; i++) {
+    const ValueSet &values = fit.keys[i];
+    AttrNumber attribute = fit.watch->keys[i];
+    uint64_t narrowed[kMostTags];
+    int narrowed_count = 0;
+    for (int j = 0; j < count; j++) {
+      for (int k = 0; k < values.count; k++)
+        narrowed[narrowed_count++] = WithColumn(tags[j], attribute, values.hashes[k]);
+      if (values.has_null) narrowed[narrowed_count++] = WithNull(tags[j], attribute);
+    }
+    memcpy(tags, narrowed, sizeof(uint64_t) * narrowed_count);
+    count = narrowed_count;
+  }
+  return count;
 }
+
+void Explain(RelationDependency *item, const BaseRelation &base, const Fit &fit) {
+  List *used = list_copy(fit.range_clauses);
+  for (int i = 0; i < fit.watch->key_count; i++) used = list_append_unique_ptr(used, fit.key_clauses[i]);
+  ListCell *cell;
+  foreach (cell, used)
+    item->clauses =
+        lappend(item->clauses,
+                NormaliseClause(reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell)->clause), base.rel->relid));
+}
+
+void SetWatchTags(RelationDependency *item, const BaseRelation &base, const Fit &fit) {
+  uint64_t keys[kMostTags];
+  int key_count = KeyTags(fit, item->relation, keys);
+  item->watch = fit.watch;
+  Explain(item, base, fit);
+  Cell cells[kMostCells];
+  int cell_count = -1;
+  if (fit.range_clauses != NIL) {
+    cell_count = CoverRange(fit.range.low, fit.range.high, fit.range_column.levels, cells);
+    if (cell_count * key_count > kMostTags) cell_count = -1;
+  }
+  if (cell_count < 0) {
+    SetTags(item, key_count);
+    memcpy(item->tags, keys, sizeof(uint64_t) * key_count);
+    return;
+  }
+  SetTags(item, key_count * cell_count);
+  for (int i = 0; i < key_count; i++)
+    for (int j = 0; j < cell_count; j++)
+      item->tags[i * cell_count + j] = WithCell(keys[i], cells[j].level, cells[j].index);
+}
+
+// ---- Partitions -------------------------------------------------------------------------------------------------
+
+bool IsPartitioned(const RangeTblEntry *entry) {
+  return entry->rtekind == RTE_RELATION && entry->relkind == RELKIND_PARTITIONED_TABLE;
+}
+
+// Whether the relation was put into the plan in the place of a partitioned table above it.
+bool IsPartOfPartitioned(PlannerInfo *root, const RelOptInfo *rel) {
+  if (rel->reloptkind != RELOPT_OTHER_MEMBER_REL) return false;
+  return IsPartitioned(root->simple_rte_array[root->append_rel_array[rel->relid]->parent_relid]);
+}
+
+// The partitions that the plan reads for this appearance of a partitioned table.
+List *LeavesOf(PlannerInfo *root, const RelOptInfo *rel) {
+  List *leaves = NIL;
+  ListCell *cell;
+  foreach (cell, root->append_rel_list) {
+    AppendRelInfo *info = lfirst_node(AppendRelInfo, cell);
+    RangeTblEntry *child = root->simple_rte_array[info->child_relid];
+    if (child->rtekind != RTE_RELATION || IsPartitioned(child)) continue;
+    while (info && info->parent_relid != rel->relid) info = root->append_rel_array[info->parent_relid];
+    if (info) leaves = lappend_oid(leaves, child->relid);
+  }
+  return leaves;
+}
+
+// Of few partitions, each counts for itself.
+void SetLeafTags(RelationDependency *item) {
+  SetTags(item, list_length(item->leaves));
+  for (int i = 0; i < item->tag_count; i++) item->tags[i] = TableTag(MyDatabaseId, list_nth_oid(item->leaves, i));
+}
+
+// ---- The hook ---------------------------------------------------------------------------------------------------
 
 void CollectTags(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *entry) {
   RelationDependency item;
   memset(&item, 0, sizeof(item));
   item.relation = entry->relid;
   item.seen = true;
-  item.tag = TableTag(MyDatabaseId, entry->relid);
-
-  int count = 0, limit = list_length(rel->baserestrictinfo);
-  auto *equalities = static_cast<Equality *>(palloc(sizeof(Equality) * Max(1, limit)));
+  item.inherits = entry->inh && IsPartitioned(entry);
+  if (item.inherits) item.leaves = LeavesOf(root, rel);
+  if (is_dummy_rel(rel)) {
+    // no row can pass, whatever is written; that it is so rests on arguments and definitions alone
+    Add(collector, item);
+    return;
+  }
+  BaseRelation base = {root, rel, table_open(entry->relid, NoLock), NIL, nullptr, false};
   ListCell *cell;
   foreach (cell, rel->baserestrictinfo) {
-    RestrictInfo *clause = lfirst_node(RestrictInfo, cell);
-    if (!MatchEquality(clause->clause, rel->relid, &equalities[count])) continue;
-    equalities[count].selectivity = clause_selectivity(root, reinterpret_cast<Node *>(clause), 0, JOIN_INNER, nullptr);
-    count++;
+    Node *clause = reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell)->clause);
+    base.clauses = lappend(base.clauses, clause);
+    item.other_clauses = lappend(item.other_clauses, NormaliseClause(clause, rel->relid));
   }
-  if (count > 0) {
-    Relation relation = table_open(entry->relid, NoLock);
-    TableWatches watches = ReadWatches(relation);
-    double best = 2.0;
-    for (int i = 0; i < watches.count; i++) {
-      const Watch &watch = watches.watches[i];
-      uint64_t tag = KeyTag(MyDatabaseId, entry->relid);
-      double selectivity = 1.0;
-      bool covered = true;
-      for (int j = 0; covered && j < watch.column_count; j++) {
-        covered = false;
-        for (int k = 0; k < count && !covered; k++) {
-          uint32_t hash;
-          if (equalities[k].column != watch.columns[j].attribute || !HashValue(watch.columns[j], equalities[k], &hash))
-            continue;
-          tag = WithColumn(tag, watch.columns[j].attribute, hash);
-          selectivity *= equalities[k].selectivity;
-          covered = true;
-        }
-      }
-      if (!covered || selectivity >= best) continue;
-      best = selectivity;
-      item.keyed = true;
-      item.tag = tag;
-      for (int j = 0; j < kMostKeyColumns; j++)
-        item.columns[j] = j < watch.column_count ? watch.columns[j].attribute : 0;
-    }
-    table_close(relation, NoLock);
+  base.used = UsedColumns(rel, &base.uses_all);
+  Fit *best = nullptr;
+  foreach (cell, ReadWatches(base.relation)) {
+    auto *fit = static_cast<Fit *>(palloc(sizeof(Fit)));
+    if (FitWatch(base, static_cast<Watch *>(lfirst(cell)), fit) && (best == nullptr || fit->share < best->share))
+      best = fit;
   }
-  pfree(equalities);
-  Add(item);
-}
-
-// ---- Key columns of a generic plan ------------------------------------------------------------------------------
-
-bool ReadsColumnWalker(Node *node, void *) {
-  if (node == nullptr) return false;
-  if (IsA(node, Var) || IsA(node, SubPlan) || IsA(node, AlternativeSubPlan) || IsA(node, PlaceHolderVar)) return true;
-  if (IsA(node, Param)) return reinterpret_cast<Param *>(node)->paramkind != PARAM_EXTERN;
-  return compat::WalkExpression(node, ReadsColumnWalker, nullptr);
-}
-
-struct KeySearch {
-  RelOptInfo *rel;
-  Oid relation;
-};
-
-bool KeyColumnWalker(Node *node, void *argument) {
-  auto *search = static_cast<KeySearch *>(argument);
-  if (node == nullptr) return false;
-  if (IsA(node, OpExpr) && list_length(reinterpret_cast<OpExpr *>(node)->args) == 2) {
-    OpExpr *comparison = reinterpret_cast<OpExpr *>(node);
-    Node *sides[] = {static_cast<Node *>(linitial(comparison->args)), static_cast<Node *>(lsecond(comparison->args))};
-    for (int i = 0; i < 2; i++) {
-      Var *column = ColumnOf(sides[i], search->rel->relid);
-      if (column == nullptr || ReadsColumnWalker(sides[1 - i], nullptr)) continue;
-      // a fixed value selects the same rows for every call: nothing to keep apart
-      if (IsA(StripRelabel(sides[1 - i]), Const)) continue;
-      if (op_hashjoinable(comparison->opno, exprType(sides[0])))
-        collector->found(search->relation, column->varattno, collector->context);
-    }
-  }
-  return compat::WalkExpression(node, KeyColumnWalker, argument);
-}
-
-void CollectKeyColumns(RelOptInfo *rel, RangeTblEntry *entry) {
-  KeySearch search = {rel, entry->relid};
-  ListCell *cell;
-  foreach (cell, rel->baserestrictinfo)
-    KeyColumnWalker(reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell)->clause), &search);
+  if (best)
+    SetWatchTags(&item, base, *best);
+  else
+    SetTableTag(&item);
+  // A watch that only sets rows and columns apart is no better than the few partitions that are read, each by itself.
+  if (item.inherits && list_length(item.leaves) <= kMostLeaves && item.watch == nullptr) SetLeafTags(&item);
+  table_close(base.relation, NoLock);
+  Add(collector, item);
 }
 
 void OnRelation(PlannerInfo *root, RelOptInfo *rel, Index index, RangeTblEntry *entry) {
-  if (collector != nullptr && entry->rtekind == RTE_RELATION) {
-    if (collector->found)
-      CollectKeyColumns(rel, entry);
-    else
+  if (collector != nullptr && entry->rtekind == RTE_RELATION && !IsPartOfPartitioned(root, rel)) {
+    // An inheritance parent comes again as a child of itself.
+    bool counts = !entry->inh || IsPartitioned(entry);
+    if (counts && collector->proposals)
+      AddProposals(rel, entry->relid, collector->proposals);
+    else if (counts)
       CollectTags(root, rel, entry);
   }
   if (previous_hook) previous_hook(root, rel, index, entry);
@@ -209,6 +282,79 @@ PlannedStmt *Plan(const Definition *definition, ParamListInfo parameters, Collec
   return plan;
 }
 
+const SourceRelation *FindSource(const Definition *definition, Oid relation) {
+  const SourceRelation *found = nullptr;
+  for (int i = 0; i < definition->relation_count; i++) {
+    const SourceRelation &source = definition->relations[i];
+    if (source.relation != relation || source.role == SourceRole::kAncestor) continue;
+    if (source.role == SourceRole::kNamed) return &source;
+    found = &source;
+  }
+  return found;
+}
+
+bool IsPartitionedSource(const Definition *definition, Oid relation) {
+  const SourceRelation *source = FindSource(definition, relation);
+  return source && source->partitioned;
+}
+
+// ---- Stamps -----------------------------------------------------------------------------------------------------
+
+struct StampList {
+  Stamp *stamps;
+  int count;
+  int limit;
+};
+
+void AddStamp(StampList *list, uint64_t tag, bool immediate) {
+  uint32_t slot = shared::stamps.SlotOf(tag);
+  for (int i = 0; i < list->count; i++)
+    if (list->stamps[i].slot == slot) {
+      list->stamps[i].immediate |= immediate;
+      return;
+    }
+  if (list->count == list->limit) {
+    list->limit *= 2;
+    list->stamps = static_cast<Stamp *>(repalloc(list->stamps, sizeof(Stamp) * list->limit));
+  }
+  Stamp stamp;
+  stamp.slot = slot;
+  stamp.immediate = immediate;
+  list->stamps[list->count++] = stamp;
+}
+
+// The leaves that the plan reads below a partitioned table; false if they are too many, or not known.
+bool FindLeaves(const Dependencies &dependencies, Oid root, List **leaves) {
+  *leaves = NIL;
+  for (int i = 0; i < dependencies.count; i++) {
+    const RelationDependency &item = dependencies.items[i];
+    if (item.relation != root) continue;
+    if (!item.seen) return false;
+    if (!item.inherits) continue;  // ONLY the table itself
+    *leaves = list_concat_unique_oid(*leaves, item.leaves);
+    if (list_length(*leaves) > kMostLeaves) return false;
+  }
+  return true;
+}
+
+// What may change a relation as a whole, or what is below it.
+void AddWideTags(StampList *list, const Definition *definition, const Dependencies &dependencies,
+                 const SourceRelation &source) {
+  if (source.role == SourceRole::kNamed) {
+    AddStamp(list, WideTag(MyDatabaseId, source.relation), true);
+    if (!source.partitioned) return;
+    List *leaves;
+    if (!FindLeaves(dependencies, source.relation, &leaves)) {
+      AddStamp(list, SubtreeTag(MyDatabaseId, source.relation), true);
+      return;
+    }
+    ListCell *cell;
+    foreach (cell, leaves) AddStamp(list, WideTag(MyDatabaseId, lfirst_oid(cell)), true);
+  } else if (source.partitioned || !IsPartitionedSource(definition, source.root)) {
+    AddStamp(list, WideTag(MyDatabaseId, source.relation), true);
+  }
+}
+
 }  // namespace
 
 void InstallDependencyHook() {
@@ -220,62 +366,47 @@ PlannedStmt *PlanWithDependencies(const Definition *definition, ParamListInfo pa
   dependencies->complete = true;
   dependencies->count = 0;
   dependencies->items = static_cast<RelationDependency *>(palloc(sizeof(RelationDependency) * 8));
-  Collector watched = {dependencies, 8, nullptr, nullptr};
+  Collector watched = {dependencies, 8, nullptr};
   PlannedStmt *plan = Plan(definition, parameters, &watched);
   ListCell *cell;
   foreach (cell, plan->relationOids) {
     Oid relation = lfirst_oid(cell);
-    const SourceRelation *source = nullptr;
-    for (int i = 0; i < definition->relation_count; i++)
-      if (definition->relations[i].relation == relation) source = &definition->relations[i];
+    const SourceRelation *source = FindSource(definition, relation);
     if (source == nullptr) {
       dependencies->complete = false;
       continue;
     }
     if (!source->tracked) continue;  // a view
+    // A partition is covered by what is said of the table that it is a part of.
+    if (source->role == SourceRole::kPart && IsPartitionedSource(definition, source->root)) continue;
     bool seen = false;
     for (int i = 0; i < dependencies->count; i++) seen |= dependencies->items[i].relation == relation;
     if (seen) continue;
     RelationDependency item;
     memset(&item, 0, sizeof(item));
     item.relation = relation;
-    item.tag = TableTag(MyDatabaseId, relation);
-    Collector *outer = collector;
-    collector = &watched;
-    Add(item);
-    collector = outer;
+    SetTableTag(&item);
+    Add(&watched, item);
   }
   return plan;
 }
 
 int CollectStamps(const Definition *definition, const Dependencies &dependencies, Stamp **stamps) {
-  int limit = definition->relation_count + dependencies.count;
-  *stamps = static_cast<Stamp *>(palloc(sizeof(Stamp) * Max(1, limit)));
-  int count = 0;
-  for (int i = 0; i < limit; i++) {
-    Stamp stamp;
-    if (i < definition->relation_count) {
-      if (!definition->relations[i].tracked) continue;
-      stamp.slot = shared::stamps.SlotOf(WideTag(MyDatabaseId, definition->relations[i].relation));
-      stamp.immediate = true;
-    } else {
-      stamp.slot = shared::stamps.SlotOf(dependencies.items[i - definition->relation_count].tag);
-    }
-    bool known = false;
-    for (int j = 0; j < count; j++)
-      if ((*stamps)[j].slot == stamp.slot) {
-        (*stamps)[j].immediate |= stamp.immediate;
-        known = true;
-      }
-    if (!known) (*stamps)[count++] = stamp;
-  }
-  return count;
+  StampList list = {static_cast<Stamp *>(palloc(sizeof(Stamp) * 16)), 0, 16};
+  for (int i = 0; i < definition->relation_count; i++)
+    if (definition->relations[i].tracked) AddWideTags(&list, definition, dependencies, definition->relations[i]);
+  for (int i = 0; i < dependencies.count; i++)
+    for (int j = 0; j < dependencies.items[i].tag_count; j++) AddStamp(&list, dependencies.items[i].tags[j], false);
+  *stamps = list.stamps;
+  return list.count;
 }
 
-void FindKeyColumns(const Definition *definition, void (*found)(Oid, AttrNumber, void *), void *context) {
-  if (definition->query == nullptr) return;  // not a single SELECT
-  Collector watched = {nullptr, 0, found, context};
+List *ProposeWatches(const Definition *definition) {
+  if (definition->query == nullptr) return NIL;  // not a single SELECT
+  List *proposals = NIL;
+  Collector watched = {nullptr, 0, &proposals};
   Plan(definition, nullptr, &watched);
+  return proposals;
 }
 
 }  // namespace aggcache

@@ -1,6 +1,8 @@
 // From a plan to tags: while a body is planned with its actual arguments, a planner hook sees, for every base relation,
-// the clauses that each row must pass to matter. A clause "column = constant" on a watched column narrows the
-// dependency to one key.
+// the clauses that each row must pass to matter and the columns that are used. Of the watches in force, the one that
+// tells most changes apart gives the tags.
+//
+// Planned for unknown arguments, the same clauses tell which watches a function needs.
 
 #ifndef AGGCACHE_PG_DEPENDENCIES_H
 #define AGGCACHE_PG_DEPENDENCIES_H
@@ -9,16 +11,22 @@
 
 #include "core/stamp.h"
 #include "pg/definition.h"
+#include "pg/watches.h"
 
 namespace aggcache {
 
 // What one appearance of a relation in the plan depends on.
 struct RelationDependency {
   Oid relation;
-  bool keyed;  // a key tag, else the table tag
-  uint64_t tag;
-  AttrNumber columns[4];  // of the watch, 0-terminated unless full
-  bool seen;              // the planner showed its clauses
+  int tag_count;   // 0: no row of the relation can matter
+  uint64_t *tags;  // of rows
+  bool seen;       // the planner showed its clauses
+  bool inherits;   // a partitioned table with its partitions
+  List *leaves;    // then: those that the plan reads (Oid)
+  // For explanations; the clauses are those that narrow the tags, their columns Vars of relation 1.
+  const Watch *watch;  // NULL: the whole table
+  List *clauses;
+  List *other_clauses;
 };
 
 struct Dependencies {
@@ -37,10 +45,14 @@ PlannedStmt *PlanWithDependencies(const Definition *definition, ParamListInfo pa
 // The slots of all tags, wide tags included, each once. *stamps is in the current memory context.
 int CollectStamps(const Definition *definition, const Dependencies &dependencies, Stamp **stamps);
 
-// Columns on which keys would help: those compared for equality with something that reads no column, when the body is
-// planned for unknown arguments. Calls found for each.
-void FindKeyColumns(const Definition *definition, void (*found)(Oid relation, AttrNumber column, void *context),
-                    void *context);
+// A watch that would tell changes apart for calls of the function.
+struct WatchProposal {
+  Oid relation;
+  Watch watch;
+};
+
+// What to watch for the definition: a list of WatchProposal, each once.
+List *ProposeWatches(const Definition *definition);
 
 }  // namespace aggcache
 

@@ -18,27 +18,16 @@ struct Explanation {
 
 void Say(Explanation *explanation, char *line) { explanation->lines = lappend(explanation->lines, line); }
 
-char *ColumnNames(const RelationUse &use) {
-  StringInfoData names;
-  initStringInfo(&names);
-  ListCell *cell;
-  foreach (cell, use.columns)
-    appendStringInfo(&names, "%s%s", names.len ? ", " : "",
-                     quote_identifier(get_attname(use.relation, static_cast<AttrNumber>(lfirst_int(cell)), false)));
-  return names.data;
-}
-
 void SayRelation(Explanation *explanation, const RelationUse &use) {
   const char *name = use.name ? use.name : "a dropped relation";
   if (use.view)
     Say(explanation, psprintf("sees through view %s", name));
   else if (!use.tracked)
     Say(explanation, psprintf("cannot follow changes of %s: %s", name, use.reason));
-  else if (use.keyed)
-    Say(explanation,
-        psprintf("reads %s by %s: changes of rows with other values leave a result valid", name, ColumnNames(use)));
-  else
+  else if (use.watch == nullptr)
     Say(explanation, psprintf("reads %s as a whole, so any change of its rows invalidates: %s", name, use.reason));
+  else
+    Say(explanation, psprintf("reads %s %s: other changes leave a result valid", name, use.watch));
 }
 
 void SayHidden(Explanation *explanation, const HiddenParameter &hidden) {

@@ -94,46 +94,43 @@ bool MustRaise(const ErrorData *error) {
          ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
 }
 
-struct Candidates {
-  List *relations;  // parallel lists
-  List *columns;
-};
-
-void AddCandidate(Oid relation, AttrNumber column, void *context) {
-  auto *candidates = static_cast<Candidates *>(context);
-  candidates->relations = lappend_oid(candidates->relations, relation);
-  candidates->columns = lappend_int(candidates->columns, column);
-}
-
-bool IsCandidate(const Candidates &candidates, Oid relation, AttrNumber column) {
-  ListCell *r, *c;
-  forboth (r, candidates.relations, c, candidates.columns)
-    if (lfirst_oid(r) == relation && lfirst_int(c) == column) return true;
+bool IsInForce(List *watches, uint64_t id) {
+  ListCell *cell;
+  foreach (cell, watches)
+    if (static_cast<Watch *>(lfirst(cell))->id == id) return true;
   return false;
 }
 
-// Fills in by which columns the relation's changes are told apart.
-void DescribeKeys(const Candidates &candidates, RelationUse *use) {
+// Fills in by what the relation's changes are told apart.
+void DescribeKeys(const List *proposals, RelationUse *use) {
   Relation relation = try_relation_open(use->relation, AccessShareLock);
   if (relation == nullptr) return;
-  const TableWatches *watches = WatchesOf(relation);
-  for (int i = 0; i < watches->count; i++) {
-    const Watch &watch = watches->watches[i];
-    bool usable = true;
-    for (int j = 0; j < watch.column_count; j++)
-      usable &= IsCandidate(candidates, use->relation, watch.columns[j].attribute);
-    if (!usable) continue;
-    use->keyed = true;
-    for (int j = 0; j < watch.column_count; j++)
-      use->columns = list_append_unique_int(use->columns, watch.columns[j].attribute);
+  List *watches = ReadWatches(relation);
+  const Watch *finest = nullptr;
+  bool missing = false;
+  ListCell *cell;
+  foreach (cell, proposals) {
+    auto *proposal = static_cast<WatchProposal *>(lfirst(cell));
+    if (proposal->relation != use->relation) continue;
+    const Watch &watch = proposal->watch;
+    if (!IsInForce(watches, watch.id)) {
+      missing = true;
+      continue;
+    }
+    if (watch.range_column) use->range = watch.range_column;
+    for (int i = 0; i < watch.key_count; i++) use->columns = list_append_unique_int(use->columns, watch.keys[i]);
+    int narrows = watch.key_count + (watch.range_column != 0);
+    if (finest == nullptr || narrows > finest->key_count + (finest->range_column != 0)) finest = &watch;
   }
   list_sort(use->columns, list_int_cmp);
-  if (use->keyed)
+  use->granularity = use->range ? "range" : use->columns != NIL ? "key" : finest ? "columns" : "table";
+  if (finest) use->watch = DescribeWatch(relation, *finest);
+  if (use->columns != NIL || use->range)
     use->reason = "rows are selected by these columns";
-  else if (list_member_oid(candidates.relations, use->relation))
-    use->reason = "rows are selected by columns that are not watched; aggcache.refresh() watches them";
+  else if (missing)
+    use->reason = "changes could be told apart by watches that are not there; aggcache.refresh() makes them";
   else
-    use->reason = "no column is compared for equality with an argument or a hidden parameter";
+    use->reason = "no column is compared with an argument or a hidden parameter";
   relation_close(relation, NoLock);
 }
 
@@ -220,18 +217,20 @@ const char *FindObstacle(const Definition *definition, const Refusal &refusal) {
 
 List *DescribeRelations(const Definition *definition) {
   List *uses = NIL;
-  Candidates candidates = {NIL, NIL};
-  if (definition->query) FindKeyColumns(definition, AddCandidate, &candidates);
+  List *proposals = ProposeWatches(definition);
   for (int i = 0; i < definition->relation_count; i++) {
     const SourceRelation &source = definition->relations[i];
+    // what is wrong with a part is said of the part
+    if (source.role == SourceRole::kAncestor || (source.role == SourceRole::kPart && source.tracked)) continue;
     auto *use = static_cast<RelationUse *>(palloc0(sizeof(RelationUse)));
     use->relation = source.relation;
     use->name = QualifiedRelationName(source.relation);
     use->tracked = source.tracked && shared::state != nullptr;
     use->view = !source.tracked && source.obstacle == nullptr;
     use->reason = source.obstacle;
+    use->granularity = use->tracked ? "table" : "none";
     if (use->tracked)
-      DescribeKeys(candidates, use);
+      DescribeKeys(proposals, use);
     else if (source.tracked)
       use->reason = "pg_aggcache is not in shared_preload_libraries";
     uses = lappend(uses, use);
@@ -257,6 +256,14 @@ Interval *MakeInterval(int64_t microseconds) {
   auto *interval = static_cast<Interval *>(palloc0(sizeof(Interval)));
   interval->time = microseconds;
   return interval;
+}
+
+void RequireTableOwner(Oid relation) {
+  char *name = get_rel_name(relation);
+  if (name == nullptr)
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", relation)));
+  if (!compat::OwnsRelation(relation, GetUserId()))
+    aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relation)), name);
 }
 
 void RequirePreloaded() {

@@ -51,8 +51,10 @@ struct RelationUse {
   const char *name;  // schema-qualified and quoted; NULL if it is gone
   bool view;         // seen through
   bool tracked;
-  bool keyed;
-  List *columns;  // attribute numbers of the watches that can be used
+  const char *granularity;  // as in aggcache.dependencies
+  List *columns;            // attribute numbers of the key columns of the watches that are in force for it
+  AttrNumber range;         // a range column of them, or 0
+  const char *watch;        // the finest of them, in words, or NULL
   const char *reason;
 };
 // REQUIRES: inside RunGuarded. The list (RelationUse *) is in the current memory context.
@@ -68,6 +70,9 @@ Interval *MakeInterval(int64_t microseconds);
 
 // Raises the error that tells of a missing place in shared_preload_libraries.
 void RequirePreloaded();
+
+// Raises an error unless the relation exists and the current role owns it.
+void RequireTableOwner(Oid relation);
 
 }  // namespace aggcache
 

@@ -3,7 +3,7 @@
 #include "pg/server.h"
 
 #include "pg/analysis.h"
-#include "pg/catalog.h"
+#include "pg/attach.h"
 #include "pg/definition.h"
 
 namespace aggcache {

@@ -2,7 +2,7 @@
 
 #include "pg/server.h"
 
-#include "pg/catalog.h"
+#include "pg/attach.h"
 #include "pg/definition.h"
 #include "pg/dependencies.h"
 #include "pg/settings.h"
@@ -19,7 +19,7 @@ PGDLLEXPORT void _PG_init(void) {
   if (!process_shared_preload_libraries_in_progress) return;
   aggcache::shared::InstallHooks();
   aggcache::InstallTrackingHooks();
-  aggcache::InstallCatalogHooks();
+  aggcache::InstallAttachHooks();
   aggcache::InstallDependencyHook();
   aggcache::InstallDefinitionCallbacks();
 }

@@ -3,13 +3,14 @@
 #include "pg/tracking.h"
 
 #include "core/tag.h"
-#include "pg/catalog.h"
+#include "pg/attach.h"
 #include "pg/definition.h"
+#include "pg/partitions.h"
+#include "pg/row_tags.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "pg/single_flight.h"
 #include "pg/transactions.h"
-#include "pg/watches.h"
 
 namespace aggcache {
 
@@ -20,8 +21,8 @@ namespace {
 struct WrittenTable {
   Oid relation;
   bool escalated;  // registered in the wide tag: no tag of this table needs registering any more
-  bool table_tag;  // registered in the table tag
-  uint32_t tags;   // key tags registered
+  bool table_tag;  // registered in the table tags of the table and of the partitioned tables above it
+  uint32_t tags;   // tags of watches registered
   uint32_t rows;   // rows seen, not yet counted in the statistics
 };
 
@@ -29,6 +30,9 @@ constexpr int kMostWritten = 128;
 WrittenTable written[kMostWritten];
 int written_count = 0;
 bool written_all = false;  // more than fit
+// Relations with wide changes whose partitioned parents have not been told; looked up before commit, because messages
+// arrive where catalogs cannot be read. In TopTransactionContext.
+List *changed_below = NIL;
 int utility_depth = 0;
 bool vacuuming = false;
 TimestampTz last_own_commit = 0;
@@ -49,12 +53,33 @@ WrittenTable *NoteWritten(Oid relation) {
 
 bool IsRecording() { return shared::state != nullptr && OidIsValid(MyDatabaseId); }
 
-void Register(uint64_t tag) {
+void RegisterTags(const uint64_t *tags, int count) {
 #ifdef AGGCACHE_DEBUG
   if (settings::debug_skip_registration) return;
 #endif
+  if (count == 0) return;
   BeginStamps();
-  shared::stamps.Register(shared::stamps.SlotOf(tag), ServerTransactions());
+  Transactions transactions = ServerTransactions();
+  for (int i = 0; i < count; i++) shared::stamps.Prefetch(shared::stamps.SlotOf(tags[i]));
+  for (int i = 0; i < count; i++) shared::stamps.Register(shared::stamps.SlotOf(tags[i]), transactions);
+}
+
+void Register(uint64_t tag) { RegisterTags(&tag, 1); }
+
+// Tags that this transaction has lately registered in; rows that lie together mostly share theirs.
+constexpr int kRecentTags = 256;
+uint64_t recent_tags[kRecentTags];
+
+// Leaves out what has been registered; returns how many are left.
+int DropRecent(uint64_t *tags, int count) {
+  int left = 0;
+  for (int i = 0; i < count; i++) {
+    uint64_t *recent = &recent_tags[(tags[i] >> 32) % kRecentTags];
+    if (*recent == tags[i]) continue;
+    *recent = tags[i];
+    tags[left++] = tags[i];
+  }
+  return left;
 }
 
 void FlushStatistics() {
@@ -70,12 +95,23 @@ void FlushStatistics() {
   }
 }
 
-void Escalate(WrittenTable *table, Oid relation) {
+// Gives up telling rows of the table apart for the rest of the transaction.
+void Escalate(WrittenTable *table, const WatchedTable *watched, Oid relation) {
   Register(WideTag(MyDatabaseId, relation));
+  const Oid *ancestors;
+  int count = AncestorsOf(watched, &ancestors);
+  for (int i = 0; i < count; i++) Register(SubtreeTag(MyDatabaseId, ancestors[i]));
   if (table == nullptr) return;
   table->escalated = true;
   TableStatistics *statistics = shared::StatisticsOfTable(relation, true);
   if (statistics) shared::Count(statistics->bulk);
+}
+
+void RegisterTableTags(const WatchedTable *watched, Oid relation) {
+  Register(TableTag(MyDatabaseId, relation));
+  const Oid *ancestors;
+  int count = AncestorsOf(watched, &ancestors);
+  for (int i = 0; i < count; i++) Register(TableTag(MyDatabaseId, ancestors[i]));
 }
 
 // ---- Triggers ---------------------------------------------------------------------------------------------------
@@ -83,29 +119,31 @@ void Escalate(WrittenTable *table, Oid relation) {
 void TrackRow(TriggerData *data) {
   Oid relation = RelationGetRelid(data->tg_relation);
   WrittenTable *table = NoteWritten(relation);
+  if (table && table->escalated) {
+    table->rows++;
+    return;
+  }
+  WatchedTable *watched = WatchedTableOf(data->tg_relation);
   if (table == nullptr) {
-    Escalate(nullptr, relation);
+    Escalate(nullptr, watched, relation);
     return;
   }
   table->rows++;
-  if (table->escalated) return;
+  bool insert = TRIGGER_FIRED_BY_INSERT(data->tg_event);
+  TupleTableSlot *old_row = insert ? nullptr : data->tg_trigslot;
+  TupleTableSlot *new_row = insert                                    ? data->tg_trigslot
+                            : TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newslot
+                                                                      : nullptr;
+  TagList list = TagsOfChange(watched, old_row, new_row, !table->table_tag);
+  if (!list.changed) return;
   if (!table->table_tag) {
-    Register(TableTag(MyDatabaseId, relation));
+    RegisterTableTags(watched, relation);
     table->table_tag = true;
   }
-  const TableWatches *watches = WatchesOf(data->tg_relation);
-  bool update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
-  for (int i = 0; i < watches->count; i++) {
-    uint64_t tag = TagOfRow(watches->watches[i], relation, data->tg_trigslot);
-    Register(tag);
-    table->tags++;
-    if (!update) continue;
-    uint64_t moved = TagOfRow(watches->watches[i], relation, data->tg_newslot);
-    if (moved == tag) continue;
-    Register(moved);
-    table->tags++;
-  }
-  if (table->tags > static_cast<uint32_t>(settings::bulk_threshold)) Escalate(table, relation);
+  int count = DropRecent(list.tags, list.count);
+  RegisterTags(list.tags, count);
+  table->tags += count;
+  if (table->tags > static_cast<uint32_t>(settings::bulk_threshold)) Escalate(table, watched, relation);
 }
 
 bool IsOurTrigger(Oid function, const char *name) {
@@ -118,9 +156,12 @@ bool IsOurTrigger(Oid function, const char *name) {
 
 void NoteStatement(QueryDesc *query, int flags) {
   PlannedStmt *statement = query->plannedstmt;
-  if ((flags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && statement->resultRelations != NIL) {
-    ListCell *cell;
-    foreach (cell, statement->resultRelations) NoteWritten(rt_fetch(lfirst_int(cell), statement->rtable)->relid);
+  if ((flags & EXEC_FLAG_EXPLAIN_ONLY) != 0 || statement->resultRelations == NIL) return;
+  // Not the list of result relations, which lacks the partitioned table that the statement names.
+  ListCell *cell;
+  foreach (cell, statement->rtable) {
+    RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
+    if (entry->rtekind == RTE_RELATION && entry->rellockmode == RowExclusiveLock) NoteWritten(entry->relid);
   }
 }
 
@@ -168,7 +209,7 @@ void OnUtility(PlannedStmt *statement, const char *text, bool read_only, Process
   PG_TRY();
   {
     next(statement, text, read_only, context, parameters, environment, receiver, completion);
-    ForgetDropped();
+    FollowUp(utility);
   }
   PG_FINALLY();
   {
@@ -182,7 +223,7 @@ void OnUtility(PlannedStmt *statement, const char *text, bool read_only, Process
 // A message about a relation. Messages of others come here too and cannot be told apart; registering for them is a
 // needless miss. VACUUM and ANALYZE change no row that anyone can see.
 void OnRelation(Oid relation) {
-  ForgetWatches(relation);
+  ForgetWatchedTables(relation);
   if (!OidIsValid(relation) || !IsRecording() || vacuuming) return;
   // An abort works off the messages of what it undoes, after OnTransaction: what is noted now would be taken for the
   // next transaction's.
@@ -192,12 +233,24 @@ void OnRelation(Oid relation) {
   RegisterWide(relation);
 }
 
+// Tells the partitioned tables above of wide changes below them.
+void RegisterSubtrees() {
+  List *changed = changed_below;
+  changed_below = NIL;
+  ListCell *cell, *ancestor;
+  foreach (cell, changed)
+    foreach (ancestor, PartitionAncestorsOf(lfirst_oid(cell))) Register(SubtreeTag(MyDatabaseId, lfirst_oid(ancestor)));
+}
+
 void OnTransaction(XactEvent event, void *) {
   switch (event) {
     case XACT_EVENT_PRE_COMMIT:
     case XACT_EVENT_PRE_PREPARE:
       // The messages of the last command reach OnRelation only when the next begins.
-      if (IsRecording() && OwnXid() != kNoXid) CommandCounterIncrement();
+      if (IsRecording() && OwnXid() != kNoXid) {
+        CommandCounterIncrement();
+        RegisterSubtrees();
+      }
       return;
     case XACT_EVENT_COMMIT:
     case XACT_EVENT_PREPARE:
@@ -212,11 +265,13 @@ void OnTransaction(XactEvent event, void *) {
     case XACT_EVENT_PARALLEL_ABORT: break;
     default: return;
   }
+  if (written_count > 0) memset(recent_tags, 0, sizeof(recent_tags));
   written_count = 0;
   written_all = false;
+  changed_below = NIL;
   utility_depth = 0;
   vacuuming = false;
-  AbandonDropped();
+  AbandonFollowUp();
   if (shared::flights) AbandonFlights();
 }
 
@@ -227,6 +282,9 @@ void RegisterWide(Oid relation) {
   WrittenTable *table = NoteWritten(relation);
   if (table == nullptr || !table->escalated) {
     Register(WideTag(MyDatabaseId, relation));
+    MemoryContext outer = MemoryContextSwitchTo(TopTransactionContext);
+    changed_below = lappend_oid(changed_below, relation);
+    MemoryContextSwitchTo(outer);
     if (table) table->escalated = true;
     TableStatistics *statistics = shared::StatisticsOfTable(relation, false);
     if (statistics) shared::Count(statistics->wide);
@@ -261,7 +319,9 @@ bool HasTrackingTriggers(Relation relation) {
     else if (trigger.tgtype == (TRIGGER_TYPE_STATEMENT | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_TRUNCATE))
       truncate |= IsOurTrigger(trigger.tgfoid, "track_truncate");
   }
-  return rows && truncate;
+  // Of partitions, TRUNCATE shows in the relcache messages; triggers on it are not passed on to them.
+  return rows &&
+         (truncate || relation->rd_rel->relispartition || relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE);
 }
 
 bool HasAnyTrackingTrigger(Relation relation) {
@@ -290,16 +350,12 @@ const char *FindTrackingObstacle(Oid oid, bool *tracked) {
     obstacle = psprintf("%s is a foreign table, which changes without triggers", name);
   } else if (kind == RELKIND_MATVIEW) {
     obstacle = psprintf("%s is a materialized view, whose refreshes are not tracked yet", name);
-  } else if (kind == RELKIND_PARTITIONED_TABLE || relation->rd_rel->relispartition) {
-    obstacle = psprintf("%s is partitioned or a partition, which is not tracked yet", name);
   } else if (kind == RELKIND_SEQUENCE) {
     obstacle = psprintf("%s is a sequence, which changes outside of transactions", name);
-  } else if (kind != RELKIND_RELATION && kind != RELKIND_VIEW) {
+  } else if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE && kind != RELKIND_VIEW) {
     obstacle = psprintf("%s is not a table", name);
   } else if (relation->rd_rel->relpersistence == RELPERSISTENCE_TEMP) {
     obstacle = psprintf("%s is a temporary table", name);
-  } else if (find_inheritance_children(oid, NoLock) != NIL) {
-    obstacle = psprintf("%s has tables that inherit from it, which is not tracked yet", name);
   } else if (!HasTrackingTriggers(relation)) {
     obstacle =
         HasAnyTrackingTrigger(relation)

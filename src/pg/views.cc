@@ -27,6 +27,9 @@ class Row {
   void Float(double value) { Put(Float8GetDatum(value), false); }
   void Milliseconds(uint64_t ns) { Float(static_cast<double>(ns) / 1e6); }
   void Text(const char *value) { value ? Put(CStringGetTextDatum(value), false) : Null(); }
+  void Name(char *value) {
+    Put(value ? DirectFunctionCall1(namein, CStringGetDatum(value)) : Datum{0}, value == nullptr);
+  }
   void Time(int64_t value) { Put(TimestampTzGetDatum(value), value == 0); }
   void Duration(Interval *value) { value ? Put(IntervalPGetDatum(value), false) : Null(); }
   void Array(ArrayType *value) { value ? Put(PointerGetDatum(value), false) : Null(); }
@@ -166,7 +169,9 @@ void ShowDependencies(FunctionCallInfo fcinfo, Oid function) {
     row.Null();
     row.Bool(false);
     row.Null();
+    row.Null();
     row.Text("none");
+    row.Null();
     row.Text(problem);
     row.End();
     return;
@@ -179,7 +184,9 @@ void ShowDependencies(FunctionCallInfo fcinfo, Oid function) {
     row.Object(use->relation);
     row.Bool(use->tracked);
     row.Array(ColumnNames(*use));
-    row.Text(use->keyed ? "key" : use->tracked ? "table" : "none");
+    row.Name(use->range ? get_attname(use->relation, use->range, true) : nullptr);
+    row.Text(use->granularity);
+    row.Text(use->watch);
     row.Text(use->reason);
     row.End();
   }

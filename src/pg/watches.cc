@@ -2,53 +2,94 @@
 
 #include "pg/watches.h"
 
-#include "core/tag.h"
-
 namespace aggcache {
 
 namespace {
 
-HTAB *tables = nullptr;
-MemoryContext tables_context = nullptr;
+// Expressions are stored as trees, which another major version may read differently.
+constexpr int kServer = PG_VERSION_NUM / 10000;
 
-// Columns of aggcache.watch.
-enum WatchAttribute { kWatchRelation = 1, kWatchColumns = 2 };
+bool IsColumn(TupleDesc descriptor, int attribute) {
+  return attribute >= 1 && attribute <= descriptor->natts && !TupleDescAttr(descriptor, attribute - 1)->attisdropped;
+}
 
-// Reads the watches of a relation into `context`, with a catalog snapshot taken now.
-void Load(TableWatches *table, Relation relation, MemoryContext context) {
-  table->watches = nullptr;
-  table->count = 0;
-  Oid catalog_oid = ExtensionRelation("watch");
-  if (!OidIsValid(catalog_oid)) return;
-  MemoryContext outer = MemoryContextSwitchTo(context);
-  Relation catalog = table_open(catalog_oid, AccessShareLock);
-  ScanKeyData key;
-  ScanKeyInit(&key, kWatchRelation, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(RelationGetRelid(relation)));
-  SysScanDesc scan = systable_beginscan(catalog, ExtensionRelation("watch_pkey"), true, nullptr, 1, &key);
-  int limit = 0;
-  for (HeapTuple row = systable_getnext(scan); HeapTupleIsValid(row); row = systable_getnext(scan)) {
-    bool is_null;
-    Datum columns = heap_getattr(row, kWatchColumns, RelationGetDescr(catalog), &is_null);
-    if (is_null) continue;
-    ArrayType *array = DatumGetArrayTypeP(columns);
-    int count = ARR_NDIM(array) == 1 ? ARR_DIMS(array)[0] : 0;
-    if (count < 1 || count > kMostKeyColumns || ARR_HASNULL(array) || ARR_ELEMTYPE(array) != INT2OID) continue;
-    auto *attributes = reinterpret_cast<int16 *>(ARR_DATA_PTR(array));
-    if (table->count == limit) {
-      limit = limit ? limit * 2 : 4;
-      Size size = sizeof(Watch) * limit;
-      table->watches = static_cast<Watch *>(table->watches ? repalloc(table->watches, size) : palloc(size));
-    }
-    Watch *watch = &table->watches[table->count];
-    watch->column_count = count;
-    bool usable = true;
-    for (int i = 0; usable && i < count; i++)
-      usable = DescribeWatchColumn(relation, attributes[i], &watch->columns[i], context);
-    if (usable) table->count++;
+// The elements of an array of smallint, or -1 if it is no such array.
+int ReadColumnArray(Datum value, int16 **elements) {
+  ArrayType *array = DatumGetArrayTypeP(value);
+  if (ARR_ELEMTYPE(array) != INT2OID || ARR_HASNULL(array) || ARR_NDIM(array) > 1) return -1;
+  *elements = reinterpret_cast<int16 *>(ARR_DATA_PTR(array));
+  return ARR_NDIM(array) == 0 ? 0 : ARR_DIMS(array)[0];
+}
+
+// Whether the columns of an expression still are what they were when it was stored.
+bool FitsWalker(Node *node, void *argument) {
+  auto *descriptor = static_cast<TupleDesc>(argument);
+  if (node == nullptr) return false;
+  if (IsA(node, Var)) {
+    Var *column = reinterpret_cast<Var *>(node);
+    if (!IsColumn(descriptor, column->varattno)) return true;
+    Form_pg_attribute form = TupleDescAttr(descriptor, column->varattno - 1);
+    return form->atttypid != column->vartype || form->atttypmod != column->vartypmod ||
+           form->attcollation != column->varcollid;
   }
-  systable_endscan(scan);
-  table_close(catalog, AccessShareLock);
-  MemoryContextSwitchTo(outer);
+  return compat::WalkExpression(node, FitsWalker, argument);
+}
+
+// False if the row cannot be used for the relation as it is now.
+bool ReadRow(Relation catalog, HeapTuple row, Relation relation, Watch *watch) {
+  TupleDesc descriptor = RelationGetDescr(relation);
+  Datum values[kWatchAttributes];
+  bool nulls[kWatchAttributes];
+  heap_deform_tuple(row, RelationGetDescr(catalog), values, nulls);
+  memset(watch, 0, sizeof(*watch));
+  watch->id = static_cast<uint64_t>(DatumGetInt64(values[kWatchId - 1]));
+  if (DatumGetInt32(values[kWatchServer - 1]) != kServer) return false;
+
+  int16 *columns;
+  int count = ReadColumnArray(values[kWatchKeys - 1], &columns);
+  if (count < 0 || count > kMostKeyColumns) return false;
+  watch->key_count = count;
+  for (int i = 0; i < count; i++) {
+    watch->keys[i] = columns[i];
+    KeyColumn description;
+    if (!DescribeKeyColumn(relation, columns[i], &description, CurrentMemoryContext)) return false;
+  }
+  if (!nulls[kWatchRange - 1]) {
+    watch->range_column = DatumGetInt16(values[kWatchRange - 1]);
+    watch->range_width = DatumGetInt64(values[kWatchWidth - 1]);
+    RangeColumn description;
+    if (!DescribeRangeColumn(relation, watch->range_column, watch->range_width, &description)) return false;
+  }
+  watch->all_columns = nulls[kWatchColumns - 1];
+  if (!watch->all_columns) {
+    count = ReadColumnArray(values[kWatchColumns - 1], &columns);
+    if (count < 0) return false;
+    for (int i = 0; i < count; i++) {
+      if (!IsColumn(descriptor, columns[i])) return false;
+      watch->columns = bms_add_member(watch->columns, columns[i]);
+    }
+  }
+  if (!nulls[kWatchPredicate - 1]) {
+    watch->predicate = castNode(List, stringToNode(TextDatumGetCString(values[kWatchPredicate - 1])));
+    if (FitsWalker(reinterpret_cast<Node *>(watch->predicate), descriptor)) return false;
+  }
+  return true;
+}
+
+Datum ColumnArray(const AttrNumber *columns, int count) {
+  auto *elements = static_cast<Datum *>(palloc(sizeof(Datum) * Max(1, count)));
+  for (int i = 0; i < count; i++) elements[i] = Int16GetDatum(columns[i]);
+  return PointerGetDatum(construct_array(elements, count, INT2OID, sizeof(int16), true, TYPALIGN_SHORT));
+}
+
+void AppendNames(StringInfo text, Relation relation, const Bitmapset *columns) {
+  int column = -1;
+  const char *separator = "";
+  while ((column = bms_next_member(columns, column)) >= 0) {
+    appendStringInfo(text, "%s%s", separator,
+                     quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(relation), column - 1)->attname)));
+    separator = ", ";
+  }
 }
 
 }  // namespace
@@ -58,11 +99,10 @@ Oid ExtensionRelation(const char *name) {
   return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
 }
 
-bool DescribeWatchColumn(Relation relation, AttrNumber attribute, WatchColumn *column, MemoryContext context) {
+bool DescribeKeyColumn(Relation relation, AttrNumber attribute, KeyColumn *column, MemoryContext context) {
   TupleDesc descriptor = RelationGetDescr(relation);
-  if (attribute < 1 || attribute > descriptor->natts) return false;
+  if (!IsColumn(descriptor, attribute)) return false;
   Form_pg_attribute form = TupleDescAttr(descriptor, attribute - 1);
-  if (form->attisdropped) return false;
   TypeCacheEntry *type = lookup_type_cache(form->atttypid, TYPECACHE_HASH_PROC | TYPECACHE_HASH_OPFAMILY);
   if (!OidIsValid(type->hash_proc) || !OidIsValid(type->hash_opf)) return false;
   column->attribute = attribute;
@@ -73,77 +113,106 @@ bool DescribeWatchColumn(Relation relation, AttrNumber attribute, WatchColumn *c
   return true;
 }
 
-const TableWatches *WatchesOf(Relation relation) {
-  if (tables == nullptr) {
-    tables_context = AllocSetContextCreate(TopMemoryContext, "aggcache watches", ALLOCSET_DEFAULT_SIZES);
-    HASHCTL control;
-    memset(&control, 0, sizeof(control));
-    control.keysize = sizeof(Oid);
-    control.entrysize = sizeof(TableWatches);
-    control.hcxt = tables_context;
-    tables = hash_create("aggcache watches", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+List *ReadWatches(Relation relation) {
+  List *watches = NIL;
+  Oid catalog_oid = ExtensionRelation("watch");
+  if (!OidIsValid(catalog_oid)) return NIL;
+  Relation catalog = table_open(catalog_oid, AccessShareLock);
+  if (RelationGetNumberOfAttributes(catalog) != kWatchAttributes)
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("extension \"pg_aggcache\" does not fit the library"),
+                    errhint("Run ALTER EXTENSION pg_aggcache UPDATE.")));
+  ScanKeyData key;
+  ScanKeyInit(&key, kWatchRelation, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(RelationGetRelid(relation)));
+  SysScanDesc scan = systable_beginscan(catalog, ExtensionRelation("watch_pkey"), true, nullptr, 1, &key);
+  for (HeapTuple row = systable_getnext(scan); HeapTupleIsValid(row); row = systable_getnext(scan)) {
+    auto *watch = static_cast<Watch *>(palloc(sizeof(Watch)));
+    if (ReadRow(catalog, row, relation, watch)) watches = lappend(watches, watch);
   }
-  Oid oid = RelationGetRelid(relation);
-  bool found;
-  auto *table = static_cast<TableWatches *>(hash_search(tables, &oid, HASH_ENTER, &found));
-  if (!found) {
-    table->valid = false;
-    table->count = 0;
-    table->watches = nullptr;
-  }
-  if (!table->valid) {
-    // Set first: a message that arrives while loading clears it again.
-    table->valid = true;
-    if (table->watches) pfree(table->watches);
-    table->watches = nullptr;
-    PG_TRY();
-    { Load(table, relation, tables_context); }
-    PG_CATCH();
-    {
-      // Half a list of watches would leave writes unregistered.
-      table->valid = false;
-      table->count = 0;
-      PG_RE_THROW();
-    }
-    PG_END_TRY();
-  }
-  return table;
+  systable_endscan(scan);
+  table_close(catalog, AccessShareLock);
+  return watches;
 }
 
-TableWatches ReadWatches(Relation relation) {
-  TableWatches table;
-  memset(&table, 0, sizeof(table));
-  table.relation = RelationGetRelid(relation);
-  Load(&table, relation, CurrentMemoryContext);
-  return table;
-}
-
-void ForgetWatches(Oid relation) {
-  if (tables == nullptr) return;
-  if (OidIsValid(relation)) {
-    auto *table = static_cast<TableWatches *>(hash_search(tables, &relation, HASH_FIND, nullptr));
-    if (table) table->valid = false;
-    return;
-  }
-  HASH_SEQ_STATUS scan;
-  hash_seq_init(&scan, tables);
-  while (auto *table = static_cast<TableWatches *>(hash_seq_search(&scan))) table->valid = false;
-}
-
-uint64_t TagOfRow(const Watch &watch, Oid relation, TupleTableSlot *row) {
-  uint64_t tag = KeyTag(MyDatabaseId, relation);
-  for (int i = 0; i < watch.column_count; i++) {
-    const WatchColumn &column = watch.columns[i];
+int64_t CellWidthOf(Relation relation, AttrNumber attribute) {
+  Form_pg_attribute form = TupleDescAttr(RelationGetDescr(relation), attribute - 1);
+  int64_t width = DefaultCellWidth(RangeKindOf(form->atttypid));
+  Relation catalog = table_open(ExtensionRelation("cell_width"), AccessShareLock);
+  ScanKeyData keys[2];
+  ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(RelationGetRelid(relation)));
+  ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_NAMEEQ, NameGetDatum(&form->attname));
+  SysScanDesc scan = systable_beginscan(catalog, ExtensionRelation("cell_width_pkey"), true, nullptr, 2, keys);
+  HeapTuple row = systable_getnext(scan);
+  if (HeapTupleIsValid(row)) {
     bool is_null;
-    Datum value = slot_getattr(row, column.attribute, &is_null);
-    if (is_null) {
-      tag = WithNull(tag, column.attribute);
-      continue;
-    }
-    uint32_t hash = DatumGetUInt32(FunctionCall1Coll(const_cast<FmgrInfo *>(&column.hash), column.collation, value));
-    tag = WithColumn(tag, column.attribute, hash);
+    width = DatumGetInt64(heap_getattr(row, 3, RelationGetDescr(catalog), &is_null));
   }
-  return tag;
+  systable_endscan(scan);
+  table_close(catalog, AccessShareLock);
+  return width;
+}
+
+void IdentifyWatch(Watch *watch) {
+  StringInfoData text;
+  initStringInfo(&text);
+  appendStringInfo(&text, "%d", kServer);
+  for (int i = 0; i < watch->key_count; i++) appendStringInfo(&text, " %d", watch->keys[i]);
+  if (watch->range_column) appendStringInfo(&text, " range %d " INT64_FORMAT, watch->range_column, watch->range_width);
+  if (!watch->all_columns) {
+    appendStringInfoString(&text, " columns");
+    int column = -1;
+    while ((column = bms_next_member(watch->columns, column)) >= 0) appendStringInfo(&text, " %d", column);
+  }
+  if (watch->predicate != NIL) appendStringInfo(&text, " where %s", nodeToString(watch->predicate));
+  watch->id = hash_bytes_extended(reinterpret_cast<unsigned char *>(text.data), text.len, 0);
+  pfree(text.data);
+}
+
+HeapTuple FormWatchRow(Relation catalog, Oid relation, const Watch &watch) {
+  Datum values[kWatchAttributes];
+  bool nulls[kWatchAttributes] = {false};
+  values[kWatchRelation - 1] = ObjectIdGetDatum(relation);
+  values[kWatchId - 1] = Int64GetDatum(static_cast<int64>(watch.id));
+  values[kWatchServer - 1] = Int32GetDatum(kServer);
+  values[kWatchKeys - 1] = ColumnArray(watch.keys, watch.key_count);
+  nulls[kWatchRange - 1] = nulls[kWatchWidth - 1] = watch.range_column == 0;
+  values[kWatchRange - 1] = Int16GetDatum(watch.range_column);
+  values[kWatchWidth - 1] = Int64GetDatum(watch.range_width);
+  nulls[kWatchColumns - 1] = watch.all_columns;
+  auto *columns = static_cast<AttrNumber *>(palloc(sizeof(AttrNumber) * MaxTupleAttributeNumber));
+  int count = 0, column = -1;
+  while ((column = bms_next_member(watch.columns, column)) >= 0) columns[count++] = static_cast<AttrNumber>(column);
+  values[kWatchColumns - 1] = ColumnArray(columns, count);
+  nulls[kWatchPredicate - 1] = watch.predicate == NIL;
+  values[kWatchPredicate - 1] = CStringGetTextDatum(nodeToString(watch.predicate));
+  return heap_form_tuple(RelationGetDescr(catalog), values, nulls);
+}
+
+char *DescribeWatch(Relation relation, const Watch &watch) {
+  StringInfoData text;
+  initStringInfo(&text);
+  Bitmapset *keys = nullptr;
+  for (int i = 0; i < watch.key_count; i++) keys = bms_add_member(keys, watch.keys[i]);
+  if (keys) {
+    appendStringInfoString(&text, "by ");
+    AppendNames(&text, relation, keys);
+  }
+  if (watch.range_column) {
+    appendStringInfoString(&text, keys ? ", ranges of " : "by ranges of ");
+    AppendNames(&text, relation, bms_make_singleton(watch.range_column));
+  }
+  if (watch.predicate != NIL) {
+    List *context = deparse_context_for(RelationGetRelationName(relation), RelationGetRelid(relation));
+    Node *predicate =
+        reinterpret_cast<Node *>(make_ands_explicit(static_cast<List *>(copyObjectImpl(watch.predicate))));
+    appendStringInfo(&text, "%swhere %s", text.len ? ", " : "", deparse_expression(predicate, context, false, false));
+  }
+  if (!watch.all_columns) {
+    if (text.len) appendStringInfoString(&text, ", ");
+    appendStringInfoString(&text, watch.columns ? "in columns " : "in no column");
+    AppendNames(&text, relation, watch.columns);
+  }
+  return text.data;
 }
 
 }  // namespace aggcache

@@ -1,19 +1,44 @@
-// Watches: which columns of a table's rows name the tags that a write registers in. The catalog aggcache.watch holds
-// them, one row a set of key columns; each session caches those of the tables it writes or reads.
+// Watches: which changes of a table's rows are told apart, and by what. A watch consists of
 //
-// Every tracked table has one watch without key columns, which has no row in the catalog. A changed watch is announced
-// by invalidating the table's relcache entry, under a lock that keeps writers out.
+//   key columns   a row counts to the tag of its values in them
+//   range column  and of the cells (core/cells.h) that its value in this column lies in
+//   columns       an UPDATE that changes none of these is no change
+//   predicate     a row that does not pass it is of no concern
+//
+// The catalog aggcache.watch holds them; it follows from the bodies of the cached functions (attach.h). Writers compute
+// the tags of their rows under all watches of the table, and of the partitioned tables above it (row_tags.h). Readers
+// choose among those that are in force (dependencies.h). Every tracked table has one more watch, of all columns and
+// without key columns and predicate, which has no row in the catalog: the table tag.
+//
+// A changed watch is announced by invalidating the relcache entries of the table and its partitions, under a lock that
+// keeps writers out.
 
 #ifndef AGGCACHE_PG_WATCHES_H
 #define AGGCACHE_PG_WATCHES_H
 
 #include "pg/server.h"
 
+#include "pg/ranges.h"
+
 namespace aggcache {
 
 constexpr int kMostKeyColumns = 4;
+// Of one table. Each costs every writer of the table.
+constexpr int kMostWatches = 64;
 
-struct WatchColumn {
+struct Watch {
+  uint64_t id;  // hash of all that follows
+  int key_count;
+  AttrNumber keys[kMostKeyColumns];  // ascending
+  AttrNumber range_column;           // 0: none
+  int64_t range_width;               // of the smallest cell
+  bool all_columns;
+  Bitmapset *columns;  // unless all; key, range and predicate columns included
+  List *predicate;     // implicitly ANDed clauses whose columns are Vars of relation 1; NIL: every row
+};
+
+// How the values of a key column are hashed.
+struct KeyColumn {
   AttrNumber attribute;
   Oid type;
   Oid collation;
@@ -21,35 +46,38 @@ struct WatchColumn {
   FmgrInfo hash;
 };
 
-struct Watch {
-  int column_count;
-  WatchColumn columns[kMostKeyColumns];
-};
-
-struct TableWatches {
-  Oid relation;  // hash key
-  bool valid;
-  int count;
-  Watch *watches;
-};
-
-// For writers: the watches with key columns of the relation, from this session's cache. Good until the next
-// invalidation message is accepted. REQUIRES: a lock that conflicts with changing watches (ROW EXCLUSIVE or more), so
-// that the cache is not behind.
-const TableWatches *WatchesOf(Relation relation);
-
-// For readers, whose lock does not keep watches from changing: the watches as they are committed now, read from the
-// catalog into the current memory context. A session's cache could be behind a change that its snapshot already sees.
-TableWatches ReadWatches(Relation relation);
-
-// Forgets what is cached of a relation, or of all if it is InvalidOid.
-void ForgetWatches(Oid relation);
+// The watches of a relation as they are committed now, read from the catalog into the current memory context; those
+// that no longer fit the relation are left out. Readers do not keep watches from changing, and a session's cache could
+// be behind a change that its snapshot already sees. A list of Watch.
+List *ReadWatches(Relation relation);
 
 // Fills *column for a column whose type has a hash function for its equality; false if it has none.
-bool DescribeWatchColumn(Relation relation, AttrNumber attribute, WatchColumn *column, MemoryContext context);
+bool DescribeKeyColumn(Relation relation, AttrNumber attribute, KeyColumn *column, MemoryContext context);
 
-// The tag of a row image under a watch.
-uint64_t TagOfRow(const Watch &watch, Oid relation, TupleTableSlot *row);
+// The width of cells of a column: what aggcache.set_cell_width() said, else that of its type.
+int64_t CellWidthOf(Relation relation, AttrNumber attribute);
+
+// Sets watch->id.
+void IdentifyWatch(Watch *watch);
+
+// In words: key columns, range column, predicate, columns.
+char *DescribeWatch(Relation relation, const Watch &watch);
+
+// Columns of aggcache.watch.
+enum WatchAttribute {
+  kWatchRelation = 1,
+  kWatchId = 2,
+  kWatchServer = 3,
+  kWatchKeys = 4,
+  kWatchRange = 5,
+  kWatchWidth = 6,
+  kWatchColumns = 7,
+  kWatchPredicate = 8,
+  kWatchAttributes = 8
+};
+
+// The row of aggcache.watch that stands for a watch.
+HeapTuple FormWatchRow(Relation catalog, Oid relation, const Watch &watch);
 
 // OID of a table or index of the schema aggcache; InvalidOid if the extension is not there.
 Oid ExtensionRelation(const char *name);

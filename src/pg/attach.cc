@@ -1,0 +1,414 @@
+#include "pg/server.h"
+
+#include "pg/attach.h"
+
+#include "pg/catalog.h"
+#include "pg/dependencies.h"
+#include "pg/partitions.h"
+#include "pg/shared.h"
+#include "pg/tracking.h"
+
+#include <algorithm>
+
+extern "C" {
+#include "rewrite/rewriteManip.h"
+}
+
+namespace aggcache {
+
+namespace {
+
+object_access_hook_type previous_object_access = nullptr;
+
+// Dropped, replaced or made in this transaction and not yet looked at. In TopTransactionContext.
+List *changed_functions = NIL;
+List *dropped_relations = NIL;
+List *new_children = NIL;  // tables that have got a parent
+
+bool Exists(Oid relation) { return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)); }
+
+bool IsPartitionedTable(Oid relation) { return get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE; }
+
+// ---- Triggers ---------------------------------------------------------------------------------------------------
+
+Oid ExtensionFunction(const char *name) {
+  List *qualified = list_make2(makeString(pstrdup("aggcache")), makeString(pstrdup(name)));
+  return LookupFuncName(qualified, 0, nullptr, false);
+}
+
+void MakeTrigger(Oid relation, const char *name, const char *function, int16 events, bool row) {
+  CreateTrigStmt *statement = makeNode(CreateTrigStmt);
+  statement->trigname = pstrdup(name);
+  statement->funcname = list_make2(makeString(pstrdup("aggcache")), makeString(pstrdup(function)));
+  statement->row = row;
+  statement->timing = TRIGGER_TYPE_AFTER;
+  statement->events = events;
+  CreateTriggerFiringOn(statement, nullptr, relation, InvalidOid, InvalidOid, InvalidOid, ExtensionFunction(function),
+                        InvalidOid, nullptr, false, false, TRIGGER_FIRES_ALWAYS);
+}
+
+// Those that a partition has from the table above it stay.
+void DropOurTriggers(Relation relation) {
+  Oid functions[] = {ExtensionFunction("track_row"), ExtensionFunction("track_truncate")};
+  List *triggers = NIL;
+  if (relation->trigdesc)
+    for (int i = 0; i < relation->trigdesc->numtriggers; i++) {
+      const Trigger &trigger = relation->trigdesc->triggers[i];
+      if ((trigger.tgfoid == functions[0] || trigger.tgfoid == functions[1]) && !trigger.tgisclone)
+        triggers = lappend_oid(triggers, trigger.tgoid);
+    }
+  ListCell *cell;
+  foreach (cell, triggers) {
+    ObjectAddress address = {TriggerRelationId, lfirst_oid(cell), 0};
+    performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+  }
+}
+
+// Whether all partitions still have the trigger as they got it from here.
+bool HavePartsTriggers(Relation relation) {
+  if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE) return true;
+  bool pending, have = true;
+  ListCell *cell;
+  foreach (cell, PartsOf(RelationGetRelid(relation), &pending)) {
+    Relation part = try_relation_open(lfirst_oid(cell), AccessShareLock);
+    if (part == nullptr) continue;
+    have &= HasTrackingTriggers(part);
+    relation_close(part, NoLock);
+  }
+  return have;
+}
+
+// ---- Watches ----------------------------------------------------------------------------------------------------
+
+// Keeps writers of the relation out, and of its partitions, whose rows count to its watches.
+Relation LockForWatches(Oid relation) {
+  if (IsPartitionedTable(relation)) find_all_inheritors(relation, ShareRowExclusiveLock, nullptr);
+  return table_open(relation, ShareRowExclusiveLock);
+}
+
+// Ends the results that rest on the old watches, and tells the sessions.
+void AnnounceWatches(Relation relation) {
+  RegisterWide(RelationGetRelid(relation));
+  CacheInvalidateRelcache(relation);
+  if (relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) {
+    ListCell *cell;
+    foreach (cell, find_all_inheritors(RelationGetRelid(relation), NoLock, nullptr))
+      CacheInvalidateRelcacheByRelid(lfirst_oid(cell));
+  }
+  CommandCounterIncrement();
+}
+
+void AddWatch(Oid function, Oid relation_oid, const Watch &watch) {
+  Relation relation = LockForWatches(relation_oid);
+  bool known = false;
+  List *watches = ReadWatches(relation);
+  ListCell *cell;
+  foreach (cell, watches) known |= static_cast<Watch *>(lfirst(cell))->id == watch.id;
+  if (known || list_length(watches) < kMostWatches) {
+    if (!known) {
+      InsertWatch(relation_oid, watch);
+      AnnounceWatches(relation);
+    }
+    InsertWatchUse(function, relation_oid, watch.id);
+    CommandCounterIncrement();
+  }
+  table_close(relation, NoLock);
+}
+
+void DropUnusedWatches(Oid relation_oid) {
+  if (!HasUnusedWatches(relation_oid)) return;
+  Relation relation = LockForWatches(relation_oid);
+  if (DeleteWatches(relation_oid, true) > 0) AnnounceWatches(relation);
+  table_close(relation, NoLock);
+}
+
+// The watch of one table for another whose columns have the same names.
+Watch TranslateWatch(const Watch &watch, const AttrMap *map) {
+  Watch result = watch;
+  for (int i = 0; i < watch.key_count; i++) result.keys[i] = map->attnums[watch.keys[i] - 1];
+  std::sort(result.keys, result.keys + result.key_count);
+  if (watch.range_column) result.range_column = map->attnums[watch.range_column - 1];
+  result.columns = nullptr;
+  int column = -1;
+  while ((column = bms_next_member(watch.columns, column)) >= 0)
+    result.columns = bms_add_member(result.columns, map->attnums[column - 1]);
+  bool whole_row;
+  result.predicate =
+      castNode(List, map_variable_attnos(reinterpret_cast<Node *>(watch.predicate), 1, 0, map, InvalidOid, &whole_row));
+  IdentifyWatch(&result);
+  return result;
+}
+
+// ---- Functions --------------------------------------------------------------------------------------------------
+
+// The tables whose writes carry the rows of a relation: itself, and for an inheritance parent its children. Partitions
+// get the triggers of the table above them from PostgreSQL.
+List *TablesOf(Oid relation) {
+  List *tables = list_make1_oid(relation);
+  bool pending;
+  if (!IsPartitionedTable(relation)) tables = list_concat(tables, PartsOf(relation, &pending));
+  return tables;
+}
+
+bool CanBeAttached(Oid relation) {
+  char kind = get_rel_relkind(relation);
+  return (kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE) && relation >= FirstNormalObjectId &&
+         get_rel_persistence(relation) != RELPERSISTENCE_TEMP && MayAttach(relation);
+}
+
+// Tracks a table, as far as the role may. Returns why its writes are not seen, or NULL.
+const char *TrackTable(Oid table) {
+  bool tracked;
+  const char *obstacle = FindTrackingObstacle(table, &tracked);
+  if (obstacle && CanBeAttached(table)) {
+    AttachTable(table);
+    obstacle = FindTrackingObstacle(table, &tracked);
+  }
+  bool pending;
+  ListCell *cell;
+  if (obstacle == nullptr && IsPartitionedTable(table))
+    foreach (cell, PartsOf(table, &pending))
+      if (obstacle == nullptr) obstacle = FindTrackingObstacle(lfirst_oid(cell), &tracked);
+  return obstacle;
+}
+
+// Tracks all tables of a relation for the function. Returns why one of them is not, or NULL.
+const char *TrackRelation(Oid function, Oid relation, const List *proposals) {
+  List *tables = TablesOf(relation);
+  const char *obstacle = nullptr;
+  ListCell *cell, *proposed;
+  foreach (cell, tables)
+    if (obstacle == nullptr) obstacle = TrackTable(lfirst_oid(cell));
+  List *known = RelationsOfFunction(function);
+  foreach (cell, tables) {
+    Oid table = lfirst_oid(cell);
+    // noted also where something is in the way, if there are triggers to be taken off again
+    if (list_member_oid(known, table) || (obstacle && !CanBeAttached(table))) continue;
+    InsertDependency(function, table);
+    if (obstacle || !CanBeAttached(table)) continue;
+    foreach (proposed, proposals) {
+      auto *proposal = static_cast<WatchProposal *>(lfirst(proposed));
+      if (proposal->relation == table) AddWatch(function, table, proposal->watch);
+    }
+  }
+  CommandCounterIncrement();
+  return obstacle;
+}
+
+// After a function has let go of a table.
+void Release(Oid relation) {
+  if (!Exists(relation)) return;
+  if (FunctionsOfRelation(relation) == NIL)
+    DetachTable(relation);
+  else
+    DropUnusedWatches(relation);
+}
+
+bool IsCachedFunction(Oid function) {
+  HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(row)) return false;
+  Oid language = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row))->prolang;
+  ReleaseSysCache(row);
+  return language == get_language_oid("cached_sql", true);
+}
+
+// ---- Following up -----------------------------------------------------------------------------------------------
+
+// A child that inherits from tracked parents is tracked as they are.
+void AttachChild(Oid child) {
+  if (!Exists(child) || get_rel_relispartition(child)) return;
+  bool pending;
+  List *parts = lcons_oid(child, PartsOf(child, &pending));
+  List *parents = NIL;
+  Relation catalog = table_open(InheritsRelationId, AccessShareLock);
+  ScanKeyData key;
+  ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(child));
+  SysScanDesc scan = systable_beginscan(catalog, InheritsRelidSeqnoIndexId, true, nullptr, 1, &key);
+  for (HeapTuple row = systable_getnext(scan); HeapTupleIsValid(row); row = systable_getnext(scan))
+    parents = lappend_oid(parents, reinterpret_cast<Form_pg_inherits>(GETSTRUCT(row))->inhparent);
+  systable_endscan(scan);
+  table_close(catalog, AccessShareLock);
+
+  ListCell *parent_cell, *part, *function, *watch;
+  foreach (parent_cell, parents) {
+    List *functions = FunctionsOfRelation(lfirst_oid(parent_cell));
+    if (functions == NIL) continue;
+    Relation parent = table_open(lfirst_oid(parent_cell), AccessShareLock);
+    List *watches = ReadWatches(parent);
+    foreach (part, parts) {
+      if (!CanBeAttached(lfirst_oid(part))) continue;
+      Relation table = table_open(lfirst_oid(part), AccessShareLock);
+      AttrMap *map = compat::MapColumns(RelationGetDescr(table), RelationGetDescr(parent));
+      AttachTable(lfirst_oid(part));
+      foreach (function, functions) {
+        if (list_member_oid(RelationsOfFunction(lfirst_oid(function)), lfirst_oid(part))) continue;
+        InsertDependency(lfirst_oid(function), lfirst_oid(part));
+        foreach (watch, watches)
+          AddWatch(lfirst_oid(function), lfirst_oid(part), TranslateWatch(*static_cast<Watch *>(lfirst(watch)), map));
+        CommandCounterIncrement();
+      }
+      table_close(table, NoLock);
+    }
+    table_close(parent, NoLock);
+  }
+}
+
+// A partition loses the triggers of the table above it when it is detached; functions that name it still need them.
+void ReattachDetached(Node *statement) {
+  if (!IsA(statement, AlterTableStmt)) return;
+  ListCell *cell;
+  foreach (cell, reinterpret_cast<AlterTableStmt *>(statement)->cmds) {
+    AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
+    if (command->subtype != AT_DetachPartition && command->subtype != AT_DetachPartitionFinalize) continue;
+    Oid partition = RangeVarGetRelid(reinterpret_cast<PartitionCmd *>(command->def)->name, NoLock, true);
+    if (OidIsValid(partition) && CanBeAttached(partition) && FunctionsOfRelation(partition) != NIL)
+      AttachTable(partition);
+  }
+}
+
+bool IsOfDatabase(void *database, const EntryInfo &entry) noexcept {
+  return static_cast<Oid>(entry.function >> 32) == *static_cast<Oid *>(database);
+}
+
+// A later database may get the same oid, and tables in it those of this one.
+void RemoveEntriesOfDatabase(Oid database) {
+  for (uint32_t partition = 0; partition < kPartitions; partition++) {
+    LWLockAcquire(shared::PartitionLockAt(partition), LW_EXCLUSIVE);
+    shared::store.RemoveIf(partition, IsOfDatabase, &database);
+    LWLockRelease(shared::PartitionLockAt(partition));
+  }
+}
+
+void OnObjectAccess(ObjectAccessType access, Oid class_id, Oid object, int sub_id, void *argument) {
+  if (previous_object_access) previous_object_access(access, class_id, object, sub_id, argument);
+  if (sub_id != 0) return;
+  if (class_id == DatabaseRelationId && access == OAT_DROP && shared::state) RemoveEntriesOfDatabase(object);
+  List **noted = nullptr;
+  if (class_id == ProcedureRelationId && (access == OAT_DROP || access == OAT_POST_CREATE))
+    noted = &changed_functions;
+  else if (class_id == RelationRelationId && access == OAT_DROP)
+    noted = &dropped_relations;
+  else if (class_id == InheritsRelationId && access == OAT_POST_ALTER)
+    noted = &new_children;
+  if (noted == nullptr) return;
+  MemoryContext outer = MemoryContextSwitchTo(TopTransactionContext);
+  *noted = lappend_oid(*noted, object);
+  MemoryContextSwitchTo(outer);
+}
+
+}  // namespace
+
+bool MayAttach(Oid relation) { return pg_class_aclcheck(relation, GetUserId(), ACL_TRIGGER) == ACLCHECK_OK; }
+
+void AttachRelation(Oid relation) {
+  ListCell *cell;
+  bool tracked;
+  foreach (cell, TablesOf(relation))
+    if (CanBeAttached(lfirst_oid(cell)) && FindTrackingObstacle(lfirst_oid(cell), &tracked))
+      AttachTable(lfirst_oid(cell));
+}
+
+void AttachTable(Oid relation_oid) {
+  Relation relation = table_open(relation_oid, ShareRowExclusiveLock);
+  if (!HasTrackingTriggers(relation) || !HavePartsTriggers(relation)) {
+    DropOurTriggers(relation);
+    bool partitioned = relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+    // Partitions get a trigger of the same name, and may have one of their own.
+    const char *name = partitioned ? psprintf("%s_%u", kRowTrigger, relation_oid) : kRowTrigger;
+    MakeTrigger(relation_oid, name, "track_row", TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE, true);
+    if (!partitioned) MakeTrigger(relation_oid, kTruncateTrigger, "track_truncate", TRIGGER_TYPE_TRUNCATE, false);
+    RegisterWide(relation_oid);
+    CommandCounterIncrement();
+  }
+  table_close(relation, NoLock);
+}
+
+void DetachTable(Oid relation_oid) {
+  Relation relation = try_relation_open(relation_oid, AccessExclusiveLock);
+  if (relation == nullptr) return;
+  DropOurTriggers(relation);
+  DeleteWatches(relation_oid, false);
+  AnnounceWatches(relation);
+  bool partitioned = relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+  relation_close(relation, NoLock);
+  if (!partitioned) return;
+  // Partitions have lost the triggers that they had from here.
+  bool pending;
+  ListCell *cell;
+  foreach (cell, PartsOf(relation_oid, &pending))
+    if (FunctionsOfRelation(lfirst_oid(cell)) != NIL && CanBeAttached(lfirst_oid(cell))) AttachTable(lfirst_oid(cell));
+}
+
+void ResizeCells(Oid relation_oid) {
+  Relation relation = LockForWatches(relation_oid);
+  ListCell *cell, *function;
+  foreach (cell, ReadWatches(relation)) {
+    auto *watch = static_cast<Watch *>(lfirst(cell));
+    if (watch->range_column == 0) continue;
+    Watch resized = *watch;
+    resized.range_width = CellWidthOf(relation, watch->range_column);
+    IdentifyWatch(&resized);
+    if (resized.id == watch->id) continue;
+    foreach (function, TakeWatchUses(relation_oid, watch->id)) AddWatch(lfirst_oid(function), relation_oid, resized);
+  }
+  if (DeleteWatches(relation_oid, true) > 0) AnnounceWatches(relation);
+  table_close(relation, NoLock);
+}
+
+int AttachFunction(Oid function, const Definition *definition) {
+  List *before = RelationsOfFunction(function);
+  DeleteDependenciesOfFunction(function);
+  DeleteWatchUsesOfFunction(function);
+  CommandCounterIncrement();
+  List *proposals = ProposeWatches(definition);
+  int untracked = 0;
+  for (int i = 0; i < definition->relation_count; i++) {
+    const SourceRelation &source = definition->relations[i];
+    if (source.role != SourceRole::kNamed || (!source.tracked && source.obstacle == nullptr)) continue;
+    const char *obstacle = TrackRelation(function, source.relation, proposals);
+    if (obstacle == nullptr) continue;
+    untracked++;
+    ereport(NOTICE, (errmsg("function %s will not be cached", definition->name), errdetail("%s.", obstacle)));
+  }
+  ListCell *cell;
+  foreach (cell, list_concat_unique_oid(before, RelationsOfFunction(function))) Release(lfirst_oid(cell));
+  return untracked;
+}
+
+void FollowUp(Node *statement) {
+  if (OidIsValid(ExtensionRelation("dependency"))) ReattachDetached(statement);
+  while (changed_functions != NIL || dropped_relations != NIL || new_children != NIL) {
+    List *functions = changed_functions, *relations = dropped_relations, *children = new_children;
+    AbandonFollowUp();
+    if (!OidIsValid(ExtensionRelation("dependency"))) return;
+    CommandCounterIncrement();
+    List *released = NIL;
+    ListCell *cell;
+    foreach (cell, relations) {
+      DeleteDependenciesOfRelation(lfirst_oid(cell));
+      DeleteWatches(lfirst_oid(cell), false);
+      DeleteCellWidths(lfirst_oid(cell));
+    }
+    CommandCounterIncrement();
+    foreach (cell, functions) {
+      if (IsCachedFunction(lfirst_oid(cell))) continue;
+      List *read = RelationsOfFunction(lfirst_oid(cell));
+      if (read == NIL) continue;
+      DeleteDependenciesOfFunction(lfirst_oid(cell));
+      DeleteWatchUsesOfFunction(lfirst_oid(cell));
+      released = list_concat_unique_oid(released, read);
+    }
+    CommandCounterIncrement();
+    foreach (cell, released) Release(lfirst_oid(cell));
+    foreach (cell, children) AttachChild(lfirst_oid(cell));
+  }
+}
+
+void AbandonFollowUp() { changed_functions = dropped_relations = new_children = NIL; }
+
+void InstallAttachHooks() {
+  previous_object_access = object_access_hook;
+  object_access_hook = OnObjectAccess;
+}
+
+}  // namespace aggcache

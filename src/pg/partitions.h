@@ -1,0 +1,32 @@
+// Tables that consist of others: partitioned tables and inheritance parents.
+//
+// A write names the table that holds the row. Results that read a partitioned table carry tags of that table, so writes
+// to a partition register under the tables above it as well; results that read an inheritance parent carry tags of
+// every child. Attaching and detaching are DDL of the table above, and register in its wide tag.
+
+#ifndef AGGCACHE_PG_PARTITIONS_H
+#define AGGCACHE_PG_PARTITIONS_H
+
+#include "pg/server.h"
+
+#include "pg/definition.h"
+
+namespace aggcache {
+
+// All relations below this one, at every level, as pg_inherits has them now, whatever this session's caches say.
+// Sets *pending if a partition among them is being detached concurrently: whether it still belongs depends on the
+// snapshot.
+List *PartsOf(Oid relation, bool *pending);
+
+// The partitioned tables above a partition, the nearest first.
+List *PartitionAncestors(Relation relation);
+List *PartitionAncestorsOf(Oid relation);
+
+// Whether the parts that the definition knows are those that pg_inherits has now and that planning in this session
+// would use. Attaching a partition does not wait for readers, so for a moment after it has committed this session may
+// not know of it; a plan made then lacks rows that its snapshot sees. REQUIRES: locks on the named relations.
+bool ArePartsCurrent(const Definition *definition);
+
+}  // namespace aggcache
+
+#endif

@@ -1,0 +1,122 @@
+#include "pg/server.h"
+
+#include "pg/proposals.h"
+
+#include "pg/clauses.h"
+#include "pg/dependencies.h"
+
+namespace aggcache {
+
+namespace {
+
+// For one appearance of a relation: each watch costs every writer.
+constexpr int kMostProposals = 8;
+constexpr int kMostRangeColumns = 2;
+
+// What all watches of one appearance share.
+struct Pattern {
+  Relation relation;
+  bool all_columns;
+  Bitmapset *columns;
+  List *predicate;
+  List **proposals;
+  int count;  // proposed for this appearance
+};
+
+bool IsHashable(Relation relation, AttrNumber column) {
+  KeyColumn description;
+  return DescribeKeyColumn(relation, column, &description, CurrentMemoryContext);
+}
+
+bool IsProposed(const List *proposals, Oid relation, uint64_t id) {
+  ListCell *cell;
+  foreach (cell, proposals) {
+    auto *proposal = static_cast<WatchProposal *>(lfirst(cell));
+    if (proposal->relation == relation && proposal->watch.id == id) return true;
+  }
+  return false;
+}
+
+void Propose(Pattern *pattern, const Bitmapset *keys, AttrNumber range_column) {
+  auto *proposal = static_cast<WatchProposal *>(palloc0(sizeof(WatchProposal)));
+  proposal->relation = RelationGetRelid(pattern->relation);
+  Watch *watch = &proposal->watch;
+  int column = -1;
+  while ((column = bms_next_member(keys, column)) >= 0 && watch->key_count < kMostKeyColumns)
+    watch->keys[watch->key_count++] = static_cast<AttrNumber>(column);
+  if (range_column) {
+    watch->range_column = range_column;
+    watch->range_width = CellWidthOf(pattern->relation, range_column);
+  }
+  watch->all_columns = pattern->all_columns;
+  watch->columns = pattern->columns;
+  watch->predicate = pattern->predicate;
+  // What the table tag tells as well.
+  if (watch->key_count == 0 && range_column == 0 && watch->all_columns && watch->predicate == NIL) return;
+  IdentifyWatch(watch);
+  if (pattern->count >= kMostProposals || IsProposed(*pattern->proposals, proposal->relation, watch->id)) return;
+  pattern->count++;
+  *pattern->proposals = lappend(*pattern->proposals, proposal);
+}
+
+void ProposeKeys(Pattern *pattern, const Bitmapset *keys, const Bitmapset *ranges) {
+  int proposed = 0, column = -1;
+  while ((column = bms_next_member(ranges, column)) >= 0 && proposed < kMostRangeColumns) {
+    if (bms_is_member(column, keys)) continue;
+    Propose(pattern, keys, static_cast<AttrNumber>(column));
+    proposed++;
+  }
+  // Without a bound a range watch serves as one without range column.
+  if (proposed == 0) Propose(pattern, keys, 0);
+}
+
+// Those of the columns that a watch can have as keys.
+Bitmapset *OnlyHashable(Relation relation, const Bitmapset *columns) {
+  Bitmapset *result = nullptr;
+  int column = -1;
+  while ((column = bms_next_member(columns, column)) >= 0)
+    if (IsHashable(relation, static_cast<AttrNumber>(column))) result = bms_add_member(result, column);
+  return result;
+}
+
+bool HasParameterWalker(Node *node, void *) {
+  if (node == nullptr) return false;
+  if (IsA(node, Param)) return true;
+  return compat::WalkExpression(node, HasParameterWalker, nullptr);
+}
+
+}  // namespace
+
+void AddProposals(RelOptInfo *rel, Oid relation_oid, List **proposals) {
+  Pattern pattern = {table_open(relation_oid, NoLock), false, nullptr, NIL, proposals, 0};
+  pattern.columns = UsedColumns(rel, &pattern.all_columns);
+  ClauseColumns columns = {nullptr, nullptr, nullptr};
+  ListCell *cell;
+  foreach (cell, rel->baserestrictinfo) {
+    Node *clause = reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell)->clause);
+    // What no argument decides is the same for all calls, so rows that fail it need no tag at all.
+    if (!HasParameterWalker(clause, nullptr) && IsConstantPredicate(clause, rel->relid)) {
+      pattern.predicate = lappend(pattern.predicate, NormaliseClause(clause, rel->relid));
+      continue;
+    }
+    ClauseColumns found = FindColumns(clause, rel->relid);
+    columns.keys = bms_union(columns.keys, found.keys);
+    columns.optional = bms_union(columns.optional, found.optional);
+    columns.ranges = bms_union(columns.ranges, found.ranges);
+  }
+  int natts = RelationGetNumberOfAttributes(pattern.relation);
+  if (!pattern.all_columns && bms_num_members(pattern.columns) == natts) pattern.all_columns = true;
+  if (pattern.all_columns) pattern.columns = nullptr;
+
+  Bitmapset *keys = OnlyHashable(pattern.relation, columns.keys);
+  Bitmapset *optional = bms_difference(OnlyHashable(pattern.relation, columns.optional), keys);
+  ProposeKeys(&pattern, keys, columns.ranges);
+  // Arguments that may be left out: one of them given, and all.
+  int column = -1;
+  while ((column = bms_next_member(optional, column)) >= 0)
+    ProposeKeys(&pattern, bms_add_member(bms_copy(keys), column), columns.ranges);
+  if (bms_num_members(optional) > 1) ProposeKeys(&pattern, bms_union(keys, optional), columns.ranges);
+  table_close(pattern.relation, NoLock);
+}
+
+}  // namespace aggcache

@@ -1,0 +1,15 @@
+// Which watches would tell changes apart for a function, from the clauses of its plan for unknown arguments.
+
+#ifndef AGGCACHE_PG_PROPOSALS_H
+#define AGGCACHE_PG_PROPOSALS_H
+
+#include "pg/server.h"
+
+namespace aggcache {
+
+// Adds what to watch for one appearance of a relation in a plan to the list of WatchProposal (dependencies.h).
+void AddProposals(RelOptInfo *rel, Oid relation, List **proposals);
+
+}  // namespace aggcache
+
+#endif

@@ -1,0 +1,316 @@
+#include "pg/server.h"
+
+#include "pg/row_tags.h"
+
+#include "core/tag.h"
+#include "pg/partitions.h"
+#include "pg/watches.h"
+
+extern "C" {
+#include "access/attmap.h"
+#include "access/detoast.h"
+#include "rewrite/rewriteManip.h"
+}
+
+namespace aggcache {
+
+namespace {
+
+using Word = uint64_t;
+constexpr int kWordBits = 64;
+
+// A key column of some watches; its hash is computed once for a row image.
+struct HashedColumn {
+  KeyColumn column;
+  uint32_t hash[2];  // of the old and the new image
+  bool is_null[2];
+  bool known[2];
+};
+
+struct RowWatch {
+  uint64_t tag;  // of the relation it is declared on, not yet narrowed
+  int key_count;
+  HashedColumn *keys[kMostKeyColumns];
+  AttrNumber names[kMostKeyColumns];  // the columns' numbers in the relation that the watch is declared on
+  RangeColumn range;
+  bool all_columns;
+  Word *columns;
+  ExprState *predicate;  // NULL: every row
+};
+
+}  // namespace
+
+struct WatchedTable {
+  Oid relation;  // hash key
+  bool valid;
+  MemoryContext context;
+  int ancestor_count;
+  Oid *ancestors;
+  int hashed_count;
+  HashedColumn *hashed;
+  int watch_count;
+  RowWatch *watches;
+  int words;      // of the column sets
+  Word *watched;  // columns that some watch cares about
+  Word *changed;  // by the row change at hand
+  ExprContext *evaluation;
+  uint64_t *tags;  // room for all that one row change can have
+};
+
+namespace {
+
+HTAB *tables = nullptr;
+MemoryContext tables_context = nullptr;
+
+void AddColumn(Word *set, int attribute) { set[attribute / kWordBits] |= Word{1} << (attribute % kWordBits); }
+
+bool Intersects(const Word *a, const Word *b, int words) {
+  for (int i = 0; i < words; i++)
+    if (a[i] & b[i]) return true;
+  return false;
+}
+
+HashedColumn *FindHashed(WatchedTable *table, Relation relation, AttrNumber attribute) {
+  for (int i = 0; i < table->hashed_count; i++)
+    if (table->hashed[i].column.attribute == attribute) return &table->hashed[i];
+  HashedColumn *hashed = &table->hashed[table->hashed_count];
+  if (!DescribeKeyColumn(relation, attribute, &hashed->column, CurrentMemoryContext)) return nullptr;
+  table->hashed_count++;
+  return hashed;
+}
+
+// Makes the watch of `owner` ready for rows of `relation`, which is the same or a partition below. Returns how many
+// tags a row image can have under it, 0 if it cannot be used: then `owner` has changed so that no result uses it.
+int AddWatch(WatchedTable *table, Relation relation, Relation owner, const Watch &watch, const AttrMap *map) {
+  RowWatch *row = &table->watches[table->watch_count];
+  memset(row, 0, sizeof(*row));
+  auto local = [&](AttrNumber attribute) { return map ? map->attnums[attribute - 1] : attribute; };
+  row->tag = WatchTag(MyDatabaseId, RelationGetRelid(owner), watch.id);
+  row->key_count = watch.key_count;
+  for (int i = 0; i < watch.key_count; i++) {
+    row->names[i] = watch.keys[i];
+    row->keys[i] = FindHashed(table, relation, local(watch.keys[i]));
+    if (row->keys[i] == nullptr) return 0;
+  }
+  if (watch.range_column && !DescribeRangeColumn(relation, local(watch.range_column), watch.range_width, &row->range))
+    return 0;
+  row->all_columns = watch.all_columns;
+  row->columns = static_cast<Word *>(palloc0(sizeof(Word) * table->words));
+  int column = -1;
+  while ((column = bms_next_member(watch.columns, column)) >= 0)
+    AddColumn(row->columns, local(static_cast<AttrNumber>(column)));
+  for (int i = 0; i < table->words; i++) table->watched[i] |= row->all_columns ? ~Word{0} : row->columns[i];
+  if (watch.predicate != NIL) {
+    Node *predicate = reinterpret_cast<Node *>(make_ands_explicit(watch.predicate));
+    bool whole_row = false;
+    if (map) predicate = map_variable_attnos(predicate, 1, 0, map, InvalidOid, &whole_row);
+    row->predicate = ExecInitExpr(expression_planner(reinterpret_cast<Expr *>(predicate)), nullptr);
+  }
+  table->watch_count++;
+  return 1 + (row->range.attribute ? row->range.levels : 0);
+}
+
+// Reads the watches of the relation and of the partitioned tables above it.
+void Load(WatchedTable *table, Relation relation) {
+  MemoryContext outer = MemoryContextSwitchTo(table->context);
+  table->words = RelationGetNumberOfAttributes(relation) / kWordBits + 1;
+  table->watched = static_cast<Word *>(palloc0(sizeof(Word) * table->words));
+  table->changed = static_cast<Word *>(palloc0(sizeof(Word) * table->words));
+  table->evaluation = CreateStandaloneExprContext();
+  table->hashed =
+      static_cast<HashedColumn *>(palloc0(sizeof(HashedColumn) * (RelationGetNumberOfAttributes(relation) + 1)));
+  table->hashed_count = table->watch_count = table->ancestor_count = 0;
+  table->watches = nullptr;
+
+  List *owners = list_make1_oid(RelationGetRelid(relation));
+  owners = list_concat(owners, PartitionAncestors(relation));
+  table->ancestors = static_cast<Oid *>(palloc(sizeof(Oid) * list_length(owners)));
+  int room = 0, most_tags = 0;
+  ListCell *cell;
+  foreach (cell, owners) {
+    bool own = lfirst_oid(cell) == RelationGetRelid(relation);
+    if (!own) table->ancestors[table->ancestor_count++] = lfirst_oid(cell);
+    Relation owner = own ? relation : relation_open(lfirst_oid(cell), AccessShareLock);
+    AttrMap *map = own ? nullptr : compat::MapColumns(RelationGetDescr(relation), RelationGetDescr(owner));
+    List *watches = ReadWatches(owner);
+    room += list_length(watches);
+    if (room > 0) {
+      Size size = sizeof(RowWatch) * room;
+      table->watches = static_cast<RowWatch *>(table->watches ? repalloc(table->watches, size) : palloc(size));
+    }
+    ListCell *watch;
+    foreach (watch, watches) most_tags += AddWatch(table, relation, owner, *static_cast<Watch *>(lfirst(watch)), map);
+    if (!own) relation_close(owner, NoLock);
+  }
+  table->tags = static_cast<uint64_t *>(palloc(sizeof(uint64_t) * Max(1, most_tags * 2)));
+  MemoryContextSwitchTo(outer);
+}
+
+// Whether two values of a column differ. Unchanged values that are stored out of line keep their place there, so most
+// of them need not be read.
+bool Differ(TupleDesc descriptor, int attribute, Datum a, bool a_is_null, Datum b, bool b_is_null) {
+  if (a_is_null || b_is_null) return a_is_null != b_is_null;
+  Form_pg_attribute form = TupleDescAttr(descriptor, attribute - 1);
+  if (form->attbyval) return a != b;
+  if (form->attlen == -1) {
+    auto *left = reinterpret_cast<struct varlena *>(DatumGetPointer(a));
+    auto *right = reinterpret_cast<struct varlena *>(DatumGetPointer(b));
+    if (VARSIZE_ANY(left) == VARSIZE_ANY(right) && memcmp(left, right, VARSIZE_ANY(left)) == 0) return false;
+  }
+  return !datum_image_eq(a, b, form->attbyval, form->attlen);
+}
+
+// Fills table->changed for the columns that are watched, and tells whether any column at all has changed, as far as
+// that is asked.
+bool FindChanged(WatchedTable *table, TupleTableSlot *old_row, TupleTableSlot *new_row, bool look_at_all) {
+  TupleDesc descriptor = old_row->tts_tupleDescriptor;
+  memset(table->changed, 0, sizeof(Word) * table->words);
+  slot_getallattrs(old_row);
+  slot_getallattrs(new_row);
+  bool any = false;
+  auto differs = [&](int attribute) {
+    return Differ(descriptor, attribute, old_row->tts_values[attribute - 1], old_row->tts_isnull[attribute - 1],
+                  new_row->tts_values[attribute - 1], new_row->tts_isnull[attribute - 1]);
+  };
+  for (int word = 0; word < table->words; word++) {
+    Word rest = table->watched[word];
+    while (rest) {
+      int attribute = word * kWordBits + __builtin_ctzll(rest);
+      rest &= rest - 1;
+      if (attribute == 0 || attribute > descriptor->natts || !differs(attribute)) continue;
+      AddColumn(table->changed, attribute);
+      any = true;
+    }
+  }
+  for (int attribute = 1; look_at_all && !any && attribute <= descriptor->natts; attribute++)
+    any = (table->watched[attribute / kWordBits] >> (attribute % kWordBits) & 1) == 0 && differs(attribute);
+  return any;
+}
+
+enum Image { kOld, kNew };
+
+bool Passes(WatchedTable *table, const RowWatch &watch, TupleTableSlot *row) {
+  if (watch.predicate == nullptr) return true;
+  ExprContext *evaluation = table->evaluation;
+  evaluation->ecxt_scantuple = row;
+  bool is_null;
+  Datum value = ExecEvalExprSwitchContext(watch.predicate, evaluation, &is_null);
+  ResetExprContext(evaluation);
+  return !is_null && DatumGetBool(value);
+}
+
+// The tag of the row's key values.
+uint64_t KeyTagOf(const RowWatch &watch, TupleTableSlot *row, Image image) {
+  uint64_t tag = watch.tag;
+  for (int i = 0; i < watch.key_count; i++) {
+    HashedColumn *key = watch.keys[i];
+    if (!key->known[image]) {
+      Datum value = slot_getattr(row, key->column.attribute, &key->is_null[image]);
+      if (!key->is_null[image])
+        key->hash[image] = DatumGetUInt32(FunctionCall1Coll(&key->column.hash, key->column.collation, value));
+      key->known[image] = true;
+    }
+    tag = key->is_null[image] ? WithNull(tag, watch.names[i]) : WithColumn(tag, watch.names[i], key->hash[image]);
+  }
+  return tag;
+}
+
+bool HasChanged(const WatchedTable *table, AttrNumber attribute) {
+  return (table->changed[attribute / kWordBits] >> (attribute % kWordBits) & 1) != 0;
+}
+
+// Whether old and new image have the same tags under the watch. REQUIRES: both images, FindChanged.
+bool StaysInPlace(const WatchedTable *table, const RowWatch &watch) {
+  for (int i = 0; i < watch.key_count; i++)
+    if (HasChanged(table, watch.keys[i]->column.attribute)) return false;
+  return watch.range.attribute == 0 || !HasChanged(table, watch.range.attribute);
+}
+
+void AddTags(WatchedTable *table, const RowWatch &watch, TupleTableSlot *row, Image image, TagList *list) {
+  uint64_t tag = KeyTagOf(watch, row, image);
+  list->tags[list->count++] = tag;
+  if (watch.range.attribute == 0) return;
+  bool is_null;
+  Datum value = slot_getattr(row, watch.range.attribute, &is_null);
+  if (is_null) return;  // in no range; who asks for all values, or for none, uses the tag above
+  int64_t unit = ClampUnit(UnitOf(watch.range, value), watch.range.levels);
+  for (int level = 0; level < watch.range.levels; level++)
+    list->tags[list->count++] = WithCell(tag, level, CellIndex(unit, level));
+}
+
+}  // namespace
+
+WatchedTable *WatchedTableOf(Relation relation) {
+  if (tables == nullptr) {
+    tables_context = AllocSetContextCreate(TopMemoryContext, "aggcache watches", ALLOCSET_DEFAULT_SIZES);
+    HASHCTL control;
+    memset(&control, 0, sizeof(control));
+    control.keysize = sizeof(Oid);
+    control.entrysize = sizeof(WatchedTable);
+    control.hcxt = tables_context;
+    tables = hash_create("aggcache watches", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  }
+  Oid oid = RelationGetRelid(relation);
+  bool found;
+  auto *table = static_cast<WatchedTable *>(hash_search(tables, &oid, HASH_ENTER, &found));
+  if (!found) {
+    memset(table, 0, sizeof(*table));
+    table->relation = oid;
+  }
+  if (table->valid) return table;
+  if (table->context)
+    MemoryContextReset(table->context);
+  else
+    table->context = AllocSetContextCreate(tables_context, "aggcache watched table", ALLOCSET_SMALL_SIZES);
+  // Set first: a message that arrives while loading clears it again.
+  table->valid = true;
+  PG_TRY();
+  { Load(table, relation); }
+  PG_CATCH();
+  {
+    // Half a list of watches would leave writes unregistered.
+    table->valid = false;
+    PG_RE_THROW();
+  }
+  PG_END_TRY();
+  return table;
+}
+
+int AncestorsOf(const WatchedTable *table, const Oid **ancestors) {
+  *ancestors = table->ancestors;
+  return table->ancestor_count;
+}
+
+TagList TagsOfChange(WatchedTable *table, TupleTableSlot *old_row, TupleTableSlot *new_row, bool look_at_all) {
+  TagList list = {0, table->tags, true};
+  bool update = old_row && new_row;
+  if (update) {
+    list.changed = FindChanged(table, old_row, new_row, look_at_all);
+    if (!list.changed) return list;
+  }
+  for (int i = 0; i < table->hashed_count; i++) table->hashed[i].known[kOld] = table->hashed[i].known[kNew] = false;
+  for (int i = 0; i < table->watch_count; i++) {
+    const RowWatch &watch = table->watches[i];
+    if (update && !Intersects(table->changed, watch.all_columns ? table->watched : watch.columns, table->words))
+      continue;
+    bool was = old_row && Passes(table, watch, old_row);
+    bool is = new_row && Passes(table, watch, new_row);
+    if (was) AddTags(table, watch, old_row, kOld, &list);
+    if (is && !(was && StaysInPlace(table, watch))) AddTags(table, watch, new_row, kNew, &list);
+  }
+  return list;
+}
+
+void ForgetWatchedTables(Oid relation) {
+  if (tables == nullptr) return;
+  if (OidIsValid(relation)) {
+    auto *table = static_cast<WatchedTable *>(hash_search(tables, &relation, HASH_FIND, nullptr));
+    if (table) table->valid = false;
+    return;
+  }
+  HASH_SEQ_STATUS scan;
+  hash_seq_init(&scan, tables);
+  while (auto *table = static_cast<WatchedTable *>(hash_seq_search(&scan))) table->valid = false;
+}
+
+}  // namespace aggcache
