@@ -249,6 +249,17 @@ COMMENT ON FUNCTION aggcache.explain(regprocedure) IS
   'in words: whether a function is cached, what it reads, what invalidates its results, what joins its arguments '
   'in the key';
 
+CREATE FUNCTION aggcache.explain(
+  function regprocedure, VARIADIC args "any",
+  OUT relation regclass, OUT granularity text, OUT watch text, OUT clause text, OUT tags integer, OUT finer text,
+  OUT words text)
+  RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_explain_call';
+COMMENT ON FUNCTION aggcache.explain(regprocedure, "any") IS
+  'what the result of the call with these arguments, as the current role would make it, depends on: one row for each '
+  'appearance of a relation, with the granularity of the changes that invalidate, the watch and the clauses that make '
+  'it so, the number of tags, what would make it finer, and all that in words; an empty VARIADIC array for no '
+  'arguments';
+
 CREATE FUNCTION aggcache.instance_health(OUT "check" text, OUT ok boolean, OUT detail text)
   RETURNS SETOF record ROWS 6 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_health';
 COMMENT ON FUNCTION aggcache.instance_health() IS 'state of the cache in this server; part of aggcache.health()';

@@ -182,6 +182,21 @@ SELECT * FROM probe();
 SELECT relation, unnest(watches) FROM aggcache.tables WHERE relation::text !~ '[.]' ORDER BY relation::text, 2;
 SELECT function, relation, granularity, key_columns, range_column, watch FROM aggcache.dependencies
   WHERE function::text ~ '^cached_(between|filter|month)' ORDER BY function::text, relation::text;
+-- what one call depends on
+\x
+SELECT * FROM aggcache.explain('cached_between(int,date,date)', 1, '2026-01-01', '2026-01-31');
+SELECT * FROM aggcache.explain('cached_filter(int,text)', NULL::int, 'open');
+SELECT * FROM aggcache.explain('cached_filter(int,text)', NULL::int, NULL::text);
+SELECT * FROM aggcache.explain('cached_names(int)', 1);
+SELECT * FROM aggcache.explain('cached_month(date,date)', '2026-02-01', '2026-01-01');
+SELECT * FROM aggcache.explain('cached_optional(date)', NULL::date);
+SELECT * FROM aggcache.explain('cached_lower_is(text)', 'x');
+SELECT * FROM aggcache.explain('cached_any(int[])', '{1,2,3}'::text);
+SELECT * FROM aggcache.explain('cached_count()', VARIADIC '{}'::text[]);
+SELECT * FROM aggcache.explain('cached_sum(int)', VARIADIC '{}'::text[]);
+SELECT * FROM aggcache.explain('cached_sum(int)', 1, 2);
+SELECT * FROM aggcache.explain('plain_sum(int)', 1);
+\x
 -- watches go with the functions that need them
 DO $$ DECLARE f regprocedure; BEGIN FOR f IN SELECT function FROM aggcache.functions WHERE function::text ~ '^cached_' LOOP EXECUTE 'DROP FUNCTION ' || f; END LOOP; END $$;
 SELECT (SELECT count(*) FROM aggcache.watch WHERE relation = ANY (r)) AS watches,

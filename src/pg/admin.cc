@@ -3,6 +3,7 @@
 #include "pg/server.h"
 
 #include "pg/attach.h"
+#include "pg/described_call.h"
 #include "pg/inspection.h"
 #include "pg/key.h"
 #include "pg/settings.h"
@@ -10,23 +11,9 @@
 #include "pg/tracking.h"
 #include "pg/transactions.h"
 
-extern "C" {
-#include "parser/parse_coerce.h"
-}
-
 namespace aggcache {
 
 namespace {
-
-FunctionRow RequireCached(Oid function) {
-  FunctionRow row = ReadFunctionRow(function);
-  if (!row.found)
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function with OID %u does not exist", function)));
-  if (!row.cached)
-    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-                    errmsg("%s is not a function of language cached_sql", format_procedure(function))));
-  return row;
-}
 
 void RequireFunctionOwner(Oid function) {
   if (!compat::OwnsFunction(function, GetUserId()))
@@ -57,137 +44,21 @@ uint64_t RemoveFunctionEntries(Oid function) {
 
 // ---- The entry of one call --------------------------------------------------------------------------------------
 
-// A call with arguments of any type, to be made one with the function's.
-struct Call {
-  Oid function;
-  int count;
-  Datum *values;
-  Oid *types;
-  bool *nulls;
-  Oid expected[FUNC_MAX_ARGS];
+struct Invalidation {
+  DescribedCall call;
   uint64_t removed;
 };
 
-void CoerceArgument(Call *call, int i) {
-  Oid wanted = call->expected[i];
-  if (call->nulls[i] || call->types[i] == wanted) return;
-  Oid output, input, element;
-  bool is_varlena;
-  getTypeOutputInfo(call->types[i], &output, &is_varlena);
-  char *text = OidOutputFunctionCall(output, call->values[i]);
-  getTypeInputInfo(wanted, &input, &element);
-  call->values[i] = OidInputFunctionCall(input, text, element, -1);
-  call->types[i] = wanted;
-}
-
-// Appends the declared defaults of arguments that were not given.
-void AddDefaults(Call *call, Form_pg_proc form, HeapTuple row) {
-  int missing = form->pronargs - call->count;
-  if (missing < 0 || missing > form->pronargdefaults)
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
-                    errmsg("function %s takes %d arguments, not %d", format_procedure(call->function), form->pronargs,
-                           call->count)));
-  auto *values = static_cast<Datum *>(palloc(sizeof(Datum) * Max(1, form->pronargs)));
-  auto *types = static_cast<Oid *>(palloc(sizeof(Oid) * Max(1, form->pronargs)));
-  auto *nulls = static_cast<bool *>(palloc(sizeof(bool) * Max(1, form->pronargs)));
-  for (int i = 0; i < call->count; i++) {
-    values[i] = call->values[i];
-    types[i] = call->types[i];
-    nulls[i] = call->nulls[i];
-  }
-  if (missing > 0) {
-    bool is_null;
-    Datum trees = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_proargdefaults, &is_null);
-    List *defaults = is_null ? NIL : static_cast<List *>(stringToNode(TextDatumGetCString(trees)));
-    EState *state = CreateExecutorState();
-    for (int i = call->count; i < form->pronargs; i++) {
-      Node *expression = static_cast<Node *>(list_nth(defaults, list_length(defaults) - form->pronargs + i));
-      ExprState *prepared = ExecPrepareExpr(reinterpret_cast<Expr *>(expression), state);
-      values[i] = ExecEvalExprSwitchContext(prepared, GetPerTupleExprContext(state), &nulls[i]);
-      types[i] = exprType(expression);
-      if (!nulls[i]) values[i] = datumCopy(values[i], get_typbyval(types[i]), get_typlen(types[i]));
-    }
-    FreeExecutorState(state);
-  }
-  call->values = values;
-  call->types = types;
-  call->nulls = nulls;
-  call->count = form->pronargs;
-}
-
-// The collation that a call whose arguments carry none of their own is made with.
-Oid CallCollation(const Oid *types, int count) {
-  Oid collation = InvalidOid;
-  for (int i = 0; i < count; i++) {
-    Oid own = get_typcollation(types[i]);
-    if (OidIsValid(own) && (!OidIsValid(collation) || collation == DEFAULT_COLLATION_OID)) collation = own;
-  }
-  return collation;
-}
-
-void InvalidateCall(Call *call) {
-  HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->function));
-  if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", call->function);
-  Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
-  AddDefaults(call, form, row);
-  for (int i = 0; i < call->count; i++) call->expected[i] = form->proargtypes.values[i];
-  Oid result = enforce_generic_type_consistency(call->types, call->expected, call->count, form->prorettype, false);
-  bool strict = form->proisstrict;
-  ReleaseSysCache(row);
-  List *constants = NIL;
-  for (int i = 0; i < call->count; i++) {
-    if (strict && call->nulls[i]) return;  // never called
-    if (IsPolymorphicType(call->expected[i])) call->expected[i] = call->types[i];
-    CoerceArgument(call, i);
-    constants = lappend(constants, makeConst(call->expected[i], -1, InvalidOid, get_typlen(call->expected[i]),
-                                             call->values[i], call->nulls[i], get_typbyval(call->expected[i])));
-  }
-  Oid collation = CallCollation(call->expected, call->count);
-  FuncExpr *expression = makeFuncExpr(call->function, result, constants, InvalidOid, collation, COERCE_EXPLICIT_CALL);
-  expression->funcretset = get_func_retset(call->function);
-
+void InvalidateCall(void *context) {
+  auto *invalidation = static_cast<Invalidation *>(context);
+  DescribedCall *call = &invalidation->call;
+  if (PrepareCall(call)) return;  // not cached
   LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
-  FmgrInfo info;
-  fmgr_info(call->function, &info);
-  info.fn_expr = reinterpret_cast<Node *>(expression);
-  InitFunctionCallInfoData(*fcinfo, &info, static_cast<short>(call->count), collation, nullptr, nullptr);
-  Definition *definition = FindDefinition(fcinfo);
-  if (definition->obstacle || !definition->valid) return;
-  for (int i = 0; i < call->count; i++) {
-    fcinfo->args[i].value = call->values[i];
-    fcinfo->args[i].isnull = call->nulls[i];
-  }
-  auto *hidden = static_cast<NullableDatum *>(palloc(sizeof(NullableDatum) * Max(1, definition->hidden_count)));
-  definition->pins++;
-  bool evaluated;
-  PG_TRY();
-  { evaluated = EvaluateHiddenParameters(definition, fcinfo, hidden); }
-  PG_FINALLY();
-  { definition->pins--; }
-  PG_END_TRY();
-  if (!evaluated) return;
-  Key key = BuildKey(definition, fcinfo, hidden);
+  SetArguments(*call, fcinfo);
+  Key key = BuildKey(call->definition, fcinfo, call->hidden);
   LWLockAcquire(shared::PartitionLock(key.hash), LW_EXCLUSIVE);
-  call->removed = shared::store.Remove(key) ? 1 : 0;
+  invalidation->removed = shared::store.Remove(key) ? 1 : 0;
   LWLockRelease(shared::PartitionLock(key.hash));
-}
-
-// With the role and the settings that the call would run with, so that the key comes out the same.
-void InvalidateAsCalled(Call *call, const FunctionRow &row) {
-  HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->function));
-  if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for function %u", call->function);
-  bool definer = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple))->prosecdef;
-  ReleaseSysCache(tuple);
-  Oid role;
-  int security;
-  GetUserIdAndSecContext(&role, &security);
-  // What an error leaves behind is undone by the abort of the transaction.
-  int nest = NewGUCNestLevel();
-  if (definer) SetUserIdAndSecContext(row.owner, security | SECURITY_LOCAL_USERID_CHANGE);
-  if (row.config) ProcessGUCArray(row.config, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE);
-  InvalidateCall(call);
-  AtEOXact_GUC(true, nest);
-  SetUserIdAndSecContext(role, security);
 }
 
 // ---- Functions by name ------------------------------------------------------------------------------------------
@@ -351,17 +222,15 @@ PG_FUNCTION_INFO_V1(aggcache_invalidate_call);
 PGDLLEXPORT Datum aggcache_invalidate_call(PG_FUNCTION_ARGS) {
   using namespace aggcache;
   if (PG_ARGISNULL(0)) PG_RETURN_NULL();
-  Call call;
-  memset(&call, 0, sizeof(call));
-  call.function = PG_GETARG_OID(0);
-  FunctionRow row = RequireCached(call.function);
-  RequireFunctionOwner(call.function);
-  call.count = extract_variadic_args(fcinfo, 1, true, &call.values, &call.types, &call.nulls);
-  // The whole VARIADIC array is null: no arguments.
-  if (call.count < 0) call.count = 0;
+  Oid function = PG_GETARG_OID(0);
+  FunctionRow row = RequireCached(function);
+  RequireFunctionOwner(function);
+  Invalidation invalidation;
+  memset(&invalidation, 0, sizeof(invalidation));
+  DescribeCall(fcinfo, &invalidation.call);
   if (shared::state == nullptr || RecoveryInProgress()) PG_RETURN_INT64(0);
-  InvalidateAsCalled(&call, row);
-  PG_RETURN_INT64(static_cast<int64_t>(call.removed));
+  RunAsCalled(function, row, InvalidateCall, &invalidation);
+  PG_RETURN_INT64(static_cast<int64_t>(invalidation.removed));
 }
 
 PG_FUNCTION_INFO_V1(aggcache_invalidate_table);

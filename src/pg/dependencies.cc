@@ -180,6 +180,7 @@ void SetWatchTags(RelationDependency *item, const BaseRelation &base, const Fit 
     return;
   }
   SetTags(item, key_count * cell_count);
+  item->by_range = true;
   for (int i = 0; i < key_count; i++)
     for (int j = 0; j < cell_count; j++)
       item->tags[i * cell_count + j] = WithCell(keys[i], cells[j].level, cells[j].index);
@@ -214,6 +215,7 @@ List *LeavesOf(PlannerInfo *root, const RelOptInfo *rel) {
 // Of few partitions, each counts for itself.
 void SetLeafTags(RelationDependency *item) {
   SetTags(item, list_length(item->leaves));
+  item->by_leaves = true;
   for (int i = 0; i < item->tag_count; i++) item->tags[i] = TableTag(MyDatabaseId, list_nth_oid(item->leaves, i));
 }
 

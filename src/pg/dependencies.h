@@ -23,6 +23,8 @@ struct RelationDependency {
   bool seen;       // the planner showed its clauses
   bool inherits;   // a partitioned table with its partitions
   List *leaves;    // then: those that the plan reads (Oid)
+  bool by_leaves;  // the tags are those of the leaves, each as a whole
+  bool by_range;   // the tags are those of cells
   // For explanations; the clauses are those that narrow the tags, their columns Vars of relation 1.
   const Watch *watch;  // NULL: the whole table
   List *clauses;

@@ -266,6 +266,16 @@ void RequireTableOwner(Oid relation) {
     aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relation)), name);
 }
 
+FunctionRow RequireCached(Oid function) {
+  FunctionRow row = ReadFunctionRow(function);
+  if (!row.found)
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function with OID %u does not exist", function)));
+  if (!row.cached)
+    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                    errmsg("%s is not a function of language cached_sql", format_procedure(function))));
+  return row;
+}
+
 void RequirePreloaded() {
   if (shared::state == nullptr)
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -71,6 +71,9 @@ Interval *MakeInterval(int64_t microseconds);
 // Raises the error that tells of a missing place in shared_preload_libraries.
 void RequirePreloaded();
 
+// The function's row; raises an error unless it exists and is of language cached_sql.
+FunctionRow RequireCached(Oid function);
+
 // Raises an error unless the relation exists and the current role owns it.
 void RequireTableOwner(Oid relation);
 

@@ -1,0 +1,172 @@
+// aggcache.explain(function, args...): what the result of one call depends on, appearance by appearance, as rows.
+
+#include "pg/server.h"
+
+#include "pg/described_call.h"
+#include "pg/dependencies.h"
+#include "pg/key.h"
+#include "pg/subtransaction.h"
+
+namespace aggcache {
+
+namespace {
+
+struct CallExplanation {
+  DescribedCall call;
+  ReturnSetInfo *info;
+  Dependencies dependencies;
+  List *proposals;  // WatchProposal
+};
+
+// One row of the answer. A NULL text is null.
+struct Line {
+  Oid relation;
+  const char *granularity;
+  const char *watch;
+  const char *clause;
+  int tags;
+  const char *finer;
+  const char *words;
+};
+
+void Put(ReturnSetInfo *info, const Line &line) {
+  Datum values[7];
+  bool nulls[7] = {false};
+  auto text_at = [&](int i, const char *value) {
+    nulls[i] = value == nullptr;
+    values[i] = value ? CStringGetTextDatum(value) : Datum{0};
+  };
+  values[0] = ObjectIdGetDatum(line.relation);
+  nulls[0] = !OidIsValid(line.relation);
+  text_at(1, line.granularity);
+  text_at(2, line.watch);
+  text_at(3, line.clause);
+  values[4] = Int32GetDatum(line.tags);
+  text_at(5, line.finer);
+  text_at(6, line.words);
+  tuplestore_putvalues(info->setResult, info->setDesc, values, nulls);
+}
+
+void PlanCall(void *context) {
+  auto *explanation = static_cast<CallExplanation *>(context);
+  const DescribedCall &call = explanation->call;
+  LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
+  SetArguments(call, fcinfo);
+  Definition *definition = call.definition;
+  AcquireRewriteLocks(static_cast<Query *>(copyObjectImpl(definition->query)), true, false);
+  PlanWithDependencies(definition, CallParameters(definition, fcinfo, call.hidden), &explanation->dependencies);
+  explanation->proposals = ProposeWatches(definition);
+}
+
+const char *GranularityOf(const RelationDependency &item) {
+  if (item.tag_count == 0) return "nothing";
+  if (item.by_range) return "range";
+  if (item.by_leaves) return "partitions";
+  if (item.watch == nullptr) return "table";
+  return item.watch->key_count > 0 ? "key" : "columns";
+}
+
+// What would tell more changes apart, in words, or NULL.
+const char *FinerThan(const CallExplanation &explanation, Relation relation, const RelationDependency &item) {
+  if (item.tag_count == 0) return nullptr;
+  if (item.by_range && item.watch->key_count > 0) return nullptr;
+  if (item.by_range) return "an equality of a column with an argument, beside the range";
+  if (item.watch && item.watch->range_column) return "a bound of the range";
+  if (item.watch && item.watch->key_count > 0)
+    return "a range of a date or number, or an equality of a further column with an argument";
+  ListCell *cell;
+  List *watches = ReadWatches(relation);
+  foreach (cell, explanation.proposals) {
+    auto *proposal = static_cast<WatchProposal *>(lfirst(cell));
+    bool in_force = proposal->relation != item.relation;
+    ListCell *watch;
+    foreach (watch, watches) in_force |= static_cast<Watch *>(lfirst(watch))->id == proposal->watch.id;
+    if (!in_force)
+      return psprintf("a watch %s, which aggcache.refresh() makes unless the table has too many",
+                      DescribeWatch(relation, proposal->watch));
+  }
+  int constant = item.watch ? list_length(item.watch->predicate) : 0;
+  if (list_length(item.other_clauses) <= constant)
+    return "an equality of a column with an argument, or a range of a date or number";
+  return "an equality of a column itself with an argument, or a range of a date or number: what its clauses compare "
+         "is neither";
+}
+
+char *Deparse(Relation relation, List *clauses) {
+  if (clauses == NIL) return nullptr;
+  List *context = deparse_context_for(RelationGetRelationName(relation), RelationGetRelid(relation));
+  Node *all = reinterpret_cast<Node *>(make_ands_explicit(clauses));
+  return deparse_expression(all, context, false, false);
+}
+
+void ExplainItem(const CallExplanation &explanation, const RelationDependency &item) {
+  Relation relation = table_open(item.relation, AccessShareLock);
+  Line line;
+  line.relation = item.relation;
+  line.granularity = GranularityOf(item);
+  line.watch = item.watch ? DescribeWatch(relation, *item.watch) : nullptr;
+  line.clause = Deparse(relation, item.clauses);
+  line.tags = item.tag_count;
+  line.finer = FinerThan(explanation, relation, item);
+  const char *name = QualifiedRelationName(item.relation);
+  if (item.tag_count == 0)
+    line.words = psprintf("no row of %s can pass its conditions, so no change of rows invalidates", name);
+  else if (item.by_leaves)
+    line.words = psprintf("reads %d partitions of %s as a whole", list_length(item.leaves), name);
+  else if (line.watch == nullptr)
+    line.words = psprintf("reads %s as a whole, so any change of its rows invalidates", name);
+  else
+    line.words = psprintf("reads %s %s%s%s", name, line.watch, line.clause ? ", because of " : "",
+                          line.clause ? line.clause : "");
+  Put(explanation.info, line);
+  table_close(relation, NoLock);
+}
+
+void ExplainCall(void *context) {
+  auto *explanation = static_cast<CallExplanation *>(context);
+  const char *obstacle = PrepareCall(&explanation->call);
+  Definition *definition = explanation->call.definition;
+  if (obstacle == nullptr && !IsPermitted(definition))
+    obstacle = "the role may not run the query, or a check was not conclusive";
+  if (obstacle == nullptr) {
+    definition->pins++;
+    bool planned = false;
+    PG_TRY();
+    { planned = TryInSubtransaction(PlanCall, explanation); }
+    PG_FINALLY();
+    { definition->pins--; }
+    PG_END_TRY();
+    if (!planned) obstacle = "the body cannot be planned for these arguments";
+  }
+  if (obstacle) {
+    Put(explanation->info, {InvalidOid, "none", nullptr, nullptr, 0, nullptr, psprintf("not cached: %s", obstacle)});
+    return;
+  }
+  for (int i = 0; i < explanation->dependencies.count; i++)
+    ExplainItem(*explanation, explanation->dependencies.items[i]);
+}
+
+}  // namespace
+}  // namespace aggcache
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(aggcache_explain_call);
+PGDLLEXPORT Datum aggcache_explain_call(PG_FUNCTION_ARGS) {
+  using namespace aggcache;
+  if (PG_ARGISNULL(0)) ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("function must not be null")));
+  RequirePreloaded();
+  Oid function = PG_GETARG_OID(0);
+  FunctionRow row = RequireCached(function);
+  if (!compat::CanExecute(function, GetUserId()))
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                    errmsg("permission denied for function %s", format_procedure(function))));
+  CallExplanation explanation;
+  memset(&explanation, 0, sizeof(explanation));
+  DescribeCall(fcinfo, &explanation.call);
+  InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+  explanation.info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+  RunAsCalled(function, row, ExplainCall, &explanation);
+  return Datum{0};
+}
+}
