@@ -3,6 +3,7 @@
 #include "pg/definition.h"
 
 #include "pg/analysis.h"
+#include "pg/function_facts.h"
 #include "pg/settings.h"
 #include "pg/tracking.h"
 
