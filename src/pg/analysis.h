@@ -38,14 +38,21 @@ bool ShowsClock(Node *expression);
 // Whether evaluating the expression can raise an error.
 bool CanFail(Node *expression);
 
+// Whether the value is made of nothing but fixed functions, values of settings asked for by name, and the role: the
+// same in whatever search path and under whatever other settings it is evaluated.
+bool ReadsOnlyNamedSettings(Node *expression);
+
 // ---- opacity.cc
 
 struct Opacity {
   const char *obstacle;  // what cannot be seen through; NULL if nothing
   bool reads_settings;   // calls a function that reads settings silently
+  List *calls;           // Oids of functions, not built in, that may read anything; called on rows
 };
 // REQUIRES: hidden parameters taken out.
 Opacity FindOpacity(Query *query);
+// The same of one expression, on arguments.
+Opacity FindExpressionOpacity(Node *expression);
 
 // ---- fingerprint.cc
 

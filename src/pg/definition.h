@@ -35,11 +35,19 @@ struct ResultShape {
       descriptor;  // of rows; for a set of scalars one column; reference-counted as blessed, lives in the definition
 };
 
+// Who reads a relation, and so what tells which of its rows count. The greater prevails.
+enum class ReadBy : uint8_t {
+  kCachedFunction,  // only cached functions that the body calls: their results bring their tags along
+  kBody,            // planning shows which rows
+  kFunction,        // functions into which planning does not look: all rows
+};
+
 // A relation that the body depends on.
 struct SourceRelation {
   Oid relation;
   bool tracked;          // verified through the relcache
   const char *obstacle;  // why not, in words
+  ReadBy read_by;
 };
 
 // Invalidation of a syscache row that the definition depends on.
@@ -52,7 +60,8 @@ struct Definition {
   Definition *next;  // of the same function
   MemoryContext context;
   Oid function;
-  const char *name;  // qualified, for messages
+  const Definition *caller;  // whose analysis needs this one; NULL for those that are called
+  const char *name;          // qualified, for messages
   Oid collation;
   bool fixed_types;  // neither arguments nor result are polymorphic or of a type that the call decides
   int argument_count;
@@ -72,6 +81,12 @@ struct Definition {
   bool hidden_can_fail;
   bool reads_clock;
   bool reads_settings;
+  bool opaque;               // runs functions that cannot be seen through: all that they can notice joins the key
+  bool hides_privileges;     // the privileges of others than the caller count, or it cannot be told whose
+  bool calls_functions;      // runs functions that the plan does not show
+  List *opaque_functions;    // Oids of those for which nothing states what they read
+  List *argument_relations;  // Oids, read by hidden parameters that depend on arguments; only if there is a caller
+  List *hidden_originals;    // the hidden parameters' expressions as they were written
   uint64_t fingerprint[2];
 
   int relation_count;
@@ -104,8 +119,9 @@ void InstallDefinitionCallbacks();
 Definition *FindDefinition(FunctionCallInfo fcinfo);
 
 // Makes one for a function as its declaration stands, outside any call, in the current memory context.
-// What only forbids creating the function goes to *refusal.
-Definition *AnalyseFunction(Oid function, Refusal *refusal);
+// What only forbids creating the function goes to *refusal. With a caller: a function, of language sql too, that the
+// caller's body calls.
+Definition *AnalyseFunction(Oid function, Refusal *refusal, const Definition *caller = nullptr);
 
 // Changes whenever a definition has been freed: pointers kept across calls are good only while it stays the same.
 extern uint64_t definition_epoch;
@@ -123,6 +139,11 @@ bool IsPermitted(Definition *definition);
 // Calls visit with every source relation's oid that changed in the catalogs; registered by tracking.cc.
 using RelationChanged = void (*)(Oid relation);
 void OnRelationChanged(RelationChanged changed);
+
+// The same for catalogs that are watched as a whole: `roles` for roles and their memberships, else functions,
+// operators, casts, enums and schemas.
+using NamesChanged = void (*)(bool roles);
+void OnNamesChanged(NamesChanged changed);
 
 }  // namespace aggcache
 

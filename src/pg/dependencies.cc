@@ -200,8 +200,9 @@ PlannedStmt *Plan(const Definition *definition, ParamListInfo parameters, Collec
   PG_TRY();
   {
     collector = watched;
+    // what functions in the body do in a parallel worker could not be collected
     plan = pg_plan_query(static_cast<Query *>(copyObjectImpl(definition->query)), definition->source,
-                         CURSOR_OPT_PARALLEL_OK, parameters);
+                         definition->calls_functions ? 0 : CURSOR_OPT_PARALLEL_OK, parameters);
   }
   PG_FINALLY();
   { collector = outer; }
@@ -246,6 +247,16 @@ PlannedStmt *PlanWithDependencies(const Definition *definition, ParamListInfo pa
     collector = outer;
   }
   return plan;
+}
+
+void AddWholeTable(Dependencies *dependencies, Oid relation) {
+  RelationDependency item;
+  memset(&item, 0, sizeof(item));
+  item.relation = relation;
+  item.tag = TableTag(MyDatabaseId, relation);
+  dependencies->items = static_cast<RelationDependency *>(
+      repalloc(dependencies->items, sizeof(RelationDependency) * (dependencies->count + 1)));
+  dependencies->items[dependencies->count++] = item;
 }
 
 int CollectStamps(const Definition *definition, const Dependencies &dependencies, Stamp **stamps) {

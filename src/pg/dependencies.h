@@ -34,6 +34,9 @@ void InstallDependencyHook();
 // REQUIRES: locks on the relations. The plan and the lists are in the current memory context.
 PlannedStmt *PlanWithDependencies(const Definition *definition, ParamListInfo parameters, Dependencies *dependencies);
 
+// Adds that any changed row of the relation counts, whatever the plan reads of it.
+void AddWholeTable(Dependencies *dependencies, Oid relation);
+
 // The slots of all tags, wide tags included, each once. *stamps is in the current memory context.
 int CollectStamps(const Definition *definition, const Dependencies &dependencies, Stamp **stamps);
 

@@ -165,7 +165,27 @@ bool ClockWalker(Node *node, void *) {
   return compat::WalkExpression(node, ClockWalker, nullptr);
 }
 
+bool IsNeitherFixedNorSetting(Oid function, void *) {
+  return function != F_CURRENT_SETTING_TEXT && function != F_CURRENT_SETTING_TEXT_BOOL && !IsFixed(function);
+}
+
+bool OtherInputWalker(Node *node, void *) {
+  if (node == nullptr) return false;
+  if (check_functions_in_node(node, IsNeitherFixedNorSetting, nullptr)) return true;
+  switch (nodeTag(node)) {
+    case T_SQLValueFunction: {
+      SQLValueFunctionOp op = reinterpret_cast<SQLValueFunction *>(node)->op;
+      return op != SVFOP_CURRENT_USER && op != SVFOP_CURRENT_ROLE && op != SVFOP_USER && op != SVFOP_SESSION_USER;
+    }
+    case T_XmlExpr:
+    case T_CoerceToDomain: return true;
+    default: return compat::WalkExpression(node, OtherInputWalker, nullptr);
+  }
+}
+
 }  // namespace
+
+bool ReadsOnlyNamedSettings(Node *expression) { return !OtherInputWalker(expression, nullptr); }
 
 Query *ExtractHiddenParameters(Query *query, int first, List **hidden) {
   ExtractContext context = {first, hidden};

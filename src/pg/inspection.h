@@ -52,6 +52,7 @@ struct RelationUse {
   bool view;         // seen through
   bool tracked;
   bool keyed;
+  bool called;    // only cached functions in the body read it
   List *columns;  // attribute numbers of the watches that can be used
   const char *reason;
 };

@@ -145,6 +145,10 @@ bool VisitFunction(Oid function, void *argument) {
     context->opacity.reads_settings = true;
     return false;
   }
+  if (function >= FirstNormalObjectId) {
+    context->opacity.calls = list_append_unique_oid(context->opacity.calls, function);
+    return false;
+  }
   context->opacity.obstacle =
       psprintf("the body calls %s on rows, and what that function reads cannot be seen", format_procedure(function));
   return true;
@@ -242,8 +246,9 @@ bool OpacityWalker(Node *node, void *argument) {
       context->opacity.obstacle = "the body makes XML or JSON by SQL syntax, whose conversions cannot be seen";
       return true;
     case T_SQLValueFunction:
-      elog(ERROR, "unexpected SQL value function");  // always a hidden parameter
-      break;
+      // by itself a hidden parameter, but part of an expression on the arguments of a function that is called on rows
+      context->opacity.obstacle = "the body reads the clock or the role in an expression on arguments";
+      return true;
     default: break;
   }
   if (check_functions_in_node(node, VisitFunction, context)) return true;
@@ -253,9 +258,11 @@ bool OpacityWalker(Node *node, void *argument) {
 
 }  // namespace
 
-Opacity FindOpacity(Query *query) {
-  OpacityContext context = {{nullptr, false}, true};
-  OpacityWalker(reinterpret_cast<Node *>(query), &context);
+Opacity FindOpacity(Query *query) { return FindExpressionOpacity(reinterpret_cast<Node *>(query)); }
+
+Opacity FindExpressionOpacity(Node *expression) {
+  OpacityContext context = {{nullptr, false, NIL}, true};
+  OpacityWalker(expression, &context);
   return context.opacity;
 }
 

@@ -5,6 +5,7 @@
 #include "core/tag.h"
 #include "pg/catalog.h"
 #include "pg/definition.h"
+#include "pg/opaque.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "pg/single_flight.h"
@@ -31,6 +32,7 @@ int written_count = 0;
 bool written_all = false;  // more than fit
 int utility_depth = 0;
 bool vacuuming = false;
+bool changed_catalogs = false;  // registered in a wide tag, or in one of catalogs
 TimestampTz last_own_commit = 0;
 
 ExecutorStart_hook_type previous_executor_start = nullptr;
@@ -189,12 +191,20 @@ void OnRelation(Oid relation) {
   RegisterWide(relation);
 }
 
+// The same for functions, operators, casts, enums and schemas, and for roles.
+void OnNames(bool roles) {
+  if (!IsRecording() || vacuuming || compat::IsAutovacuum() || OwnXid() == kNoXid) return;
+  Register(roles ? RolesTag() : NamesTag());
+  changed_catalogs = true;
+}
+
 void OnTransaction(XactEvent event, void *) {
   switch (event) {
     case XACT_EVENT_PRE_COMMIT:
     case XACT_EVENT_PRE_PREPARE:
       // The messages of the last command reach OnRelation only when the next begins.
       if (IsRecording() && OwnXid() != kNoXid) CommandCounterIncrement();
+      if (changed_catalogs) AnnounceCommitOfCatalogs();
       return;
     case XACT_EVENT_COMMIT:
     case XACT_EVENT_PREPARE:
@@ -213,6 +223,7 @@ void OnTransaction(XactEvent event, void *) {
   written_all = false;
   utility_depth = 0;
   vacuuming = false;
+  changed_catalogs = false;
   AbandonDropped();
   if (shared::flights) AbandonFlights();
 }
@@ -221,6 +232,7 @@ void OnTransaction(XactEvent event, void *) {
 
 void RegisterWide(Oid relation) {
   if (!IsRecording()) return;
+  changed_catalogs = true;
   WrittenTable *table = NoteWritten(relation);
   if (table == nullptr || !table->escalated) {
     Register(WideTag(MyDatabaseId, relation));
@@ -316,6 +328,7 @@ void InstallTrackingHooks() {
   ProcessUtility_hook = OnUtility;
   RegisterXactCallback(OnTransaction, nullptr);
   OnRelationChanged(OnRelation);
+  OnNamesChanged(OnNames);
 }
 
 }  // namespace aggcache
