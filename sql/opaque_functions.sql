@@ -106,6 +106,7 @@ SELECT check_cost(1);
 REVOKE regress_oq_group FROM regress_oq_user;
 SELECT check_cost(1);
 -- a privilege that only the opaque function needs
+\set SHOW_CONTEXT never
 SET ROLE regress_oq_user;
 SELECT check_cost(1);
 RESET ROLE;
