@@ -484,6 +484,15 @@ bool EntryStore::IsDead(uint32_t block) const noexcept {
   return dead;
 }
 
+uint32_t EntryStore::StampCount(Reference entry) const noexcept { return At(entry.block)->stamp_count; }
+
+void EntryStore::CopyStamps(Reference entry, Stamp *to) const noexcept {
+  VisitStamps(entry.block, [&](const Stamp &stamp) noexcept {
+    *to++ = stamp;
+    return true;
+  });
+}
+
 void EntryStore::CopyValue(Reference entry, void *to) const noexcept {
   const EntryHeader &header = *At(entry.block);
   const Layout layout(header);

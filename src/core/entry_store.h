@@ -130,6 +130,9 @@ class EntryStore {
   StampCheck Check(Reference entry, const Snapshot &reader, const Transactions &transactions) const noexcept;
   // Copies ValueSize() bytes.
   void CopyValue(Reference entry, void *to) const noexcept;
+  uint32_t StampCount(Reference entry) const noexcept;
+  // Copies StampCount() stamps.
+  void CopyStamps(Reference entry, Stamp *to) const noexcept;
   // Copies up to `limit` bytes of the key, returns how many.
   uint32_t CopyKey(Reference entry, void *to, uint32_t limit) const noexcept;
   void CountUse(Reference entry) const noexcept;

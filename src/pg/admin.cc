@@ -111,7 +111,7 @@ void RefreshFunction(void *context) {
   SetUserIdAndSecContext(refresh->caller, security);
   for (int i = 0; i < definition->relation_count; i++) {
     const SourceRelation &source = definition->relations[i];
-    if (source.role == SourceRole::kAncestor || source.tracked || source.obstacle == nullptr) continue;
+    if (!IsRead(source.role) || source.tracked || source.obstacle == nullptr) continue;
     AttachRelation(source.relation);
   }
   SetUserIdAndSecContext(owner, security);

@@ -1,4 +1,5 @@
-// Reading a query tree: what forbids caching it, which functions it calls, what of it is a hidden parameter.
+// Reading a query tree: what forbids caching it, which functions it calls, what of it is a hidden parameter. Each group
+// below has a file of its own; what is known of single functions and types is in function_facts.h.
 
 #ifndef AGGCACHE_PG_ANALYSIS_H
 #define AGGCACHE_PG_ANALYSIS_H
@@ -9,12 +10,7 @@
 
 namespace aggcache {
 
-// Whether values of the type are rows, or hold rows. Their type may change without a change of any relation that is
-// read.
-bool HoldsRows(Oid type);
-
-// Whether a literal of a type means another moment every day: 'now', 'today' and the like in a type of dates or times.
-bool IsClockText(const char *text, Oid type);
+// ---- inlining.cc
 
 // Whether planning would replace by a value a call of a function that is only declared IMMUTABLE, in a language that
 // may hide anything.
@@ -24,9 +20,13 @@ bool FoldsOpaqueCall(Node *expression);
 // can be seen. Functions that vanish are added to *dependencies (PlanInvalItem).
 Query *InlineFunctions(Query *query, List **dependencies);
 
+// ---- refusals.cc
+
 // What a tree refuses to be cached for at creation, if anything: volatile functions, locking clauses, modifying CTEs,
 // temporary tables.
 Refusal FindRefusal(Query *query);
+
+// ---- hidden_parameters.cc
 
 // Takes hidden parameters out of the tree: they become parameters number `first` and following. Appends Node * to
 // *hidden.
@@ -38,12 +38,23 @@ bool ShowsClock(Node *expression);
 // Whether evaluating the expression can raise an error.
 bool CanFail(Node *expression);
 
+// Whether the value is made of nothing but fixed functions, values of settings asked for by name, and the role: the
+// same in whatever search path and under whatever other settings it is evaluated.
+bool ReadsOnlyNamedSettings(Node *expression);
+
+// ---- opacity.cc
+
 struct Opacity {
   const char *obstacle;  // what cannot be seen through; NULL if nothing
   bool reads_settings;   // calls a function that reads settings silently
+  List *calls;           // Oids of functions, not built in, that may read anything; called on rows
 };
 // REQUIRES: hidden parameters taken out.
 Opacity FindOpacity(Query *query);
+// The same of one expression, on arguments.
+Opacity FindExpressionOpacity(Node *expression);
+
+// ---- fingerprint.cc
 
 // Adds every function whose EXECUTE privilege running the tree needs.
 List *CollectFunctions(Query *query, List *functions);

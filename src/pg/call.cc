@@ -5,11 +5,13 @@
 
 #include "pg/server.h"
 
+#include "pg/collection.h"
 #include "pg/compute.h"
 #include "pg/definition.h"
 #include "pg/key.h"
 #include "pg/last_call.h"
 #include "pg/lookup.h"
+#include "pg/opaque.h"
 #include "pg/results.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
@@ -52,7 +54,12 @@ Datum CallUncached(FunctionCallInfo fcinfo, CallSite *site, CallResult result, c
   last_call.result = result;
   ExplainLastCall(reason);
   if (site->statistics) shared::Count(site->statistics->calls[static_cast<int>(result)]);
-  return CallPlain(fcinfo, site);
+  SpoilCollection(fcinfo->flinfo->fn_oid, last_call.reason);
+  // calls within the body tell of themselves
+  LastCall told = last_call;
+  Datum value = CallPlain(fcinfo, site);
+  last_call = told;
+  return value;
 }
 
 CallSite *NewCallSite(FmgrInfo *function) {
@@ -102,6 +109,8 @@ const char *ReasonOf(CallResult result) {
 }
 
 void Record(const CallSite *site, CallResult result) {
+  if (result == CallResult::kStaleHit)
+    SpoilCollection(last_call.function, "aggcache.max_staleness accepted an earlier result");
   last_call.result = result;
   last_call.reason = ReasonOf(result);
   FunctionStatistics *statistics = site->statistics;
@@ -142,12 +151,16 @@ Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, Definition *definition
     break;
   }
   Computed computed;
+  Collection *outer = collection;
+  bool waited = last_call.waited;
   definition->pins++;
   PG_TRY();
   { computed = Compute(definition, fcinfo, hidden, key, site->statistics); }
   PG_CATCH();
   {
     definition->pins--;
+    collection = outer;
+    if (collection && collection->spoiled == nullptr) collection->spoiled = "a call within it raised an error";
     if (leading) EndFlight(false);
     PG_RE_THROW();
   }
@@ -158,6 +171,8 @@ Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, Definition *definition
   pfree(bytes);
   // calls within the body have told of themselves
   last_call.function = fcinfo->flinfo->fn_oid;
+  last_call.stored_at = 0;
+  last_call.waited = waited;
   Record(site, why);
   if (definition->result.returns_set) {
     ReturnTuplestore(definition->result, computed.rows, reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo));
@@ -194,6 +209,9 @@ Datum Call(FunctionCallInfo fcinfo) {
     if (info == nullptr || !IsA(info, ReturnSetInfo) || (info->allowedModes & SFRM_Materialize) == 0)
       return CallUncached(fcinfo, site, CallResult::kUncached, "the caller takes a set row by row only");
   }
+  if (definition->opaque && HasTemporaryObjects())
+    return CallUncached(fcinfo, site, CallResult::kUncached,
+                        "the session has temporary objects, which an opaque function might use");
   if (HasWritten(definition)) return CallUncached(fcinfo, site, CallResult::kOwnWrite, ReasonOf(CallResult::kOwnWrite));
   if (!IsPermitted(definition))
     return CallUncached(fcinfo, site, CallResult::kUncached,

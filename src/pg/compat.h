@@ -148,15 +148,20 @@ inline bool WalkRaw(Node *node, Walker walker, void *context) {
 #pragma GCC diagnostic pop
 #endif
 
+// All settings, in the order of their names.
+inline struct config_generic **Settings(int *count) {
+#if PG_VERSION_NUM >= 160000
+  return get_guc_variables(count);
+#else
+  *count = GetNumConfigOptions();
+  return get_guc_variables();
+#endif
+}
+
 // Where a text setting of the server keeps its value; NULL if there is none of that name.
 inline char **TextSettingVariable(const char *name) {
-#if PG_VERSION_NUM >= 160000
   int count;
-  struct config_generic **settings = get_guc_variables(&count);
-#else
-  int count = GetNumConfigOptions();
-  struct config_generic **settings = get_guc_variables();
-#endif
+  struct config_generic **settings = Settings(&count);
   for (int i = 0; i < count; i++)
     if (settings[i]->vartype == PGC_STRING && strcmp(settings[i]->name, name) == 0)
       return reinterpret_cast<struct config_string *>(settings[i])->variable;

@@ -2,10 +2,12 @@
 
 #include "pg/compute.h"
 
+#include "pg/collection.h"
 #include "pg/dependencies.h"
 #include "pg/key.h"
 #include "pg/last_call.h"
 #include "pg/lookup.h"
+#include "pg/opaque.h"
 #include "pg/partitions.h"
 #include "pg/results.h"
 #include "pg/settings.h"
@@ -83,6 +85,22 @@ PlannedStmt *PlanOrGiveUp(const Definition *definition, ParamListInfo parameters
   return TryInSubtransaction(PlanTried, &planning) ? planning.plan : nullptr;
 }
 
+// Why the result is not stored, or NULL. The last word of its collection is kept in static memory.
+const char *StoreResult(const Definition *definition, const Key &key, const ResultBytes &bytes,
+                        const Dependencies &dependencies, const Collection &own, bool settled, Stamp *stamps,
+                        int stamp_count, ::Snapshot snapshot, int64_t expires_at, uint64_t cost_ns,
+                        FunctionStatistics *statistics) {
+  static char spoiled[sizeof(own.text)];
+  if (!definition->valid) return "its definition changed meanwhile";
+  if (!dependencies.complete) return "planning found a relation that the analysis had not";
+  if (!settled) return "functions or privileges were being changed";
+  if (own.spoiled) {
+    strlcpy(spoiled, own.spoiled, sizeof(spoiled));
+    return spoiled;
+  }
+  return Store(definition, key, bytes, stamps, stamp_count, snapshot, expires_at, cost_ns, statistics);
+}
+
 void AddCallContext(void *name) { errcontext("cached function %s", static_cast<const char *>(name)); }
 
 }  // namespace
@@ -113,6 +131,15 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
     MemoryContextDelete(context);
     return computed;
   }
+  bool settled = !definition->hides_privileges || CatalogsAreSettled();
+  if (!definition->valid) {
+    computed.obstacle = "its definition changed meanwhile";
+    MemoryContextSwitchTo(outer);
+    MemoryContextDelete(context);
+    return computed;
+  }
+  Collection own;
+  BeginCollection(&own, snapshot, context);
   instr_time start, end;
   INSTR_TIME_SET_CURRENT(start);
   ParamListInfo parameters = CallParameters(definition, fcinfo, hidden);
@@ -120,10 +147,12 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
   PlannedStmt *plan = PlanOrGiveUp(definition, parameters, &dependencies);
   if (plan == nullptr) {
     computed.obstacle = "the body cannot be planned for these arguments";
+    collection = own.outer;
     MemoryContextSwitchTo(outer);
     MemoryContextDelete(context);
     return computed;
   }
+  AddWholeTables(definition, &dependencies);
   ErrorContextCallback callback;
   callback.callback = AddCallContext;
   callback.arg = const_cast<char *>(definition->name);
@@ -151,8 +180,18 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
     TakeSingle(shape, descriptor, computed.rows, outer, &computed);
     bytes = EncodeScalar(shape, computed.value, computed.is_null, limit);
   }
-  const char *not_stored = "its definition changed meanwhile";
-  if (definition->valid) not_stored = Store(definition, key, bytes, dependencies, snapshot, cost_ns, statistics);
+  Stamp *stamps;
+  int stamp_count = AllStamps(definition, dependencies, &own, &stamps);
+  int64_t expires_at = own.expires_at;
+  if (settings::ttl_ms > 0) {
+    int64_t end_of_ttl = SnapshotTime() + static_cast<int64_t>(settings::ttl_ms) * 1000;
+    expires_at = expires_at == 0 ? end_of_ttl : Min(expires_at, end_of_ttl);
+  }
+  const char *not_stored = StoreResult(definition, key, bytes, dependencies, own, settled, stamps, stamp_count,
+                                       snapshot, expires_at, cost_ns, statistics);
+  // What the outer result rests on does not depend on whether this one was stored.
+  if (own.spoiled == nullptr && (!definition->valid || !dependencies.complete || !settled)) own.spoiled = not_stored;
+  EndCollection(&own, stamps, stamp_count, expires_at);
   last_call.cost_ns = cost_ns;
   last_call.size = static_cast<uint32_t>(bytes.size);
   last_call.stored = not_stored == nullptr;

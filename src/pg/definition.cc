@@ -3,6 +3,8 @@
 #include "pg/definition.h"
 
 #include "pg/analysis.h"
+#include "pg/composition.h"
+#include "pg/function_facts.h"
 #include "pg/partitions.h"
 #include "pg/settings.h"
 #include "pg/tracking.h"
@@ -28,6 +30,7 @@ HTAB *functions = nullptr;
 constexpr int kMostDefinitions = 32;  // of one function; more environments than that take turns
 
 RelationChanged relation_changed = nullptr;
+NamesChanged names_changed = nullptr;
 
 // ---- Invalidation -----------------------------------------------------------------------------------------------
 
@@ -65,9 +68,10 @@ void RelationCallback(Datum, Oid relation) {
 void RowCallback(Datum, int cache, uint32 hash) { InvalidateIf(DependsOnRow, InvalidOid, cache, hash); }
 
 // A new function, operator, type or schema can change what a name means; they change rarely.
-void NameCallback(Datum, int, uint32) {
+void NameCallback(Datum, int cache, uint32) {
   privilege_epoch++;
   InvalidateIf(Always, InvalidOid, 0, 0);
+  if (names_changed) names_changed(cache == AUTHOID || cache == AUTHMEMROLEMEM);
 }
 
 // ---- Making a definition ----------------------------------------------------------------------------------------
@@ -147,7 +151,14 @@ const char *FindResultObstacle(const Definition *definition, const Call &call) {
   return nullptr;
 }
 
-void AddSource(Definition *definition, Oid relation, SourceRole role, Oid root) {
+SourceRelation *FindNamed(Definition *definition, Oid relation) {
+  for (int i = 0; i < definition->relation_count; i++)
+    if (definition->relations[i].relation == relation && definition->relations[i].role == SourceRole::kNamed)
+      return &definition->relations[i];
+  return nullptr;
+}
+
+void AddSource(Definition *definition, Oid relation, SourceRole role, Oid root, ReadBy read_by) {
   // doubled when it is full, at powers of two
   int count = definition->relation_count;
   if (count == 0)
@@ -160,42 +171,56 @@ void AddSource(Definition *definition, Oid relation, SourceRole role, Oid root) 
   source->relation = relation;
   source->role = role;
   source->root = root;
+  source->read_by = read_by;
   source->partitioned = get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE;
-  if (role == SourceRole::kAncestor) return;
+  if (role == SourceRole::kAncestor || role == SourceRole::kRowType) return;
   source->obstacle = FindTrackingObstacle(relation, &source->tracked);
   if (source->obstacle && definition->obstacle == nullptr) definition->obstacle = source->obstacle;
 }
 
-bool IsSource(const Definition *definition, Oid relation) {
-  for (int i = 0; i < definition->relation_count; i++)
-    if (definition->relations[i].relation == relation && definition->relations[i].role == SourceRole::kNamed)
-      return true;
-  return false;
-}
-
-// The named relations first, then what is below and above them.
-void AddRelations(Definition *definition, List *oids) {
+void AddRelations(Definition *definition, List *oids, ReadBy read_by) {
   ListCell *cell;
-  foreach (cell, oids)
-    if (!IsSource(definition, lfirst_oid(cell)))
-      AddSource(definition, lfirst_oid(cell), SourceRole::kNamed, InvalidOid);
-  int named = definition->relation_count;
-  for (int i = 0; i < named; i++) {
-    Oid root = definition->relations[i].relation;
-    if (!definition->relations[i].tracked) continue;
-    bool pending;
-    foreach (cell, PartsOf(root, &pending)) AddSource(definition, lfirst_oid(cell), SourceRole::kPart, root);
-    if (pending && definition->obstacle == nullptr)
-      definition->obstacle = psprintf("a partition of %s is being detached", get_rel_name(root));
-    foreach (cell, PartitionAncestorsOf(root)) AddSource(definition, lfirst_oid(cell), SourceRole::kAncestor, root);
+  foreach (cell, oids) {
+    SourceRelation *source = FindNamed(definition, lfirst_oid(cell));
+    if (source)
+      source->read_by = Max(source->read_by, read_by);
+    else
+      AddSource(definition, lfirst_oid(cell), SourceRole::kNamed, InvalidOid, read_by);
   }
 }
 
-// The row type that the function returns, when it is that of a table: a change of the table changes it.
-void AddRowType(Definition *definition, Oid type) {
-  Oid relation = get_typ_typrelid(getBaseType(type));
+// What is below and above the named relations.
+void AddPartsAndAncestors(Definition *definition) {
+  int named = definition->relation_count;
+  for (int i = 0; i < named; i++) {
+    SourceRelation source = definition->relations[i];
+    if (!source.tracked) continue;
+    bool pending;
+    ListCell *cell;
+    foreach (cell, PartsOf(source.relation, &pending))
+      AddSource(definition, lfirst_oid(cell), SourceRole::kPart, source.relation, source.read_by);
+    if (pending && definition->obstacle == nullptr)
+      definition->obstacle = psprintf("a partition of %s is being detached", get_rel_name(source.relation));
+    foreach (cell, PartitionAncestorsOf(source.relation))
+      AddSource(definition, lfirst_oid(cell), SourceRole::kAncestor, source.relation, ReadBy::kCachedFunction);
+  }
+}
+
+// A relation that is not read but whose row type is: a change of the table changes it. REQUIRES: room for it.
+void AddRowType(Definition *definition, Oid relation) {
   if (!OidIsValid(relation)) return;
-  if (!IsSource(definition, relation)) AddSource(definition, relation, SourceRole::kAncestor, relation);
+  if (FindNamed(definition, relation) == nullptr)
+    AddSource(definition, relation, SourceRole::kRowType, InvalidOid, ReadBy::kCachedFunction);
+}
+
+void AddAllRelations(Definition *definition, List *read, const Composition &composition, Oid result_type) {
+  AddRelations(definition, read, ReadBy::kBody);
+  AddRelations(definition, composition.relations, ReadBy::kCachedFunction);
+  AddRelations(definition, composition.whole_relations, ReadBy::kFunction);
+  AddPartsAndAncestors(definition);
+  AddRowType(definition, get_typ_typrelid(getBaseType(result_type)));
+  ListCell *cell;
+  foreach (cell, composition.row_types) AddRowType(definition, lfirst_oid(cell));
 }
 
 // The names of the relations in every schema of the search path: a new one may hide the one that was found.
@@ -220,6 +245,7 @@ void AddCatalogs(Definition *definition, List *items) {
 }
 
 void AddHidden(Definition *definition, List *expressions) {
+  definition->hidden_originals = expressions;
   definition->hidden_count = list_length(expressions);
   definition->hidden =
       static_cast<HiddenParameter *>(palloc0(sizeof(HiddenParameter) * Max(1, definition->hidden_count)));
@@ -238,6 +264,26 @@ void AddHidden(Definition *definition, List *expressions) {
     if (hidden->type == RECORDOID && definition->obstacle == nullptr)
       definition->obstacle = "the body builds an anonymous row from its arguments";
   }
+}
+
+// Parses and rewrites the body. Returns NIL if it does not have exactly one statement.
+List *RewriteBody(const Definition *definition, const Call &call, SQLFunctionParseInfoPtr info, int *count) {
+  bool is_null;
+  Datum parsed = SysCacheGetAttr(PROCOID, call.row, Anum_pg_proc_prosqlbody, &is_null);
+  if (is_null) {
+    List *statements = pg_parse_query(definition->source);
+    *count = list_length(statements);
+    if (*count != 1) return NIL;
+    return pg_analyze_and_rewrite_withcb(linitial_node(RawStmt, statements), definition->source,
+                                         reinterpret_cast<ParserSetupHook>(sql_fn_parser_setup), info, nullptr);
+  }
+  Node *body = static_cast<Node *>(stringToNode(TextDatumGetCString(parsed)));
+  List *statements = IsA(body, List) ? linitial_node(List, castNode(List, body)) : list_make1(body);
+  *count = list_length(statements);
+  if (*count != 1) return NIL;
+  Query *query = linitial_node(Query, statements);
+  AcquireRewriteLocks(query, true, false);
+  return pg_rewrite_query(query);
 }
 
 // Does the work in the definition's context; what the parser leaves behind stays there with it.
@@ -267,16 +313,14 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
   for (int i = 0; i < info->nargs; i++)
     get_typlenbyval(info->argtypes[i], &definition->argument_lengths[i], &definition->argument_by_value[i]);
 
-  List *statements = pg_parse_query(definition->source);
-  if (list_length(statements) != 1) {
+  int statement_count;
+  List *rewritten = RewriteBody(definition, call, info, &statement_count);
+  if (statement_count != 1) {
     Refuse(refusal, ERRCODE_INVALID_FUNCTION_DEFINITION, "a cached function must consist of a single SELECT",
-           psprintf("The body has %d statements.", list_length(statements)), nullptr);
+           psprintf("The body has %d statements.", statement_count), nullptr);
     definition->obstacle = "the body is not a single SELECT";
     return;
   }
-  List *rewritten =
-      pg_analyze_and_rewrite_withcb(linitial_node(RawStmt, statements), definition->source,
-                                    reinterpret_cast<ParserSetupHook>(sql_fn_parser_setup), info, nullptr);
   Query *query = list_length(rewritten) == 1 ? linitial_node(Query, rewritten) : nullptr;
   if (query == nullptr || query->commandType != CMD_SELECT) {
     Refuse(refusal, ERRCODE_INVALID_FUNCTION_DEFINITION, "a cached function must consist of a single SELECT",
@@ -324,14 +368,20 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
 
   List *hidden = NIL;
   definition->query = ExtractHiddenParameters(inlined, definition->argument_count + 1, &hidden);
-  AddHidden(definition, hidden);
   Opacity opacity = FindOpacity(definition->query);
   definition->reads_settings = opacity.reads_settings;
   if (definition->obstacle == nullptr) definition->obstacle = opacity.obstacle;
-  AddRelations(definition, relations);
-  AddRowType(definition, call.result_type);
-  AddCatalogs(definition, items);
+  Composition composition;
+  memset(&composition, 0, sizeof(composition));
+  composition.hidden = hidden;
+  ComposeBody(definition, call.row, opacity.calls, &composition, refusal);
+  AddHidden(definition, composition.hidden);
+  AddAllRelations(definition, relations, composition, call.result_type);
+  AddCatalogs(definition, list_concat(items, composition.items));
+  if (definition->obstacle == nullptr) definition->obstacle = composition.obstacle;
   FingerprintQuery(definition->query, definition->fingerprint);
+  for (int i = 0; i < 2; i++)
+    definition->fingerprint[i] = hash_combine64(definition->fingerprint[i], composition.fingerprint[i]);
   // The form of the result is part of what is executed. Hidden parameters are not: equal values make equal queries.
   const ResultShape &shape = definition->result;
   uint64_t result =
@@ -489,8 +539,9 @@ Definition *FindDefinition(FunctionCallInfo fcinfo) {
   return made;
 }
 
-Definition *AnalyseFunction(Oid function, Refusal *refusal) {
+Definition *AnalyseFunction(Oid function, Refusal *refusal, const Definition *caller) {
   Definition *definition = NewDefinition(function, CurrentMemoryContext);
+  definition->caller = caller;
   MemoryContext outer = MemoryContextSwitchTo(definition->context);
   HeapTuple row = SearchSysCacheCopy1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", function);
@@ -537,5 +588,7 @@ void InstallDefinitionCallbacks() {
 }
 
 void OnRelationChanged(RelationChanged changed) { relation_changed = changed; }
+
+void OnNamesChanged(NamesChanged changed) { names_changed = changed; }
 
 }  // namespace aggcache

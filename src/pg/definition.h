@@ -36,10 +36,20 @@ struct ResultShape {
 };
 
 enum class SourceRole : uint8_t {
-  kNamed,     // the body reads it, or a view in it does
+  kNamed,     // the body reads it, or a view or a function in it does
   kPart,      // below a named one: a partition, or a child that inherits
   kAncestor,  // a partitioned table above a named one; writes that go through it may reach the named one
+  kRowType,   // not read, but a row type that results or arguments are of
 };
+
+// Who reads a relation, and so what tells which of its rows count. The greater prevails.
+enum class ReadBy : uint8_t {
+  kCachedFunction,  // only cached functions that the body calls: their results bring their tags along
+  kBody,            // planning shows which rows
+  kFunction,        // functions into which planning does not look: all rows
+};
+
+inline bool IsRead(SourceRole role) { return role == SourceRole::kNamed || role == SourceRole::kPart; }
 
 // A relation that the body depends on.
 struct SourceRelation {
@@ -47,6 +57,7 @@ struct SourceRelation {
   bool tracked;          // verified through the relcache; never of a view or an ancestor
   const char *obstacle;  // why not, in words
   SourceRole role;
+  ReadBy read_by;
   bool partitioned;  // holds no rows itself
   Oid root;          // of a part or ancestor: the named relation
 };
@@ -61,7 +72,8 @@ struct Definition {
   Definition *next;  // of the same function
   MemoryContext context;
   Oid function;
-  const char *name;  // qualified, for messages
+  const Definition *caller;  // whose analysis needs this one; NULL for those that are called
+  const char *name;          // qualified, for messages
   Oid collation;
   bool fixed_types;  // neither arguments nor result are polymorphic or of a type that the call decides
   int argument_count;
@@ -81,6 +93,12 @@ struct Definition {
   bool hidden_can_fail;
   bool reads_clock;
   bool reads_settings;
+  bool opaque;               // runs functions that cannot be seen through: all that they can notice joins the key
+  bool hides_privileges;     // the privileges of others than the caller count, or it cannot be told whose
+  bool calls_functions;      // runs functions that the plan does not show
+  List *opaque_functions;    // Oids of those for which nothing states what they read
+  List *argument_relations;  // Oids, read by hidden parameters that depend on arguments; only if there is a caller
+  List *hidden_originals;    // the hidden parameters' expressions as they were written
   uint64_t fingerprint[2];
 
   int relation_count;
@@ -113,8 +131,9 @@ void InstallDefinitionCallbacks();
 Definition *FindDefinition(FunctionCallInfo fcinfo);
 
 // Makes one for a function as its declaration stands, outside any call, in the current memory context.
-// What only forbids creating the function goes to *refusal.
-Definition *AnalyseFunction(Oid function, Refusal *refusal);
+// What only forbids creating the function goes to *refusal. With a caller: a function, of language sql too, that the
+// caller's body calls.
+Definition *AnalyseFunction(Oid function, Refusal *refusal, const Definition *caller = nullptr);
 
 // Changes whenever a definition has been freed: pointers kept across calls are good only while it stays the same.
 extern uint64_t definition_epoch;
@@ -132,6 +151,11 @@ bool IsPermitted(Definition *definition);
 // Calls visit with every source relation's oid that changed in the catalogs; registered by tracking.cc.
 using RelationChanged = void (*)(Oid relation);
 void OnRelationChanged(RelationChanged changed);
+
+// The same for catalogs that are watched as a whole: `roles` for roles and their memberships, else functions,
+// operators, casts, enums and schemas.
+using NamesChanged = void (*)(bool roles);
+void OnNamesChanged(NamesChanged changed);
 
 }  // namespace aggcache
 

@@ -275,8 +275,9 @@ PlannedStmt *Plan(const Definition *definition, ParamListInfo parameters, Collec
   PG_TRY();
   {
     collector = watched;
+    // what functions in the body do in a parallel worker could not be collected
     plan = pg_plan_query(static_cast<Query *>(copyObjectImpl(definition->query)), definition->source,
-                         CURSOR_OPT_PARALLEL_OK, parameters);
+                         definition->calls_functions ? 0 : CURSOR_OPT_PARALLEL_OK, parameters);
   }
   PG_FINALLY();
   { collector = outer; }
@@ -288,7 +289,7 @@ const SourceRelation *FindSource(const Definition *definition, Oid relation) {
   const SourceRelation *found = nullptr;
   for (int i = 0; i < definition->relation_count; i++) {
     const SourceRelation &source = definition->relations[i];
-    if (source.relation != relation || source.role == SourceRole::kAncestor) continue;
+    if (source.relation != relation || !IsRead(source.role)) continue;
     if (source.role == SourceRole::kNamed) return &source;
     found = &source;
   }
@@ -391,6 +392,22 @@ PlannedStmt *PlanWithDependencies(const Definition *definition, ParamListInfo pa
     Add(&watched, item);
   }
   return plan;
+}
+
+void AddWholeTables(const Definition *definition, Dependencies *dependencies) {
+  for (int i = 0; i < definition->relation_count; i++) {
+    const SourceRelation &source = definition->relations[i];
+    if (source.read_by != ReadBy::kFunction || !source.tracked) continue;
+    // writes to partitions register in the table tag of the partitioned table
+    if (source.role == SourceRole::kPart && IsPartitionedSource(definition, source.root)) continue;
+    RelationDependency item;
+    memset(&item, 0, sizeof(item));
+    item.relation = source.relation;
+    SetTableTag(&item);
+    dependencies->items = static_cast<RelationDependency *>(
+        repalloc(dependencies->items, sizeof(RelationDependency) * (dependencies->count + 1)));
+    dependencies->items[dependencies->count++] = item;
+  }
 }
 
 int CollectStamps(const Definition *definition, const Dependencies &dependencies, Stamp **stamps) {

@@ -44,6 +44,9 @@ void InstallDependencyHook();
 // REQUIRES: locks on the relations. The plan and the lists are in the current memory context.
 PlannedStmt *PlanWithDependencies(const Definition *definition, ParamListInfo parameters, Dependencies *dependencies);
 
+// Adds the relations that functions in the body read, of which any changed row counts, whatever the plan reads.
+void AddWholeTables(const Definition *definition, Dependencies *dependencies);
+
 // The slots of all tags, wide tags included, each once. *stamps is in the current memory context.
 int CollectStamps(const Definition *definition, const Dependencies &dependencies, Stamp **stamps);
 

@@ -24,6 +24,9 @@ void SayRelation(Explanation *explanation, const RelationUse &use) {
     Say(explanation, psprintf("sees through view %s", name));
   else if (!use.tracked)
     Say(explanation, psprintf("cannot follow changes of %s: %s", name, use.reason));
+  else if (use.called)
+    Say(explanation,
+        psprintf("reads %s through cached functions: what leaves their results valid leaves this one", name));
   else if (use.watch == nullptr)
     Say(explanation, psprintf("reads %s as a whole, so any change of its rows invalidates: %s", name, use.reason));
   else
@@ -72,6 +75,9 @@ void Explain(void *context) {
   for (int i = 0; i < definition->hidden_count; i++) SayHidden(explanation, definition->hidden[i]);
   if (definition->reads_settings)
     Say(explanation, pstrdup("results under different settings, such as TimeZone and DateStyle, are kept apart"));
+  if (definition->opaque)
+    Say(explanation, pstrdup("calls functions that cannot be seen through: results of other roles, search paths and "
+                             "settings with a prefix are kept apart"));
   if (definition->has_row_security)
     Say(explanation, pstrdup("row security applies: results under different policies are kept apart"));
   if (obstacle == nullptr) SayTime(explanation);

@@ -3,6 +3,7 @@
 #include "pg/inspection.h"
 
 #include "pg/dependencies.h"
+#include "pg/depends_on.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "pg/tracking.h"
@@ -25,22 +26,6 @@ void Set(const char *name, const char *value) {
   set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
-// The value of "name=value" in an array of settings, or NULL.
-char *SettingIn(ArrayType *config, const char *name) {
-  if (config == nullptr) return nullptr;
-  Datum *elements;
-  bool *nulls;
-  int count;
-  deconstruct_array(config, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
-  size_t length = strlen(name);
-  for (int i = 0; i < count; i++) {
-    if (nulls[i]) continue;
-    char *setting = TextDatumGetCString(elements[i]);
-    if (pg_strncasecmp(setting, name, length) == 0 && setting[length] == '=') return setting + length + 1;
-  }
-  return nullptr;
-}
-
 // The search path that sessions of the role start with in this database.
 char *SearchPathOfRole(Oid role) {
   Oid keys[][2] = {{MyDatabaseId, role}, {InvalidOid, role}, {MyDatabaseId, InvalidOid}, {InvalidOid, InvalidOid}};
@@ -56,7 +41,7 @@ char *SearchPathOfRole(Oid role) {
     if (HeapTupleIsValid(row)) {
       bool is_null;
       Datum config = heap_getattr(row, Anum_pg_db_role_setting_setconfig, RelationGetDescr(catalog), &is_null);
-      if (!is_null) path = SettingIn(DatumGetArrayTypeP(config), "search_path");
+      if (!is_null) path = FunctionSetting(DatumGetArrayTypeP(config), "search_path");
     }
     systable_endscan(scan);
   }
@@ -71,7 +56,7 @@ void Prepare(const FunctionRow &function, ActAs act_as, Afterwards afterwards) {
     GetUserIdAndSecContext(&now, &security);
     char *path = nullptr;
     if (!has_privs_of_role(viewer, function.owner)) {
-      path = SettingIn(function.config, "search_path");
+      path = FunctionSetting(function.config, "search_path");
       if (path == nullptr) path = SearchPathOfRole(function.owner);
       // Unless it is named, the viewer's temporary schema comes first.
       path = *path ? psprintf("%s, pg_temp", path) : pstrdup("pg_temp");
@@ -221,7 +206,7 @@ List *DescribeRelations(const Definition *definition) {
   for (int i = 0; i < definition->relation_count; i++) {
     const SourceRelation &source = definition->relations[i];
     // what is wrong with a part is said of the part
-    if (source.role == SourceRole::kAncestor || (source.role == SourceRole::kPart && source.tracked)) continue;
+    if (!IsRead(source.role) || (source.role == SourceRole::kPart && source.tracked)) continue;
     auto *use = static_cast<RelationUse *>(palloc0(sizeof(RelationUse)));
     use->relation = source.relation;
     use->name = QualifiedRelationName(source.relation);
@@ -229,7 +214,12 @@ List *DescribeRelations(const Definition *definition) {
     use->view = !source.tracked && source.obstacle == nullptr;
     use->reason = source.obstacle;
     use->granularity = use->tracked ? "table" : "none";
-    if (use->tracked)
+    use->called = use->tracked && source.read_by == ReadBy::kCachedFunction;
+    if (use->called)
+      use->reason = "cached functions in the body read it, whose results decide";
+    else if (use->tracked && source.read_by == ReadBy::kFunction)
+      use->reason = "functions in the body read it, of which it is not seen which rows";
+    else if (use->tracked)
       DescribeKeys(proposals, use);
     else if (source.tracked)
       use->reason = "pg_aggcache is not in shared_preload_libraries";
@@ -245,7 +235,7 @@ const char *QualifiedRelationName(Oid relation) {
 }
 
 bool ReadDuration(ArrayType *config, const char *setting, Interval **value) {
-  char *text = SettingIn(config, setting);
+  char *text = FunctionSetting(config, setting);
   int milliseconds;
   if (text == nullptr || !parse_int(text, &milliseconds, GUC_UNIT_MS, nullptr)) return false;
   *value = MakeInterval(static_cast<int64_t>(milliseconds) * 1000);

@@ -51,6 +51,7 @@ struct RelationUse {
   const char *name;  // schema-qualified and quoted; NULL if it is gone
   bool view;         // seen through
   bool tracked;
+  bool called;              // only cached functions in the body read it
   const char *granularity;  // as in aggcache.dependencies
   List *columns;            // attribute numbers of the key columns of the watches that are in force for it
   AttrNumber range;         // a range column of them, or 0

@@ -2,6 +2,7 @@
 
 #include "pg/key.h"
 
+#include "pg/opaque.h"
 #include "pg/shared.h"
 #include "pg/subtransaction.h"
 
@@ -55,6 +56,10 @@ void Begin(const Definition *definition) {
   Append(&function, sizeof(function));
   Append(definition->fingerprint, sizeof(definition->fingerprint));
   if (definition->reads_settings) Append(&CurrentSettings(), sizeof(SettingsImage));
+  if (definition->opaque) {
+    const OpaqueInput input = CurrentOpaqueInput();
+    Append(&input, sizeof(input));
+  }
 }
 
 Key Finish(const Definition *definition, const NullableDatum *hidden) {

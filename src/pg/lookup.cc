@@ -2,6 +2,7 @@
 
 #include "pg/lookup.h"
 
+#include "pg/collection.h"
 #include "pg/last_call.h"
 #include "pg/settings.h"
 #include "pg/tracking.h"
@@ -26,8 +27,9 @@ int64_t Age(int64_t stored_at) { return GetCurrentTimestamp() - stored_at; }
 
 // Whether max_staleness lets this entry through although it has changed.
 bool IsFreshEnough(int64_t stored_at) {
-  return settings::max_staleness_ms > 0 && Age(stored_at) <= static_cast<int64_t>(settings::max_staleness_ms) * 1000 &&
-         stored_at > LastOwnCommit();
+  // A parallel worker could not tell a result that is being computed that it rests on this one.
+  return settings::max_staleness_ms > 0 && !IsParallelWorker() &&
+         Age(stored_at) <= static_cast<int64_t>(settings::max_staleness_ms) * 1000 && stored_at > LastOwnCommit();
 }
 
 bool IsExpired(EntryStore::Reference entry) {
@@ -35,6 +37,14 @@ bool IsExpired(EntryStore::Reference entry) {
   if (expires_at == 0 && settings::ttl_ms == 0) return false;
   if (expires_at != 0 && GetCurrentTimestamp() >= expires_at) return true;
   return settings::ttl_ms != 0 && Age(shared::store.StoredAt(entry)) >= static_cast<int64_t>(settings::ttl_ms) * 1000;
+}
+
+// When the entry ends for a caller with this setting of ttl; 0: never.
+int64_t EndOf(EntryStore::Reference entry) {
+  int64_t expires_at = shared::store.ExpiresAt(entry);
+  if (settings::ttl_ms == 0) return expires_at;
+  int64_t end = shared::store.StoredAt(entry) + static_cast<int64_t>(settings::ttl_ms) * 1000;
+  return expires_at == 0 ? end : Min(end, expires_at);
 }
 
 CallResult Judge(EntryStore::Reference entry, const Snapshot &reader, const Transactions &transactions) {
@@ -91,13 +101,21 @@ Found LookUp(const Key &key, ::Snapshot snapshot) {
   LWLock *lock = shared::PartitionLock(key.hash);
   for (;;) {
     Size needed = 0;
+    int stamps = 0;
+    int64_t expires_at = 0;
     LWLockAcquire(lock, LW_SHARED);
     EntryStore::Reference entry = shared::store.Find(key);
     if (entry) {
       found.result = Judge(entry, reader, transactions);
       if (found.result == CallResult::kHit || found.result == CallResult::kStaleHit) {
         needed = shared::store.ValueSize(entry);
-        if (needed <= buffer_size) {
+        if (collection) stamps = static_cast<int>(shared::store.StampCount(entry));
+        if (needed <= buffer_size && HasRoomForStamps(stamps)) {
+          if (collection) {
+            shared::store.CopyStamps(entry, collection->stamps + collection->count);
+            collection->count += stamps;
+            expires_at = EndOf(entry);
+          }
           shared::store.CopyValue(entry, buffer);
           shared::store.CountUse(entry);
           found.data = buffer;
@@ -112,19 +130,25 @@ Found LookUp(const Key &key, ::Snapshot snapshot) {
     }
     LWLockRelease(lock);
     if (found.result == CallResult::kCold && shared::store.WasEvicted(key.hash)) found.result = CallResult::kEvicted;
-    if (needed <= buffer_size) return found;
+    if (found.data) {
+      CollectFound(snapshot, expires_at);
+      return found;
+    }
+    if (needed == 0) return found;
     // Memory is not asked for under the lock; the entry may be another one when it is looked at again.
-    GrowBuffer(needed);
+    if (needed > buffer_size) GrowBuffer(needed);
+    ReserveStamps(stamps);
   }
 }
 
-const char *Store(const Definition *definition, const Key &key, const ResultBytes &bytes,
-                  const Dependencies &dependencies, ::Snapshot snapshot, uint64_t cost_ns,
+int64_t SnapshotTime() {
+  return IsolationUsesXactSnapshot() ? GetCurrentTransactionStartTimestamp() : GetCurrentStatementStartTimestamp();
+}
+
+const char *Store(const Definition *definition, const Key &key, const ResultBytes &bytes, Stamp *stamps,
+                  int stamp_count, ::Snapshot snapshot, int64_t expires_at, uint64_t cost_ns,
                   FunctionStatistics *statistics) {
   if (bytes.too_large) return "the result is larger than aggcache.max_entry_size";
-  if (!dependencies.complete) return "planning found a relation that the analysis had not";
-  Stamp *stamps;
-  int stamp_count = CollectStamps(definition, dependencies, &stamps);
   BeginStamps();
   Snapshot core = CoreSnapshot(snapshot);
   Transactions transactions = ServerTransactions();
@@ -145,10 +169,8 @@ const char *Store(const Definition *definition, const Key &key, const ResultByte
   entry.stamp_count = static_cast<uint32_t>(stamp_count);
   entry.snapshot = core;
   entry.function = shared::ObjectId(definition->function);
-  // Not later than the snapshot was taken, so that an age is never understated.
-  entry.stored_at =
-      IsolationUsesXactSnapshot() ? GetCurrentTransactionStartTimestamp() : GetCurrentStatementStartTimestamp();
-  entry.expires_at = settings::ttl_ms > 0 ? entry.stored_at + static_cast<int64_t>(settings::ttl_ms) * 1000 : 0;
+  entry.stored_at = SnapshotTime();
+  entry.expires_at = expires_at;
   entry.cost_ns = cost_ns;
 
   EntryStore::Reservation reserved;

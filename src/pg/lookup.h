@@ -6,7 +6,7 @@
 #include "pg/server.h"
 
 #include "core/entry_store.h"
-#include "pg/dependencies.h"
+#include "pg/definition.h"
 #include "pg/results.h"
 #include "pg/shared.h"
 
@@ -18,13 +18,17 @@ struct Found {
   Size size;
 };
 
-// Looks the key up for the active snapshot. Fills last_call with what it learns of the entry.
+// Looks the key up for the active snapshot. Fills last_call with what it learns of the entry, and adds what a found
+// result rests on to the innermost collection.
 Found LookUp(const Key &key, ::Snapshot snapshot);
 
-// Whether the result may be and is stored. Returns NULL, or why not in words.
-const char *Store(const Definition *definition, const Key &key, const ResultBytes &bytes,
-                  const Dependencies &dependencies, ::Snapshot snapshot, uint64_t cost_ns,
+// Whether the result may be and is stored. Returns NULL, or why not in words. `stamps` are settled here.
+const char *Store(const Definition *definition, const Key &key, const ResultBytes &bytes, Stamp *stamps,
+                  int stamp_count, ::Snapshot snapshot, int64_t expires_at, uint64_t cost_ns,
                   FunctionStatistics *statistics);
+
+// Not later than the active snapshot was taken, so that an age is never understated.
+int64_t SnapshotTime();
 
 }  // namespace aggcache
 

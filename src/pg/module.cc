@@ -3,6 +3,7 @@
 #include "pg/server.h"
 
 #include "pg/attach.h"
+#include "pg/collection.h"
 #include "pg/definition.h"
 #include "pg/dependencies.h"
 #include "pg/settings.h"
@@ -22,5 +23,6 @@ PGDLLEXPORT void _PG_init(void) {
   aggcache::InstallAttachHooks();
   aggcache::InstallDependencyHook();
   aggcache::InstallDefinitionCallbacks();
+  aggcache::InstallCollections();
 }
 }

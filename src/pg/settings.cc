@@ -2,6 +2,8 @@
 
 #include "pg/settings.h"
 
+#include "pg/depends_on.h"
+
 #include <climits>
 
 namespace aggcache {
@@ -17,6 +19,7 @@ int ttl_ms = 0;
 int max_staleness_ms = 0;
 int wait_timeout_ms = 5000;
 int bulk_threshold = 4096;
+char *depends_on = nullptr;
 #ifdef AGGCACHE_DEBUG
 bool debug_skip_registration = false;
 #endif
@@ -26,6 +29,13 @@ namespace {
 bool CheckPowerOfTwo(int *value, void **, GucSource) {
   if ((*value & (*value - 1)) == 0) return true;
   GUC_check_errdetail("The value must be a power of two.");
+  return false;
+}
+
+bool CheckRelationNames(char **value, void **, GucSource) {
+  List *names;
+  if (*value == nullptr || SplitRelationNames(*value, &names)) return true;
+  GUC_check_errdetail("The value must be a list of relation names, separated by commas.");
   return false;
 }
 
@@ -64,6 +74,9 @@ void Define(bool preloading) {
   DefineCustomIntVariable("aggcache.bulk_threshold",
                           "Sets after how many changed keys a statement invalidates the whole table.", nullptr,
                           &bulk_threshold, 4096, 1, INT_MAX, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("aggcache.depends_on", "Names the relations that opaque functions in the body read.",
+                             "It counts only as a SET clause of a cached function. An empty list: they read none.",
+                             &depends_on, "", PGC_USERSET, 0, CheckRelationNames, nullptr, nullptr);
 #ifdef AGGCACHE_DEBUG
   DefineCustomBoolVariable("aggcache.debug_skip_registration", "Leaves writes unrecorded, to show that tests notice.",
                            nullptr, &debug_skip_registration, false, PGC_SUSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr,

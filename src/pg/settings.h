@@ -16,6 +16,7 @@ extern int ttl_ms;             // aggcache.ttl, 0 = none
 extern int max_staleness_ms;   // aggcache.max_staleness, 0 = exact
 extern int wait_timeout_ms;    // aggcache.wait_timeout
 extern int bulk_threshold;     // aggcache.bulk_threshold
+extern char *depends_on;       // aggcache.depends_on; read from the function's SET clauses, never from here
 #ifdef AGGCACHE_DEBUG
 extern bool debug_skip_registration;  // aggcache.debug_skip_registration; debug builds only
 #endif

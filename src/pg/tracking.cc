@@ -5,6 +5,7 @@
 #include "core/tag.h"
 #include "pg/attach.h"
 #include "pg/definition.h"
+#include "pg/opaque.h"
 #include "pg/partitions.h"
 #include "pg/row_tags.h"
 #include "pg/settings.h"
@@ -35,6 +36,7 @@ bool written_all = false;  // more than fit
 List *changed_below = NIL;
 int utility_depth = 0;
 bool vacuuming = false;
+bool changed_catalogs = false;  // registered in a wide tag, or in one of catalogs
 TimestampTz last_own_commit = 0;
 
 ExecutorStart_hook_type previous_executor_start = nullptr;
@@ -233,6 +235,13 @@ void OnRelation(Oid relation) {
   RegisterWide(relation);
 }
 
+// The same for functions, operators, casts, enums and schemas, and for roles.
+void OnNames(bool roles) {
+  if (!IsRecording() || vacuuming || compat::IsAutovacuum() || !IsTransactionState() || OwnXid() == kNoXid) return;
+  Register(roles ? RolesTag() : NamesTag());
+  changed_catalogs = true;
+}
+
 // Tells the partitioned tables above of wide changes below them.
 void RegisterSubtrees() {
   List *changed = changed_below;
@@ -251,6 +260,7 @@ void OnTransaction(XactEvent event, void *) {
         CommandCounterIncrement();
         RegisterSubtrees();
       }
+      if (changed_catalogs) AnnounceCommitOfCatalogs();
       return;
     case XACT_EVENT_COMMIT:
     case XACT_EVENT_PREPARE:
@@ -271,6 +281,7 @@ void OnTransaction(XactEvent event, void *) {
   changed_below = NIL;
   utility_depth = 0;
   vacuuming = false;
+  changed_catalogs = false;
   AbandonFollowUp();
   if (shared::flights) AbandonFlights();
 }
@@ -279,6 +290,7 @@ void OnTransaction(XactEvent event, void *) {
 
 void RegisterWide(Oid relation) {
   if (!IsRecording()) return;
+  changed_catalogs = true;
   WrittenTable *table = NoteWritten(relation);
   if (table == nullptr || !table->escalated) {
     Register(WideTag(MyDatabaseId, relation));
@@ -375,6 +387,7 @@ void InstallTrackingHooks() {
   ProcessUtility_hook = OnUtility;
   RegisterXactCallback(OnTransaction, nullptr);
   OnRelationChanged(OnRelation);
+  OnNamesChanged(OnNames);
 }
 
 }  // namespace aggcache

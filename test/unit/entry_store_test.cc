@@ -593,6 +593,27 @@ TEST_F(EntryStoreTest, StampsKeepAllTheirBits) {
   }
 }
 
+TEST_F(EntryStoreTest, CopyStampsGivesThemAsStored) {
+  for (uint32_t count : {0u, 1u, 5u, 100u}) {
+    Source source = Small(static_cast<int>(count));
+    for (uint32_t i = 0; i < count; i++) {
+      Stamp stamp = StampOf(i % kSlots);
+      stamp.immediate = i % 3 == 0;
+      source.stamps.push_back(stamp);
+    }
+    const size_t expected = source.stamps.size();
+    ASSERT_EQ(Put(source), StoreCode::kOk);
+    const EntryStore::Reference entry = store_.Find(source.LookupKey());
+    ASSERT_EQ(store_.StampCount(entry), expected);
+    std::vector<Stamp> stamps(expected);
+    store_.CopyStamps(entry, stamps.data());
+    for (size_t i = 0; i < expected; i++) {
+      EXPECT_EQ(stamps[i].slot, source.stamps[i].slot);
+      EXPECT_EQ(stamps[i].immediate, source.stamps[i].immediate);
+    }
+  }
+}
+
 TEST_F(EntryStoreTest, RemoveIf) {
   for (int i = 0; i < 200; i++) {
     Source source = Small(i);

@@ -1,0 +1,148 @@
+#include "pg/server.h"
+
+#include "pg/collection.h"
+
+#include <algorithm>
+
+#include "core/tag.h"
+#include "pg/opaque.h"
+#include "pg/shared.h"
+
+namespace aggcache {
+
+Collection *collection = nullptr;
+
+namespace {
+
+constexpr int kMostStamps = 16384;
+
+bool BySlot(const Stamp &a, const Stamp &b) { return a.slot < b.slot; }
+
+// Leaves each slot once.
+int Unite(Stamp *stamps, int count) {
+  std::sort(stamps, stamps + count, BySlot);
+  int kept = 0;
+  for (int i = 0; i < count; i++) {
+    if (kept > 0 && stamps[kept - 1].slot == stamps[i].slot)
+      stamps[kept - 1].immediate |= stamps[i].immediate;
+    else
+      stamps[kept++] = stamps[i];
+  }
+  return kept;
+}
+
+// The sets of ids are what visibility is decided by; their order is that of the process array, alike in both.
+bool IsSameSnapshot(::Snapshot a, ::Snapshot b) {
+  if (a == b) return true;
+  return a->snapshot_type == b->snapshot_type && a->xmin == b->xmin && a->xmax == b->xmax && a->xcnt == b->xcnt &&
+         a->takenDuringRecovery == b->takenDuringRecovery &&
+         memcmp(a->xip, b->xip, sizeof(TransactionId) * a->xcnt) == 0;
+}
+
+void Bound(Collection *own, int64_t expires_at) {
+  if (expires_at != 0 && (own->expires_at == 0 || expires_at < own->expires_at)) own->expires_at = expires_at;
+}
+
+void OnTransaction(XactEvent event, void *) {
+  switch (event) {
+    case XACT_EVENT_COMMIT:
+    case XACT_EVENT_PREPARE:
+    case XACT_EVENT_ABORT:
+    case XACT_EVENT_PARALLEL_COMMIT:
+    case XACT_EVENT_PARALLEL_ABORT: collection = nullptr; break;
+    default: break;
+  }
+}
+
+}  // namespace
+
+void InstallCollections() { RegisterXactCallback(OnTransaction, nullptr); }
+
+void BeginCollection(Collection *own, ::Snapshot snapshot, MemoryContext context) {
+  own->outer = collection;
+  own->snapshot = snapshot;
+  own->context = context;
+  own->stamps = nullptr;
+  own->count = own->limit = 0;
+  own->expires_at = 0;
+  own->spoiled = nullptr;
+  collection = own;
+}
+
+void EndCollection(Collection *own, const Stamp *stamps, int count, int64_t expires_at) {
+  collection = own->outer;
+  if (collection == nullptr) return;
+  if (own->spoiled && collection->spoiled == nullptr) {
+    strlcpy(collection->text, own->spoiled, sizeof(collection->text));
+    collection->spoiled = collection->text;
+  }
+  ReserveStamps(count);
+  for (int i = 0; i < count; i++) CollectStamp(stamps[i]);
+  CollectFound(own->snapshot, expires_at);
+}
+
+void SpoilCollection(Oid function, const char *why) {
+  if (collection == nullptr || collection->spoiled) return;
+  char *name = get_func_name(function);
+  snprintf(collection->text, sizeof(collection->text), "it rests on a call of %s for which %s",
+           name ? name : "a function", why);
+  collection->spoiled = collection->text;
+}
+
+void ReserveStamps(int count) {
+  Collection *own = collection;
+  if (own == nullptr || HasRoomForStamps(count)) return;
+  own->count = Unite(own->stamps, own->count);
+  if (own->count > kMostStamps) {
+    own->count = 0;
+    if (own->spoiled == nullptr) own->spoiled = "it rests on more than can be remembered";
+  }
+  if (HasRoomForStamps(count)) return;
+  int limit = Max(64, (own->count + count) * 2);
+  MemoryContext outer = MemoryContextSwitchTo(own->context);
+  auto *larger = static_cast<Stamp *>(palloc(sizeof(Stamp) * limit));
+  MemoryContextSwitchTo(outer);
+  if (own->count > 0) memcpy(static_cast<void *>(larger), own->stamps, sizeof(Stamp) * own->count);
+  if (own->stamps) pfree(own->stamps);
+  own->stamps = larger;
+  own->limit = limit;
+}
+
+void CollectStamp(const Stamp &stamp) {
+  if (collection) collection->stamps[collection->count++] = stamp;
+}
+
+void CollectFound(::Snapshot snapshot, int64_t expires_at) {
+  if (collection == nullptr) return;
+  if (collection->spoiled == nullptr && !IsSameSnapshot(collection->snapshot, snapshot))
+    collection->spoiled = "a call within it saw another snapshot";
+  Bound(collection, expires_at);
+}
+
+int AllStamps(const Definition *definition, const Dependencies &dependencies, Collection *own, Stamp **stamps) {
+  Stamp *shown;
+  int count = CollectStamps(definition, dependencies, &shown);
+  int most = count + definition->relation_count + 2 + own->count;
+  auto *all = static_cast<Stamp *>(palloc(sizeof(Stamp) * Max(1, most)));
+  if (count > 0) memcpy(static_cast<void *>(all), shown, sizeof(Stamp) * count);
+  Stamp wide;
+  wide.immediate = true;
+  // of views that opaque functions read, nothing else shows a change
+  for (int i = 0; i < definition->relation_count; i++) {
+    const SourceRelation &source = definition->relations[i];
+    if (source.read_by != ReadBy::kFunction || source.tracked) continue;
+    wide.slot = shared::stamps.SlotOf(WideTag(MyDatabaseId, source.relation));
+    all[count++] = wide;
+  }
+  if (definition->hides_privileges) {
+    wide.slot = shared::stamps.SlotOf(NamesTag());
+    all[count++] = wide;
+    wide.slot = shared::stamps.SlotOf(RolesTag());
+    all[count++] = wide;
+  }
+  if (own->count > 0) memcpy(static_cast<void *>(all + count), own->stamps, sizeof(Stamp) * own->count);
+  *stamps = all;
+  return Unite(all, count + own->count);
+}
+
+}  // namespace aggcache

@@ -1,0 +1,75 @@
+#include "pg/server.h"
+
+#include "pg/analysis.h"
+#include "pg/function_facts.h"
+
+namespace aggcache {
+
+namespace {
+
+bool AddFunction(Oid function, void *context) {
+  auto **functions = static_cast<List **>(context);
+  *functions = list_append_unique_oid(*functions, function);
+  return false;
+}
+
+bool FunctionWalker(Node *node, void *argument) {
+  if (node == nullptr) return false;
+  if (IsA(node, Query)) return compat::WalkQuery(reinterpret_cast<Query *>(node), FunctionWalker, argument);
+  check_functions_in_node(node, AddFunction, argument);
+  return compat::WalkExpression(node, FunctionWalker, argument);
+}
+
+// The functions that an aggregate is made of run with its owner's privileges, so they are collected apart.
+bool AggregateWalker(Node *node, void *argument) {
+  if (node == nullptr) return false;
+  if (IsA(node, Query)) return compat::WalkQuery(reinterpret_cast<Query *>(node), AggregateWalker, argument);
+  if (OidIsValid(AggregateOf(node))) VisitAggregateSupport(AggregateOf(node), AddFunction, argument);
+  return compat::WalkExpression(node, AggregateWalker, argument);
+}
+
+bool QueryWalker(Node *node, void *argument) {
+  if (node == nullptr) return false;
+  if (IsA(node, Query)) {
+    auto **queries = static_cast<List **>(argument);
+    *queries = lappend(*queries, node);
+    return compat::WalkQuery(reinterpret_cast<Query *>(node), QueryWalker, argument);
+  }
+  return compat::WalkExpression(node, QueryWalker, argument);
+}
+
+}  // namespace
+
+List *CollectFunctions(Query *query, List *functions) {
+  FunctionWalker(reinterpret_cast<Node *>(query), &functions);
+  return functions;
+}
+
+List *CollectQueries(Query *query, List *queries) {
+  QueryWalker(reinterpret_cast<Node *>(query), &queries);
+  return queries;
+}
+
+void FingerprintQuery(Query *query, uint64_t fingerprint[2]) {
+  StringInfoData text;
+  initStringInfo(&text);
+  appendStringInfoString(&text, nodeToString(query));
+  List *functions = CollectFunctions(query, NIL);
+  AggregateWalker(reinterpret_cast<Node *>(query), &functions);
+  ListCell *cell;
+  foreach (cell, functions) {
+    Oid function = lfirst_oid(cell);
+    if (function < FirstNormalObjectId) continue;
+    HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+    if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", function);
+    appendStringInfo(&text, " %u/%u/%u.%u", function, HeapTupleHeaderGetRawXmin(row->t_data),
+                     ItemPointerGetBlockNumber(&row->t_self), ItemPointerGetOffsetNumber(&row->t_self));
+    ReleaseSysCache(row);
+  }
+  auto *bytes = reinterpret_cast<unsigned char *>(text.data);
+  fingerprint[0] = hash_bytes_extended(bytes, text.len, 0x6b657931);
+  fingerprint[1] = hash_bytes_extended(bytes, text.len, 0x6b657932);
+  pfree(text.data);
+}
+
+}  // namespace aggcache

@@ -1,0 +1,29 @@
+// What is known of a function or a type by itself, whatever query it is used in.
+
+#ifndef AGGCACHE_PG_FUNCTION_FACTS_H
+#define AGGCACHE_PG_FUNCTION_FACTS_H
+
+#include "pg/server.h"
+
+namespace aggcache {
+
+// Whether values of the type are rows, or hold rows. Their type may change without a change of any relation that is
+// read.
+bool HoldsRows(Oid type);
+
+// Whether a literal of a type means another moment every day: 'now', 'today' and the like in a type of dates or times.
+bool IsClockText(const char *text, Oid type);
+
+// Whether the value of this function depends on its arguments alone, and provably will after any DDL.
+bool IsFixed(Oid function);
+
+// The aggregate or window function that the node calls, or InvalidOid.
+Oid AggregateOf(Node *node);
+
+// Calls visit for the support functions of an aggregate until it says true, and returns that.
+using FunctionVisitor = bool (*)(Oid function, void *context);
+bool VisitAggregateSupport(Oid aggregate, FunctionVisitor visit, void *context);
+
+}  // namespace aggcache
+
+#endif

@@ -1,0 +1,216 @@
+#include "pg/server.h"
+
+#include "pg/analysis.h"
+#include "pg/function_facts.h"
+
+namespace aggcache {
+
+namespace {
+
+bool IsNotFixed(Oid function, void *) { return !IsFixed(function); }
+
+bool HasMutableFunction(Node *node) {
+  if (check_functions_in_node(node, IsNotFixed, nullptr)) return true;
+  switch (nodeTag(node)) {
+    case T_SQLValueFunction:
+    case T_XmlExpr: return true;
+    default: return false;
+  }
+}
+
+struct HiddenContext {
+  bool is_mutable;  // found something that is not fixed
+  bool bound;       // found something that ties the expression to its place in the query
+};
+
+bool HiddenWalker(Node *node, void *argument) {
+  auto *context = static_cast<HiddenContext *>(argument);
+  if (node == nullptr) return false;
+  switch (nodeTag(node)) {
+    case T_Var:
+    case T_Aggref:
+    case T_GroupingFunc:
+    case T_WindowFunc:
+    case T_SubLink:
+    case T_Query:
+    case T_CaseTestExpr:
+    case T_CoerceToDomainValue:
+    case T_SetToDefault:
+    case T_NextValueExpr:
+    case T_CurrentOfExpr:
+    case T_PlaceHolderVar: context->bound = true; return true;
+    case T_Param:
+      if (reinterpret_cast<Param *>(node)->paramkind != PARAM_EXTERN) {
+        context->bound = true;
+        return true;
+      }
+      return false;
+    case T_FuncExpr:
+      if (reinterpret_cast<FuncExpr *>(node)->funcretset) context->bound = true;
+      break;
+    case T_OpExpr:
+      if (reinterpret_cast<OpExpr *>(node)->opretset) context->bound = true;
+      break;
+    default: break;
+  }
+  if (context->bound) return true;
+  if (HasMutableFunction(node)) context->is_mutable = true;
+  return compat::WalkExpression(node, HiddenWalker, context);
+}
+
+bool IsExpression(Node *node) {
+  switch (nodeTag(node)) {
+    case T_FuncExpr:
+    case T_OpExpr:
+    case T_DistinctExpr:
+    case T_NullIfExpr:
+    case T_ScalarArrayOpExpr:
+    case T_BoolExpr:
+    case T_CaseExpr:
+    case T_CoalesceExpr:
+    case T_MinMaxExpr:
+    case T_SQLValueFunction:
+    case T_XmlExpr:
+    case T_NullTest:
+    case T_BooleanTest:
+    case T_RelabelType:
+    case T_CoerceViaIO:
+    case T_ArrayCoerceExpr:
+    case T_CollateExpr:
+    case T_ArrayExpr:
+    case T_SubscriptingRef: return true;
+    default: return false;
+  }
+}
+
+struct ExtractContext {
+  int next;
+  List **hidden;
+};
+
+Node *ExtractMutator(Node *node, void *argument) {
+  auto *context = static_cast<ExtractContext *>(argument);
+  if (node == nullptr) return nullptr;
+  check_stack_depth();
+  if (IsA(node, Query))
+    return reinterpret_cast<Node *>(compat::MutateQuery(reinterpret_cast<Query *>(node), ExtractMutator, context));
+  if (IsExpression(node)) {
+    HiddenContext found = {false, false};
+    HiddenWalker(node, &found);
+    if (found.is_mutable && !found.bound) {
+      int number = 0;
+      ListCell *cell;
+      foreach (cell, *context->hidden) {
+        number++;
+        if (equal(lfirst(cell), node)) break;
+      }
+      if (cell == nullptr) {
+        *context->hidden = lappend(*context->hidden, copyObjectImpl(node));
+        number = list_length(*context->hidden);
+      }
+      Param *parameter = makeNode(Param);
+      parameter->paramkind = PARAM_EXTERN;
+      parameter->paramid = context->next + number - 1;
+      parameter->paramtype = exprType(node);
+      parameter->paramtypmod = exprTypmod(node);
+      parameter->paramcollid = exprCollation(node);
+      parameter->location = -1;
+      return reinterpret_cast<Node *>(parameter);
+    }
+  }
+  return compat::MutateExpression(node, ExtractMutator, context);
+}
+
+// ---- The clock --------------------------------------------------------------------------------------------------
+
+bool IsClock(Node *node) {
+  if (IsA(node, SQLValueFunction)) {
+    switch (reinterpret_cast<SQLValueFunction *>(node)->op) {
+      case SVFOP_CURRENT_TIME:
+      case SVFOP_CURRENT_TIME_N:
+      case SVFOP_CURRENT_TIMESTAMP:
+      case SVFOP_CURRENT_TIMESTAMP_N:
+      case SVFOP_LOCALTIME:
+      case SVFOP_LOCALTIME_N:
+      case SVFOP_LOCALTIMESTAMP:
+      case SVFOP_LOCALTIMESTAMP_N: return true;
+      default: return false;
+    }
+  }
+  if (!IsA(node, FuncExpr)) return false;
+  Oid function = reinterpret_cast<FuncExpr *>(node)->funcid;
+  return function == F_NOW || function == F_TRANSACTION_TIMESTAMP || function == F_STATEMENT_TIMESTAMP;
+}
+
+// Whether the node rounds a moment to a unit of a second or more.
+bool RoundsClock(Node *node) {
+  if (exprType(node) == DATEOID) return true;
+  if (!IsA(node, FuncExpr)) return false;
+  FuncExpr *call = reinterpret_cast<FuncExpr *>(node);
+  if (call->funcid >= FirstNormalObjectId) return false;
+  char *name = get_func_name(call->funcid);
+  if (name == nullptr || strcmp(name, "date_trunc") != 0) return false;
+  Node *unit = static_cast<Node *>(linitial(call->args));
+  if (!IsA(unit, Const) || reinterpret_cast<Const *>(unit)->constisnull) return false;
+  char *unit_name = TextDatumGetCString(reinterpret_cast<Const *>(unit)->constvalue);
+  return pg_strncasecmp(unit_name, "milli", 5) != 0 && pg_strncasecmp(unit_name, "micro", 5) != 0 &&
+         pg_strncasecmp(unit_name, "ms", 2) != 0 && pg_strncasecmp(unit_name, "us", 2) != 0 &&
+         pg_strncasecmp(unit_name, "msec", 4) != 0 && pg_strncasecmp(unit_name, "usec", 4) != 0;
+}
+
+bool ClockWalker(Node *node, void *) {
+  if (node == nullptr) return false;
+  if (IsClock(node)) return true;
+  if (IsExpression(node) && RoundsClock(node)) return false;
+  return compat::WalkExpression(node, ClockWalker, nullptr);
+}
+
+bool IsNeitherFixedNorSetting(Oid function, void *) {
+  return function != F_CURRENT_SETTING_TEXT && function != F_CURRENT_SETTING_TEXT_BOOL && !IsFixed(function);
+}
+
+bool OtherInputWalker(Node *node, void *) {
+  if (node == nullptr) return false;
+  if (check_functions_in_node(node, IsNeitherFixedNorSetting, nullptr)) return true;
+  switch (nodeTag(node)) {
+    case T_SQLValueFunction: {
+      SQLValueFunctionOp op = reinterpret_cast<SQLValueFunction *>(node)->op;
+      return op != SVFOP_CURRENT_USER && op != SVFOP_CURRENT_ROLE && op != SVFOP_USER && op != SVFOP_SESSION_USER;
+    }
+    case T_XmlExpr:
+    case T_CoerceToDomain: return true;
+    default: return compat::WalkExpression(node, OtherInputWalker, nullptr);
+  }
+}
+
+}  // namespace
+
+bool ReadsOnlyNamedSettings(Node *expression) { return !OtherInputWalker(expression, nullptr); }
+
+Query *ExtractHiddenParameters(Query *query, int first, List **hidden) {
+  ExtractContext context = {first, hidden};
+  return reinterpret_cast<Query *>(ExtractMutator(reinterpret_cast<Node *>(query), &context));
+}
+
+bool ShowsClock(Node *expression) { return ClockWalker(expression, nullptr); }
+
+bool CanFail(Node *expression) {
+  // These read a variable; anything else may raise an error on some input.
+  if (IsA(expression, SQLValueFunction)) return false;
+  if (IsA(expression, RelabelType))
+    return CanFail(reinterpret_cast<Node *>(reinterpret_cast<RelabelType *>(expression)->arg));
+  if (IsA(expression, FuncExpr)) {
+    FuncExpr *call = reinterpret_cast<FuncExpr *>(expression);
+    if (call->funcid == F_NOW || call->funcid == F_TRANSACTION_TIMESTAMP || call->funcid == F_STATEMENT_TIMESTAMP)
+      return false;
+    if (call->funcid == F_CURRENT_SETTING_TEXT_BOOL) {
+      Node *name = static_cast<Node *>(linitial(call->args));
+      Node *missing_ok = static_cast<Node *>(lsecond(call->args));
+      return !(IsA(name, Const) && IsA(missing_ok, Const) && !reinterpret_cast<Const *>(missing_ok)->constisnull &&
+               DatumGetBool(reinterpret_cast<Const *>(missing_ok)->constvalue));
+    }
+  }
+  return true;
+}
+
+}  // namespace aggcache
