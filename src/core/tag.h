@@ -31,6 +31,11 @@ constexpr uint64_t TableTag(uint32_t database, uint32_t relation) noexcept {
   return Mix(RelationSeed(database, relation) ^ 0x7461626cu);
 }
 
+// Changes of any row by SERIALIZABLE transactions, for the conflicts of SERIALIZABLE readers. No entry carries it.
+constexpr uint64_t IntentTag(uint32_t database, uint32_t relation) noexcept {
+  return Mix(RelationSeed(database, relation) ^ 0x73736921u);
+}
+
 // Changes of rows whose key columns have given values. Built column by column, in ascending attribute number:
 //   uint64_t tag = KeyTag(db, rel); tag = WithColumn(tag, attnum, hash); ...
 constexpr uint64_t KeyTag(uint32_t database, uint32_t relation) noexcept {
