@@ -27,4 +27,10 @@ StampCheck StampTable::CheckFully(const Stamp &stamp, const Snapshot &stored, co
                          transactions);
 }
 
+StampCheck StampTable::ListConcurrent(uint32_t slot, const Snapshot &reader, const Transactions &transactions,
+                                      Xid *writers, int *count) const noexcept {
+  return Protocol::ListConcurrent(slots_[slot], start_->load(std::memory_order_acquire), reader, transactions, writers,
+                                  count);
+}
+
 }  // namespace aggcache

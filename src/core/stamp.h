@@ -85,6 +85,12 @@ class StampTable {
   StampCheck Check(const Stamp &stamp, const Snapshot &stored, const Snapshot &reader,
                    const Transactions &transactions) const noexcept;
 
+  // Lists the transactions that registered under the slot and had not finished as `reader` sees it, the caller's own
+  // left out. kValid: writers[0 .. *count) are all of them, whatever became of them since; kUnsettled: some may have
+  // been forgotten. REQUIRES: room for kSlotWriters.
+  StampCheck ListConcurrent(uint32_t slot, const Snapshot &reader, const Transactions &transactions, Xid *writers,
+                            int *count) const noexcept;
+
   // Whether the slot has forgotten anything since the stamp was made: then no snapshot can ever hit.
   bool IsDead(const Stamp &stamp) const noexcept;
 

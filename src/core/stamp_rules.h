@@ -137,6 +137,19 @@ class StampProtocol {
     return StampCheck::kValid;
   }
 
+  static StampCheck ListConcurrent(const StampSlot &slot, Xid start, const Snapshot &reader,
+                                   const Transactions &transactions, Xid *writers, int *count) noexcept {
+    *count = 0;
+    if (start == kNoXid) return StampCheck::kUnsettled;
+    const Copy copy = Read(slot);
+    if (!OverflowIsSettled<Rules::kOverflowAtHit>(copy, start, reader) ||
+        (Rules::kFloorAtHit && !FloorIsSettled(copy, reader, transactions)))
+      return StampCheck::kUnsettled;
+    for (Xid writer : copy.writers)
+      if (writer != kNoXid && writer != transactions.own && reader.IsRunning(writer)) writers[(*count)++] = writer;
+    return StampCheck::kValid;
+  }
+
  private:
   // What a slot held at one moment, and then what it shall hold.
   struct Copy {

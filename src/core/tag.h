@@ -31,6 +31,11 @@ constexpr uint64_t TableTag(uint32_t database, uint32_t relation) noexcept {
   return Mix(RelationSeed(database, relation) ^ 0x7461626cu);
 }
 
+// Changes of any row by SERIALIZABLE transactions, for the conflicts of SERIALIZABLE readers. No entry carries it.
+constexpr uint64_t IntentTag(uint32_t database, uint32_t relation) noexcept {
+  return Mix(RelationSeed(database, relation) ^ 0x73736921u);
+}
+
 // DDL, TRUNCATE and escalated bulk writes of any partition below a partitioned table: in place of the wide tags of many
 // partitions.
 constexpr uint64_t SubtreeTag(uint32_t database, uint32_t relation) noexcept {

@@ -13,6 +13,7 @@
 #include "pg/lookup.h"
 #include "pg/opaque.h"
 #include "pg/results.h"
+#include "pg/serializable.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "pg/single_flight.h"
@@ -76,7 +77,6 @@ const char *FindSessionObstacle() {
   if (shared::state == nullptr) return "pg_aggcache is not in shared_preload_libraries";
   if (!settings::enabled) return "aggcache.enabled is off";
   if (RecoveryInProgress()) return "the server is in recovery";
-  if (IsolationIsSerializable()) return "the transaction is SERIALIZABLE, whose conflicts a hit would not show";
   if (InsideUtility()) return "the call is made by a statement that changes definitions or loads data";
   if (IsLogicalWorker()) return "the session applies logical replication";
   if (IsParallelWorker() && OwnXid() != kNoXid)
@@ -122,6 +122,16 @@ void Record(const CallSite *site, CallResult result) {
     statistics->last_changed.store(GetCurrentTimestamp(), std::memory_order_relaxed);
 }
 
+// Looks the key up for this call. A SERIALIZABLE transaction gets no result whose conflicts could not be shown. Opening
+// the relations for that may have waited for changes that were in progress: so it looks once more.
+Found LookUpForCall(const Definition *definition, const Key &key) {
+  Found found = LookUp(key, GetActiveSnapshot());
+  if (found.data == nullptr || !IsolationIsSerializable()) return found;
+  if (!ShowSerializableReads(definition, GetActiveSnapshot()) || !definition->valid)
+    return Found{CallResult::kSnapshot, nullptr, 0};
+  return LookUp(key, GetActiveSnapshot());
+}
+
 // A miss: waits for another session that computes the same result, or computes it.
 Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, Definition *definition, NullableDatum *hidden,
                  const Key &looked_up, CallResult why) {
@@ -144,6 +154,10 @@ Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, Definition *definition
       Found found = LookUp(key, GetActiveSnapshot());
       if (found.result == CallResult::kHit) {
         if (leading) EndFlight(true);
+        leading = false;
+        if (IsolationIsSerializable()) found = LookUpForCall(definition, key);
+      }
+      if (found.result == CallResult::kHit) {
         Record(site, CallResult::kHit);
         return ReturnFound(fcinfo, definition, found);
       }
@@ -237,7 +251,7 @@ Datum Call(FunctionCallInfo fcinfo) {
   }
   BeginLastCall(fcinfo->flinfo->fn_oid);
   Key key = BuildKey(definition, fcinfo, hidden);
-  Found found = LookUp(key, GetActiveSnapshot());
+  Found found = LookUpForCall(definition, key);
   if (found.data) {
     Record(site, found.result);
     return ReturnFound(fcinfo, definition, found);

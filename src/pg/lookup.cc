@@ -25,10 +25,11 @@ void GrowBuffer(Size size) {
 
 int64_t Age(int64_t stored_at) { return GetCurrentTimestamp() - stored_at; }
 
-// Whether max_staleness lets this entry through although it has changed.
+// Whether max_staleness lets this entry through although it has changed. Never in a SERIALIZABLE transaction: what it
+// reads has to fit into one order of transactions, and no conflict check knows of a read of the past.
 bool IsFreshEnough(int64_t stored_at) {
   // A parallel worker could not tell a result that is being computed that it rests on this one.
-  return settings::max_staleness_ms > 0 && !IsParallelWorker() &&
+  return settings::max_staleness_ms > 0 && !IsParallelWorker() && !IsolationIsSerializable() &&
          Age(stored_at) <= static_cast<int64_t>(settings::max_staleness_ms) * 1000 && stored_at > LastOwnCommit();
 }
 

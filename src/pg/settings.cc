@@ -22,6 +22,7 @@ int bulk_threshold = 4096;
 char *depends_on = nullptr;
 #ifdef AGGCACHE_DEBUG
 bool debug_skip_registration = false;
+int debug_skip_serializable = 0;
 #endif
 
 namespace {
@@ -81,6 +82,12 @@ void Define(bool preloading) {
   DefineCustomBoolVariable("aggcache.debug_skip_registration", "Leaves writes unrecorded, to show that tests notice.",
                            nullptr, &debug_skip_registration, false, PGC_SUSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr,
                            nullptr);
+  static const config_enum_entry steps[] = {{"nothing", 0, false},      {"read_lock", 1, false},
+                                            {"conflict_out", 2, false}, {"intent", 3, false},
+                                            {"conflict_in", 4, false},  {nullptr, 0, false}};
+  DefineCustomEnumVariable("aggcache.debug_skip_serializable",
+                           "Leaves out a step of what SERIALIZABLE needs, to show that tests notice.", nullptr,
+                           &debug_skip_serializable, 0, steps, PGC_SUSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
 #endif
   // Where the library comes late, settings of the configuration file that only exist when it is preloaded are no
   // mistakes.

@@ -19,6 +19,7 @@ extern int bulk_threshold;     // aggcache.bulk_threshold
 extern char *depends_on;       // aggcache.depends_on; read from the function's SET clauses, never from here
 #ifdef AGGCACHE_DEBUG
 extern bool debug_skip_registration;  // aggcache.debug_skip_registration; debug builds only
+extern int debug_skip_serializable;   // aggcache.debug_skip_serializable, a step of serializable.cc
 #endif
 
 // Declares them. Called by _PG_init. Those that size shared memory exist only where the library is preloaded.

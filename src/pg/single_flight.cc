@@ -75,8 +75,8 @@ Boarding BoardFlight(uint64_t key_hash, bool *waited) {
   SpinLockRelease(&flight->mutex);
 
   // A leader takes locks, so whoever holds one could be what it waits for; that includes this session's own outer
-  // flights.
-  if (!same_key || own_count > 0 || settings::wait_timeout_ms == 0 || HoldsLocks() ||
+  // flights. And a DEFERRABLE transaction waits for SERIALIZABLE ones.
+  if (!same_key || IsolationIsSerializable() || own_count > 0 || settings::wait_timeout_ms == 0 || HoldsLocks() ||
       TransactionIdIsValid(GetTopTransactionIdIfAny()))
     return Boarding::kAlone;
 

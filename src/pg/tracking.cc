@@ -8,6 +8,7 @@
 #include "pg/opaque.h"
 #include "pg/partitions.h"
 #include "pg/row_tags.h"
+#include "pg/serializable.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "pg/single_flight.h"
@@ -403,7 +404,10 @@ PGDLLEXPORT Datum aggcache_track_row(PG_FUNCTION_ARGS) {
   if (!TRIGGER_FIRED_FOR_ROW(data->tg_event) || !TRIGGER_FIRED_AFTER(data->tg_event))
     ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
                     errmsg("function \"%s\" must be fired AFTER ROW", "aggcache.track_row")));
-  if (aggcache::IsRecording()) aggcache::TrackRow(data);
+  if (aggcache::IsRecording()) {
+    aggcache::ShowSerializableWrite(data->tg_relation);
+    aggcache::TrackRow(data);
+  }
   return PointerGetDatum(nullptr);
 }
 
