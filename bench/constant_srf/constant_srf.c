@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "commands/trigger.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
@@ -41,4 +42,13 @@ constant_rows(PG_FUNCTION_ARGS)
 	for (int i = 0; i < 5; i++)
 		tuplestore_putvalues(info->setResult, info->setDesc, values[i], nulls);
 	return (Datum) 0;
+}
+
+/* A row trigger that does nothing. */
+PG_FUNCTION_INFO_V1(empty_trigger);
+
+Datum
+empty_trigger(PG_FUNCTION_ARGS)
+{
+	return PointerGetDatum(NULL);
 }
