@@ -2,6 +2,7 @@
 
 #include "pg/server.h"
 
+#include "pg/blame.h"
 #include "pg/catalog.h"
 #include "pg/inspection.h"
 #include "pg/key.h"
@@ -504,6 +505,7 @@ PGDLLEXPORT Datum aggcache_reset_stats(PG_FUNCTION_ARGS) {
     Reset(&statistics.bulk);
     Reset(&statistics.wide);
   }
+  ResetBlames();
   shared::state->statistics_reset_at.store(GetCurrentTimestamp());
   PG_RETURN_VOID();
 }

@@ -3,6 +3,7 @@
 #include "pg/tracking.h"
 
 #include "core/tag.h"
+#include "pg/blame.h"
 #include "pg/catalog.h"
 #include "pg/definition.h"
 #include "pg/serializable.h"
@@ -225,6 +226,7 @@ void RegisterWide(Oid relation) {
   WrittenTable *table = NoteWritten(relation);
   if (table == nullptr || !table->escalated) {
     Register(WideTag(MyDatabaseId, relation));
+    NoteWideChange(relation);
     if (table) table->escalated = true;
     TableStatistics *statistics = shared::StatisticsOfTable(relation, false);
     if (statistics) shared::Count(statistics->wide);
@@ -334,6 +336,7 @@ PGDLLEXPORT Datum aggcache_track_row(PG_FUNCTION_ARGS) {
                     errmsg("function \"%s\" must be fired AFTER ROW", "aggcache.track_row")));
   if (aggcache::IsRecording()) {
     aggcache::ShowSerializableWrite(data->tg_relation);
+    aggcache::NoteRowChange(data);
     aggcache::TrackRow(data);
   }
   return PointerGetDatum(nullptr);
