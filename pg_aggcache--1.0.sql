@@ -235,6 +235,29 @@ COMMENT ON COLUMN aggcache.tables.bulk IS 'writes that touched so many keys that
 COMMENT ON COLUMN aggcache.tables.wide IS
   'changes other than of rows: TRUNCATE, DDL, changed watches, aggcache.invalidate_table()';
 
+CREATE FUNCTION aggcache.blame_counts(
+  OUT function oid, OUT relation oid, OUT statement text, OUT columns name[], OUT query_id bigint,
+  OUT invalidations bigint, OUT last_at timestamptz)
+  RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'aggcache_blame_counts';
+COMMENT ON FUNCTION aggcache.blame_counts() IS
+  'which writes invalidated results of this database''s cached functions; behind aggcache.blame';
+
+CREATE VIEW aggcache.blame AS
+  SELECT p.oid::pg_catalog.regprocedure AS function, b.relation::pg_catalog.regclass AS relation, b.statement,
+         b.columns, b.query_id, b.invalidations, b.last_at
+  FROM aggcache.blame_counts() b JOIN pg_catalog.pg_proc p ON p.oid = b.function;
+COMMENT ON VIEW aggcache.blame IS
+  'which writes invalidated results that were then asked for, since the statistics were reset, one row for each kind '
+  'of write';
+COMMENT ON COLUMN aggcache.blame.relation IS 'what was changed; null if it is not known any more';
+COMMENT ON COLUMN aggcache.blame.statement IS
+  'INSERT, UPDATE or DELETE, what happened to the row, unless the session''s statement was MERGE or COPY; for other '
+  'changes the session''s statement';
+COMMENT ON COLUMN aggcache.blame.columns IS 'the columns that an UPDATE set; null for other statements';
+COMMENT ON COLUMN aggcache.blame.query_id IS
+  'pg_stat_statements'' id of the session''s statement, if compute_query_id is on';
+COMMENT ON COLUMN aggcache.blame.invalidations IS 'calls that found their result changed by such a write';
+
 CREATE FUNCTION aggcache.usage(
   OUT memory bigint, OUT memory_free bigint, OUT entries bigint, OUT stamp_slots bigint, OUT started_at timestamptz,
   OUT reset_at timestamptz)
@@ -282,7 +305,7 @@ END;
 COMMENT ON FUNCTION aggcache.health() IS
   'what an operator should know, one row a check; ok is false where something stands in the way';
 
-GRANT SELECT ON aggcache.functions, aggcache.dependencies, aggcache.stats, aggcache.tables TO PUBLIC;
+GRANT SELECT ON aggcache.functions, aggcache.dependencies, aggcache.stats, aggcache.tables, aggcache.blame TO PUBLIC;
 
 -- ---- Actions --------------------------------------------------------------------------------------------------------
 

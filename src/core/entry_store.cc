@@ -475,6 +475,27 @@ inline StampCheck EntryStore::CheckStamps(uint32_t block, const Snapshot &stored
   return decided;
 }
 
+Xid EntryStore::Culprit(Reference entry, const Snapshot &reader, const Transactions &transactions) const noexcept {
+  const EntryHeader &header = *At(entry.block);
+  Xid running[kMaxRunning];
+  Snapshot stored;
+  stored.xmin = header.xmin;
+  stored.xmax = header.xmax;
+  stored.running = running;
+  stored.running_count = header.running_count;
+  if (header.running_count > 0) {
+    Cursor cursor = Seek(entry.block, Layout(header).running);
+    Read(&cursor, running, uint64_t{header.running_count} * sizeof(Xid));
+  }
+  Xid culprit = kNoXid;
+  VisitStamps(entry.block, [&](const Stamp &stamp) noexcept {
+    if (stamps_.Check(stamp, stored, reader, transactions) == StampCheck::kChanged)
+      culprit = stamps_.Culprit(stamp, stored, reader, transactions);
+    return culprit == kNoXid;
+  });
+  return culprit;
+}
+
 bool EntryStore::IsDead(uint32_t block) const noexcept {
   bool dead = false;
   VisitStamps(block, [&](const Stamp &stamp) noexcept {

@@ -128,6 +128,8 @@ class EntryStore {
   uint64_t CostNs(Reference entry) const noexcept;
   // The hit rule over all stamps; the first that is not kValid decides, kOwnWrite above all others.
   StampCheck Check(Reference entry, const Snapshot &reader, const Transactions &transactions) const noexcept;
+  // The writer that makes Check answer kChanged, as far as it is known (StampTable::Culprit).
+  Xid Culprit(Reference entry, const Snapshot &reader, const Transactions &transactions) const noexcept;
   // Copies ValueSize() bytes.
   void CopyValue(Reference entry, void *to) const noexcept;
   uint32_t StampCount(Reference entry) const noexcept;

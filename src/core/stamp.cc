@@ -27,6 +27,11 @@ StampCheck StampTable::CheckFully(const Stamp &stamp, const Snapshot &stored, co
                          transactions);
 }
 
+Xid StampTable::Culprit(const Stamp &stamp, const Snapshot &stored, const Snapshot &reader,
+                        const Transactions &transactions) const noexcept {
+  return Protocol::Culprit(slots_[stamp.slot], stamp, stored, reader, transactions);
+}
+
 StampCheck StampTable::ListConcurrent(uint32_t slot, const Snapshot &reader, const Transactions &transactions,
                                       Xid *writers, int *count) const noexcept {
   return Protocol::ListConcurrent(slots_[slot], start_->load(std::memory_order_acquire), reader, transactions, writers,

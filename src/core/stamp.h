@@ -91,6 +91,11 @@ class StampTable {
   StampCheck ListConcurrent(uint32_t slot, const Snapshot &reader, const Transactions &transactions, Xid *writers,
                             int *count) const noexcept;
 
+  // For a stamp whose Check gives kChanged: the writer that separates entry and reader, or, if it was forgotten, the
+  // best guess. kNoXid if there is none. For people to read; nothing may depend on it.
+  Xid Culprit(const Stamp &stamp, const Snapshot &stored, const Snapshot &reader,
+              const Transactions &transactions) const noexcept;
+
   // Whether the slot has forgotten anything since the stamp was made: then no snapshot can ever hit.
   bool IsDead(const Stamp &stamp) const noexcept;
 

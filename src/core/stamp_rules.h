@@ -150,6 +150,19 @@ class StampProtocol {
     return StampCheck::kValid;
   }
 
+  static Xid Culprit(const StampSlot &slot, const Stamp &stamp, const Snapshot &stored, const Snapshot &reader,
+                     const Transactions &transactions) noexcept {
+    const Copy copy = Read(slot);
+    for (Xid writer : copy.writers)
+      if (writer != kNoXid &&
+          CheckWriter(writer, stamp.immediate, stored, reader, transactions) == StampCheck::kChanged)
+        return writer;
+    if (copy.version == stamp.version) return kNoXid;
+    // Forgotten since: whoever the entry saw as running, if it is the last of them.
+    if (stored.IsRunning(copy.floor)) return copy.floor;
+    return stored.IsRunning(copy.overflow) ? copy.overflow : kNoXid;
+  }
+
  private:
   // What a slot held at one moment, and then what it shall hold.
   struct Copy {

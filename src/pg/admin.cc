@@ -3,6 +3,7 @@
 #include "pg/server.h"
 
 #include "pg/attach.h"
+#include "pg/blame.h"
 #include "pg/described_call.h"
 #include "pg/inspection.h"
 #include "pg/key.h"
@@ -363,6 +364,7 @@ PGDLLEXPORT Datum aggcache_reset_stats(PG_FUNCTION_ARGS) {
     Reset(&statistics.bulk);
     Reset(&statistics.wide);
   }
+  ResetBlames();
   shared::state->statistics_reset_at.store(GetCurrentTimestamp());
   PG_RETURN_VOID();
 }

@@ -5,6 +5,7 @@
 
 #include "pg/server.h"
 
+#include "pg/blame.h"
 #include "pg/collection.h"
 #include "pg/compute.h"
 #include "pg/definition.h"
@@ -128,7 +129,7 @@ Found LookUpForCall(const Definition *definition, const Key &key) {
   Found found = LookUp(key, GetActiveSnapshot());
   if (found.data == nullptr || !IsolationIsSerializable()) return found;
   if (!ShowSerializableReads(definition, GetActiveSnapshot()) || !definition->valid)
-    return Found{CallResult::kSnapshot, nullptr, 0};
+    return Found{CallResult::kSnapshot, nullptr, 0, kNoXid};
   return LookUp(key, GetActiveSnapshot());
 }
 
@@ -256,6 +257,7 @@ Datum Call(FunctionCallInfo fcinfo) {
     Record(site, found.result);
     return ReturnFound(fcinfo, definition, found);
   }
+  if (found.result == CallResult::kChanged) CountInvalidation(definition, found.writer);
   return CallMissed(fcinfo, site, definition, hidden, key, found.result);
 }
 

@@ -96,7 +96,7 @@ bool Reserve(const NewEntry &entry, EntryStore::Reservation *reserved, FunctionS
 }  // namespace
 
 Found LookUp(const Key &key, ::Snapshot snapshot) {
-  Found found = {CallResult::kCold, nullptr, 0};
+  Found found = {CallResult::kCold, nullptr, 0, kNoXid};
   Snapshot reader = CoreSnapshot(snapshot);
   Transactions transactions = ServerTransactions();
   LWLock *lock = shared::PartitionLock(key.hash);
@@ -108,6 +108,8 @@ Found LookUp(const Key &key, ::Snapshot snapshot) {
     EntryStore::Reference entry = shared::store.Find(key);
     if (entry) {
       found.result = Judge(entry, reader, transactions);
+      if (found.result == CallResult::kChanged && settings::max_blames > 0)
+        found.writer = shared::store.Culprit(entry, reader, transactions);
       if (found.result == CallResult::kHit || found.result == CallResult::kStaleHit) {
         needed = shared::store.ValueSize(entry);
         if (collection) stamps = static_cast<int>(shared::store.StampCount(entry));

@@ -16,6 +16,7 @@ struct Found {
   CallResult result;
   const char *data;  // kHit and kStaleHit: the value's bytes, in memory good until the next look-up
   Size size;
+  Xid writer;  // kChanged: who changed it, as far as known
 };
 
 // Looks the key up for the active snapshot. Fills last_call with what it learns of the entry, and adds what a found

@@ -14,6 +14,7 @@ int memory_mb = 64;
 int stamp_slots = 131072;
 int max_functions = 1000;
 int max_tables = 1000;
+int max_blames = 1000;
 int max_entry_size_kb = 8192;
 int ttl_ms = 0;
 int max_staleness_ms = 0;
@@ -50,6 +51,9 @@ void DefineSizes() {
                           &max_functions, 1000, 10, 1000000, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("aggcache.max_tables", "Sets how many tracked tables have statistics.", nullptr, &max_tables,
                           1000, 10, 1000000, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("aggcache.max_blames", "Sets how many causes of invalidations are counted.",
+                          "Zero means that causes are not looked for. Frequent causes displace rare ones.", &max_blames,
+                          1000, 0, 1000000, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
 }
 
 }  // namespace

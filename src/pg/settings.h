@@ -11,6 +11,7 @@ extern int memory_mb;          // aggcache.memory
 extern int stamp_slots;        // aggcache.stamp_slots
 extern int max_functions;      // aggcache.max_functions
 extern int max_tables;         // aggcache.max_tables
+extern int max_blames;         // aggcache.max_blames, 0 = off
 extern int max_entry_size_kb;  // aggcache.max_entry_size
 extern int ttl_ms;             // aggcache.ttl, 0 = none
 extern int max_staleness_ms;   // aggcache.max_staleness, 0 = exact

@@ -2,6 +2,7 @@
 
 #include "pg/shared.h"
 
+#include "pg/blame.h"
 #include "pg/settings.h"
 #include "pg/single_flight.h"
 
@@ -22,7 +23,8 @@ shmem_startup_hook_type previous_startup_hook = nullptr;
 
 constexpr char kTranche[] = "aggcache";
 constexpr int kStatisticsLock = kPartitions;
-constexpr int kLocks = kPartitions + 1;
+constexpr int kBlameLock = kPartitions + 1;
+constexpr int kLocks = kPartitions + 2;
 
 Size StampBytes() { return mul_size(static_cast<Size>(settings::stamp_slots), sizeof(StampSlot)); }
 Size StoreBytes() { return mul_size(static_cast<Size>(settings::memory_mb), 1024 * 1024); }
@@ -36,6 +38,7 @@ void Request() {
   size = add_size(size, add_size(StoreBytes(), PG_CACHE_LINE_SIZE));
   size = add_size(size, add_size(FunctionBytes(), TableBytes()));
   size = add_size(size, FlightTableBytes());
+  size = add_size(size, add_size(BlameBytes(), PG_CACHE_LINE_SIZE));
   RequestAddinShmemSpace(add_size(size, 8 * PG_CACHE_LINE_SIZE));
   RequestNamedLWLockTranche(kTranche, kLocks);
 }
@@ -56,6 +59,7 @@ void Startup() {
     LWLockPadded *locks = GetNamedLWLockTranche(kTranche);
     state->partition_locks = locks;
     state->statistics_lock = &locks[kStatisticsLock].lock;
+    state->blame_lock = &locks[kBlameLock].lock;
     state->stamp_slots = static_cast<uint32_t>(settings::stamp_slots);
     state->store_bytes = StoreBytes();
     state->statistics_reset_at.store(GetCurrentTimestamp());
@@ -69,6 +73,7 @@ void Startup() {
   tables = static_cast<TableStatistics *>(Area("aggcache tables", TableBytes(), &found));
   flights = static_cast<FlightTable *>(Area("aggcache flights", FlightTableBytes(), &found));
   if (!found) InitFlightTable(flights);
+  InitBlame(Area("aggcache blame", BlameBytes(), &found));
   LWLockRelease(AddinShmemInitLock);
 }
 

@@ -3,6 +3,7 @@
 //   stamp slots       no lock (src/core/stamp.h)
 //   entries           one LWLock a partition: shared to look up, exclusive to store and evict
 //   flights           FlightTable's own spinlocks (single_flight.h)
+//   counts of blame   an LWLock; the notes they come from are seqlocks (blame.h)
 //   function and table statistics   atomics; an LWLock only to claim a place
 //
 // No lock is held across anything that waits or runs user code.
@@ -57,6 +58,7 @@ struct FlightTable;
 struct SharedState {
   std::atomic<Xid> start;  // see StampTable::Begin
   LWLock *statistics_lock;
+  LWLock *blame_lock;
   LWLockPadded *partition_locks;  // kPartitions
   uint32_t stamp_slots;
   uint64_t store_bytes;

@@ -4,6 +4,7 @@
 
 #include "core/tag.h"
 #include "pg/attach.h"
+#include "pg/blame.h"
 #include "pg/definition.h"
 #include "pg/opaque.h"
 #include "pg/partitions.h"
@@ -298,6 +299,7 @@ void RegisterWide(Oid relation) {
     MemoryContext outer = MemoryContextSwitchTo(TopTransactionContext);
     changed_below = lappend_oid(changed_below, relation);
     MemoryContextSwitchTo(outer);
+    NoteWideChange(relation);
     if (table) table->escalated = true;
     TableStatistics *statistics = shared::StatisticsOfTable(relation, false);
     if (statistics) shared::Count(statistics->wide);
@@ -406,6 +408,7 @@ PGDLLEXPORT Datum aggcache_track_row(PG_FUNCTION_ARGS) {
                     errmsg("function \"%s\" must be fired AFTER ROW", "aggcache.track_row")));
   if (aggcache::IsRecording()) {
     aggcache::ShowSerializableWrite(data->tg_relation);
+    aggcache::NoteRowChange(data);
     aggcache::TrackRow(data);
   }
   return PointerGetDatum(nullptr);

@@ -5,6 +5,7 @@
 
 #include "pg/server.h"
 
+#include "pg/blame.h"
 #include "pg/inspection.h"
 #include "pg/last_call.h"
 #include "pg/settings.h"
@@ -326,6 +327,30 @@ void ShowTableStatistics(FunctionCallInfo fcinfo) {
   }
 }
 
+void ShowBlame(FunctionCallInfo fcinfo) {
+  auto *counts = static_cast<BlameCount *>(palloc(sizeof(BlameCount) * Max(1, settings::max_blames)));
+  const int count = CopyBlames(counts);
+  for (int i = 0; i < count; i++) {
+    const BlameKey &key = counts[i].key;
+    RelationUse use = {};
+    use.relation = key.relation;
+    for (int column = 1; column <= kLastColumnBit; column++)
+      if ((key.columns.words[column / 64] >> (column % 64) & 1) != 0) use.columns = lappend_int(use.columns, column);
+    Row row(fcinfo);
+    row.Object(key.function);
+    row.Object(key.relation);
+    row.Text(key.command == CMDTAG_UNKNOWN ? nullptr : GetCommandTagName(key.command));
+    row.Array(use.columns == NIL ? nullptr : ColumnNames(use));
+    if (key.query_id == 0)
+      row.Null();
+    else
+      row.BigInt(key.query_id);
+    row.BigInt(counts[i].invalidations);
+    row.Time(counts[i].last_at);
+    row.End();
+  }
+}
+
 void ShowUsage(Row row) {
   StoreUsage usage;
   if (shared::state) usage = shared::store.Usage();
@@ -400,6 +425,13 @@ PG_FUNCTION_INFO_V1(aggcache_table_statistics);
 PGDLLEXPORT Datum aggcache_table_statistics(PG_FUNCTION_ARGS) {
   InitMaterializedSRF(fcinfo, 0);
   if (aggcache::shared::state) aggcache::ShowTableStatistics(fcinfo);
+  return Datum{0};
+}
+
+PG_FUNCTION_INFO_V1(aggcache_blame_counts);
+PGDLLEXPORT Datum aggcache_blame_counts(PG_FUNCTION_ARGS) {
+  InitMaterializedSRF(fcinfo, 0);
+  if (aggcache::shared::state) aggcache::ShowBlame(fcinfo);
   return Datum{0};
 }
 

@@ -131,6 +131,31 @@ TEST_F(StampTest, EarlierTransactionsCountAsOverflow) {
   EXPECT_EQ(Check(kAt100, kAt100), StampCheck::kValid);
 }
 
+// --- Culprit ---
+
+TEST_F(StampTest, CulpritIsWhoSeparatesEntryAndReader) {
+  const OwnedSnapshot stored(101, 104, {101, 102, 103});
+  for (Xid xid : {101, 102, 103}) Write(xid);
+  ASSERT_EQ(Settle(stored), StampCheck::kValid);
+  Abort(101);
+  Commit(102);
+  const OwnedSnapshot reader(103, 104, {103});
+  ASSERT_EQ(Check(stored, reader), StampCheck::kChanged);
+  EXPECT_EQ(table_.Culprit(stamp_, stored.Get(), reader.Get(), As(kNoXid)), 102u);
+  EXPECT_EQ(table_.Culprit(stamp_, stored.Get(), stored.Get(), As(kNoXid)), kNoXid);
+}
+
+TEST_F(StampTest, CulpritForgotten) {
+  ASSERT_EQ(Settle(kAt100), StampCheck::kValid);
+  for (Xid xid : {100, 101, 102, 103, 104}) WriteAndCommit(xid);
+  // the first four have made room for the last
+  ASSERT_EQ(Writers(), std::vector<Xid>{104});
+  ASSERT_EQ(Check(kAt100, kAt200), StampCheck::kChanged);
+  EXPECT_EQ(table_.Culprit(stamp_, kAt100.Get(), kAt200.Get(), As(kNoXid)), 104u);
+  const OwnedSnapshot reader(104, 105, {104});
+  EXPECT_EQ(table_.Culprit(stamp_, kAt100.Get(), reader.Get(), As(kNoXid)), 103u);
+}
+
 // --- ListConcurrent ---
 
 TEST_F(StampTest, ListsWhoHadNotFinished) {
