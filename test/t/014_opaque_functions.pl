@@ -9,7 +9,7 @@ my $node = new_node('main', conf => "max_prepared_transactions = 10\n");
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION IF NOT EXISTS pg_aggcache;
 	CREATE TABLE task (id int PRIMARY KEY, dept int, hours int);
-	INSERT INTO task SELECT i, 1 + i % 3, i FROM generate_series(1, 3000) i;
+	INSERT INTO task SELECT i, 1 + i % 3, i FROM generate_series(1, 30) i;
 	CREATE TABLE rate (dept int PRIMARY KEY, factor int);
 	INSERT INTO rate VALUES (1, 10), (2, 20), (3, 30);
 	CREATE FUNCTION factor(d int) RETURNS int LANGUAGE plpgsql STABLE PARALLEL SAFE AS
