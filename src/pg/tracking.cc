@@ -184,6 +184,9 @@ void OnUtility(PlannedStmt *statement, const char *text, bool read_only, Process
 void OnRelation(Oid relation) {
   ForgetWatches(relation);
   if (!OidIsValid(relation) || !IsRecording() || vacuuming) return;
+  // A transaction that rolls back, and one that is prepared, undoes its messages after OnTransaction has forgotten what
+  // it wrote. Noted then, they would count as the next transaction's.
+  if (!IsTransactionState()) return;
   if (compat::IsAutovacuum()) return;
   if (OwnXid() == kNoXid || relation < FirstNormalObjectId) return;
   RegisterWide(relation);
