@@ -142,6 +142,7 @@ void AddWatch(Oid relation_oid, AttrNumber column) {
 
 void DetachIfUnused(Oid relation) {
   if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)) || HasFunctions(relation)) return;
+  if (get_rel_relkind(relation) == RELKIND_MATVIEW) return;  // nothing is on it
   DetachTable(relation);
 }
 
@@ -233,7 +234,8 @@ int AttachFunction(Oid function, const Definition *definition) {
     }
     InsertRow("dependency", ObjectIdGetDatum(function), ObjectIdGetDatum(relation));
     before = list_delete_oid(before, relation);
-    if (!MayAttach(relation)) continue;
+    // a watch that no trigger serves would promise what nobody keeps
+    if (kind == RELKIND_MATVIEW || !MayAttach(relation)) continue;
     ListCell *r, *c;
     forboth (r, keys.relations, c, keys.columns)
       if (lfirst_oid(r) == relation) AddWatch(relation, lfirst_int(c));

@@ -5,6 +5,7 @@
 #include "core/tag.h"
 #include "pg/catalog.h"
 #include "pg/definition.h"
+#include "pg/reattach.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "pg/single_flight.h"
@@ -120,7 +121,13 @@ void NoteStatement(QueryDesc *query, int flags) {
   PlannedStmt *statement = query->plannedstmt;
   if ((flags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && statement->resultRelations != NIL) {
     ListCell *cell;
-    foreach (cell, statement->resultRelations) NoteWritten(rt_fetch(lfirst_int(cell), statement->rtable)->relid);
+    foreach (cell, statement->resultRelations) {
+      RangeTblEntry *target = rt_fetch(lfirst_int(cell), statement->rtable);
+      NoteWritten(target->relid);
+      // Only REFRESH … CONCURRENTLY has one of these as its target, and no trigger reports it. A plain REFRESH gives it
+      // another file, which OnRelation learns of.
+      if (target->relkind == RELKIND_MATVIEW) RegisterWide(target->relid);
+    }
   }
 }
 
@@ -169,6 +176,7 @@ void OnUtility(PlannedStmt *statement, const char *text, bool read_only, Process
   {
     next(statement, text, read_only, context, parameters, environment, receiver, completion);
     ForgetDropped();
+    ReattachEnabled(utility);
   }
   PG_FINALLY();
   {
@@ -289,7 +297,7 @@ const char *FindTrackingObstacle(Oid oid, bool *tracked) {
   } else if (kind == RELKIND_FOREIGN_TABLE) {
     obstacle = psprintf("%s is a foreign table, which changes without triggers", name);
   } else if (kind == RELKIND_MATVIEW) {
-    obstacle = psprintf("%s is a materialized view, whose refreshes are not tracked yet", name);
+    *tracked = true;  // only REFRESH writes it, which is seen without triggers
   } else if (kind == RELKIND_PARTITIONED_TABLE || relation->rd_rel->relispartition) {
     obstacle = psprintf("%s is partitioned or a partition, which is not tracked yet", name);
   } else if (kind == RELKIND_SEQUENCE) {
