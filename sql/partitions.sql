@@ -91,6 +91,7 @@ SELECT * FROM probe();
 SELECT DISTINCT reason FROM aggcache.functions WHERE state = 'uncached' AND function::text ~ '^cached_';
 ALTER TABLE event_1 ENABLE TRIGGER USER;
 SELECT * FROM probe();
+ALTER TABLE event_1 DISABLE TRIGGER USER;
 SELECT aggcache.attach('event');
 SELECT * FROM probe();
 SELECT tgrelid::regclass, tgenabled FROM pg_trigger WHERE tgname ~ 'aggcache' AND tgrelid::regclass::text !~ '[.]' ORDER BY 1;

@@ -133,6 +133,9 @@ void RequireTrackable(Oid relation) {
   const char *obstacle = nullptr;
   if (kind == RELKIND_VIEW)
     obstacle = psprintf("%s is a view; the tables that it reads are tracked instead", QualifiedRelationName(relation));
+  else if (kind == RELKIND_MATVIEW)
+    obstacle =
+        psprintf("%s is a materialized view, which is tracked without triggers", QualifiedRelationName(relation));
   else if ((kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE) || relation < FirstNormalObjectId ||
            get_rel_persistence(relation) == RELPERSISTENCE_TEMP)
     obstacle = FindTrackingObstacle(relation, &tracked);

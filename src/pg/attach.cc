@@ -198,6 +198,7 @@ const char *TrackRelation(Oid function, Oid relation, const List *proposals) {
 // After a function has let go of a table.
 void Release(Oid relation) {
   if (!Exists(relation)) return;
+  if (get_rel_relkind(relation) == RELKIND_MATVIEW) return;  // nothing is on it
   if (FunctionsOfRelation(relation) == NIL)
     DetachTable(relation);
   else
@@ -309,6 +310,10 @@ void AttachRelation(Oid relation) {
 }
 
 void AttachTable(Oid relation_oid) {
+  // Triggers that a partition has from above are put right from there, for all partitions.
+  ListCell *cell;
+  foreach (cell, PartitionAncestorsOf(relation_oid))
+    if (FunctionsOfRelation(lfirst_oid(cell)) != NIL) AttachTable(lfirst_oid(cell));
   Relation relation = table_open(relation_oid, ShareRowExclusiveLock);
   if (!HasTrackingTriggers(relation) || !HavePartsTriggers(relation)) {
     DropOurTriggers(relation);

@@ -8,6 +8,7 @@
 #include "pg/definition.h"
 #include "pg/opaque.h"
 #include "pg/partitions.h"
+#include "pg/reattach.h"
 #include "pg/row_tags.h"
 #include "pg/serializable.h"
 #include "pg/settings.h"
@@ -165,7 +166,11 @@ void NoteStatement(QueryDesc *query, int flags) {
   ListCell *cell;
   foreach (cell, statement->rtable) {
     RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
-    if (entry->rtekind == RTE_RELATION && entry->rellockmode == RowExclusiveLock) NoteWritten(entry->relid);
+    if (entry->rtekind != RTE_RELATION || entry->rellockmode != RowExclusiveLock) continue;
+    NoteWritten(entry->relid);
+    // Only REFRESH … CONCURRENTLY has one of these as its target, and no trigger reports it. A plain REFRESH gives it
+    // another file, which OnRelation learns of.
+    if (entry->relkind == RELKIND_MATVIEW) RegisterWide(entry->relid);
   }
 }
 
@@ -214,6 +219,7 @@ void OnUtility(PlannedStmt *statement, const char *text, bool read_only, Process
   {
     next(statement, text, read_only, context, parameters, environment, receiver, completion);
     FollowUp(utility);
+    ReattachEnabled(utility);
   }
   PG_FINALLY();
   {
@@ -229,8 +235,8 @@ void OnUtility(PlannedStmt *statement, const char *text, bool read_only, Process
 void OnRelation(Oid relation) {
   ForgetWatchedTables(relation);
   if (!OidIsValid(relation) || !IsRecording() || vacuuming) return;
-  // An abort works off the messages of what it undoes, after OnTransaction: what is noted now would be taken for the
-  // next transaction's.
+  // A transaction that rolls back, and one that is prepared, undoes its messages after OnTransaction has forgotten what
+  // it wrote. Noted then, they would count as the next transaction's.
   if (!IsTransactionState()) return;
   if (compat::IsAutovacuum()) return;
   if (OwnXid() == kNoXid || relation < FirstNormalObjectId) return;
@@ -364,7 +370,7 @@ const char *FindTrackingObstacle(Oid oid, bool *tracked) {
   } else if (kind == RELKIND_FOREIGN_TABLE) {
     obstacle = psprintf("%s is a foreign table, which changes without triggers", name);
   } else if (kind == RELKIND_MATVIEW) {
-    obstacle = psprintf("%s is a materialized view, whose refreshes are not tracked yet", name);
+    *tracked = true;  // only REFRESH writes it, which is seen without triggers
   } else if (kind == RELKIND_SEQUENCE) {
     obstacle = psprintf("%s is a sequence, which changes outside of transactions", name);
   } else if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE && kind != RELKIND_VIEW) {

@@ -2,6 +2,8 @@
 //
 //   rows       AFTER ROW triggers, enabled ALWAYS, register the transaction in the tags of the old and new row image
 //   TRUNCATE   an AFTER STATEMENT trigger registers it in the table's wide tag
+//   REFRESH    of a materialized view: CONCURRENTLY runs statements whose target is the view, which the executor hook
+//              registers in its wide tag before they begin; otherwise it is one of
 //   the rest   every DDL invalidates the relcache entries of the relations it concerns, in the own session first:
 //              the callback registers the transaction in the wide tag; what the last command left is looked at before
 //              commit
