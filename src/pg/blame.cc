@@ -76,9 +76,12 @@ void Write(const Change &change) {
     Change there;
     if (Read(set[i], change.xid, &there) && there.relation == change.relation && there.command == change.command &&
         there.query_id == change.query_id) {
-      // only this session writes to it
-      for (int w = 0; w < kColumnWords; w++)
-        set[i].columns[w].fetch_or(change.columns.words[w], std::memory_order_release);
+      if (!Lock(&set[i])) return;
+      // it may have had to make room meanwhile
+      if (set[i].xid.load(std::memory_order_relaxed) == change.xid)
+        for (int w = 0; w < kColumnWords; w++)
+          set[i].columns[w].fetch_or(change.columns.words[w], std::memory_order_release);
+      Unlock(&set[i]);
       return;
     }
     if (set[i].xid.load(std::memory_order_relaxed) < place->xid.load(std::memory_order_relaxed)) place = &set[i];
