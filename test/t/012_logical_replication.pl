@@ -101,7 +101,8 @@ change('a savepoint that is rolled back', 'task',
 	'BEGIN; UPDATE task SET hours = 0 WHERE dept = 1; SAVEPOINT s; DELETE FROM task WHERE dept = 3; ROLLBACK TO s;
 	COMMIT',
 	'miss hit hit', { 1 => 0, 2 => 25, 3 => 15 });
-change('COPY', 'task', "COPY task FROM stdin;\n40\t1\t4\n41\t1\t5\n\\.\n", 'miss hit hit', { 1 => 9, 2 => 25, 3 => 15 });
+change('COPY', 'task', "COPY task FROM stdin;\n40\t1\t4\n41\t1\t5\n\\.\n", 'miss hit hit',
+	{ 1 => 9, 2 => 25, 3 => 15 });
 
 # a replica identity of whole rows
 $publisher->safe_psql('postgres', 'INSERT INTO bare SELECT i, 1 + i % 2, i FROM generate_series(1, 6) i');
