@@ -1,0 +1,263 @@
+"""Plays a case against the server: sessions, steps, and the comparison of cached functions with their plain twins.
+
+A case is data: what sets it up, the functions, and a list of steps. So it can be played again with parts left out.
+
+Sessions: W and V write. N reads with a new snapshot in every statement. A and B keep snapshots, in REPEATABLE READ or
+SERIALIZABLE. C keeps a cursor open over a write. A comparison in a session that keeps a snapshot runs in a savepoint
+that is rolled back, which gives the locks back: so TRUNCATE and DDL, which ignore snapshots, can happen beside it.
+"""
+
+import collections
+import io
+import itertools
+
+import psycopg2
+from psycopg2 import extensions
+
+from queries import PREFIX
+
+WRITERS = ("W", "V")
+KEEPERS = ("A", "B")
+SETTINGS = {"B": ["SET timezone = 'America/New_York'"]}
+# what a busy or vanished neighbour explains
+EXPECTED = {"40001", "40P01", "55P03", "57014"}
+
+
+class Function:
+    def __init__(self, name, shape, parameters, result, body, ordered, single):
+        self.name, self.shape, self.parameters, self.result, self.body = name, shape, parameters, result, body
+        self.ordered, self.single = ordered, single
+        self.uses = []  # other functions that the body calls
+        self.failing = False
+        self.argument_sets = []
+
+    def create(self, language, prefix, replace=False):
+        return "CREATE %sFUNCTION %s_%s(%s) RETURNS %s LANGUAGE %s STABLE AS $$ %s $$" % (
+            "OR REPLACE " if replace else "", prefix, self.name, ", ".join(p.type for p in self.parameters),
+            self.result, language, self.body.replace(PREFIX, prefix + "_"))
+
+    def statements(self):
+        return [self.create("sql", "plain"), self.create("cached_sql", "cached")]
+
+
+class Item:
+    """One comparison: a function and its arguments."""
+
+    def __init__(self, function, arguments, in_list=False):
+        self.function, self.arguments, self.in_list = function, arguments, in_list
+
+    def call(self, prefix):
+        return "%s_%s(%s)" % (prefix, self.function.name, ", ".join(self.arguments))
+
+    def rows(self, prefix):
+        """The answer as an array of texts."""
+        if self.in_list:
+            return 'ARRAY[(SELECT %s)::text COLLATE "C"]' % self.call(prefix)
+        order = "" if self.function.ordered else " ORDER BY 1"
+        return 'ARRAY(SELECT x::text COLLATE "C" FROM %s x%s)' % (self.call(prefix), order)
+
+
+def comparison(items):
+    return " UNION ALL ".join("SELECT %d WHERE %s <> %s" % (number, item.rows("cached"), item.rows("plain"))
+                              for number, item in enumerate(items))
+
+
+# A step is (session, what, content): ("W", "sql", text), ("W", "copy", (text, data)), ("N", "compare", [Item]),
+# ("C", "open", [Item]), ("C", "fetch", [Item]), ("N", "reconnect", None),
+# ("W", "returning", (text, Item)): a statement that compares while it writes.
+
+class Difference:
+    def __init__(self, session, item, cached, plain, why=""):
+        self.session, self.item, self.cached, self.plain, self.why = session, item, cached, plain, why
+
+    def __str__(self):
+        return "%s: %s\n  cached: %s\n  plain:  %s\n  %s" % (
+            self.session, self.item.call("cached"), self.cached, self.plain, self.why)
+
+
+class Case:
+    def __init__(self, setup=(), functions=(), steps=()):
+        self.setup, self.functions, self.steps = list(setup), list(functions), list(steps)
+
+
+class Player:
+    """Plays steps in a fresh database."""
+
+    numbers = itertools.count()
+
+    def __init__(self, server, broken=False):
+        self.server, self.broken = server, broken
+        self.database = "property_%d" % next(self.numbers)
+        self.admin = server.connect()
+        self.admin.cursor().execute("CREATE DATABASE %s TEMPLATE property" % self.database)
+        self.connections = {}
+        self.compared = 0
+        self.errors = collections.Counter()
+        self.messages = collections.Counter()
+        self.conflicts = 0
+        self.unlike = []  # comparisons in which both fail, differently
+
+    def close(self):
+        for connection in self.connections.values():
+            connection.close()
+        self.connections = {}
+        for (gid,) in self.execute("W", "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()", True):
+            self.execute("W", "ROLLBACK PREPARED '%s'" % gid)
+        self.connections["W"].close()
+        self.admin.cursor().execute("DROP DATABASE %s (FORCE)" % self.database)
+        self.admin.close()
+
+    def connection(self, session):
+        if session not in self.connections:
+            connection = psycopg2.connect(host=self.server.directory, port=self.server.port, user="postgres",
+                                          dbname=self.database, application_name=session)
+            connection.autocommit = True
+            cursor = connection.cursor()
+            for setting in SETTINGS.get(session, []):
+                cursor.execute(setting)
+            if self.broken and session in WRITERS:
+                cursor.execute("SET aggcache.debug_skip_registration = on")
+            self.connections[session] = connection
+        return self.connections[session]
+
+    def in_block(self, session):
+        return (session in self.connections and
+                self.connections[session].info.transaction_status != extensions.TRANSACTION_STATUS_IDLE)
+
+    def execute(self, session, sql, fetch=False):
+        cursor = self.connection(session).cursor()
+        cursor.execute(sql)
+        return cursor.fetchall() if fetch and cursor.description else None
+
+    def setup(self, statements):
+        cursor = self.connection("W").cursor()
+        for statement in statements:
+            try:
+                cursor.execute(statement)
+            except psycopg2.Error as error:
+                self.note(error)
+
+    def note(self, error):
+        # An error without a code: the server is gone.
+        if error.pgcode is None or error.pgcode.startswith(("57P", "XX", "08")):
+            raise error
+        self.errors[error.pgcode] += 1
+        self.messages[str(error).split("\n")[0]] += 1
+
+    def play(self, step):
+        """Plays a step. Returns None, a list of differences, or False for a statement that failed."""
+        session, what, content = step
+        if what == "compare":
+            return self.compare(session, content)
+        if what == "reconnect":
+            if session in self.connections:
+                self.connections.pop(session).close()
+            return None
+        try:
+            if what == "sql":
+                self.execute(session, content)
+            elif what == "copy":
+                self.connection(session).cursor().copy_expert(content[0], io.StringIO(content[1]))
+            elif what == "returning":
+                text, item = content
+                self.compared += 1
+                text += " RETURNING %s, %s" % (item.rows("cached"), item.rows("plain"))
+                rows = self.execute(session, text, True)
+                return [Difference(session, item, *row) for row in rows if row[0] != row[1]][:1]
+            elif what == "open":
+                self.execute(session, "BEGIN")
+                self.execute(session, "DECLARE c CURSOR FOR " + comparison(content))
+            elif what == "fetch":
+                rows = self.execute(session, "FETCH ALL FROM c", True)
+                self.execute(session, "COMMIT")
+                self.compared += len(content)
+                return [Difference(session, content[row[0]], "differs, by cursor", "") for row in rows]
+        except psycopg2.Error as error:
+            self.note(error)
+            if self.in_block(session):
+                self.execute(session, "ROLLBACK")
+            return False
+        return None
+
+    def compare(self, session, items):
+        keeps = self.in_block(session) and session in KEEPERS
+        try:
+            text = comparison(items)
+            if keeps:
+                # in one message; the answer is that of the last statement
+                rows = self.execute(session, "SAVEPOINT here; " + text, True)
+                self.execute(session, "ROLLBACK TO here; RELEASE here")
+            elif self.in_block(session):
+                rows = self.execute(session, "SAVEPOINT here; " + text, True)
+                self.execute(session, "RELEASE here")
+            else:
+                rows = self.execute(session, text, True)
+            self.compared += len(items)
+            if not rows:
+                return None
+        except psycopg2.Error as error:
+            self.note(error)
+            if self.in_block(session):
+                self.execute(session, "ROLLBACK TO here; RELEASE here")
+        # One by one: which differ, which fail.
+        result = []
+        for item in items:
+            difference = self.compare_one(session, item)
+            if difference:
+                result.append(difference)
+        return result or None
+
+    def compare_one(self, session, item):
+        block = self.in_block(session)
+        why = ""
+
+        def attempt(text):
+            nonlocal why
+            try:
+                rows = self.execute(session, ("SAVEPOINT here; " if block else "") + text, True)
+                if block:
+                    self.execute(session, "ROLLBACK TO here; RELEASE here")
+                return rows[0]
+            except psycopg2.Error as error:
+                self.note(error)
+                if block:
+                    self.execute(session, "ROLLBACK TO here; RELEASE here")
+                return error
+        both = attempt("SELECT %s, %s" % (item.rows("cached"), item.rows("plain")))
+        if not isinstance(both, psycopg2.Error):
+            if both[0] == both[1]:
+                return None
+            why = self.execute(session, "SELECT row_to_json(x)::text FROM aggcache.last_call() x", True)[0][0]
+            return Difference(session, item, both[0], both[1], why)
+        if both.pgcode in EXPECTED:
+            self.conflicts += 1
+            return None
+        cached = attempt("SELECT " + item.rows("cached"))
+        plain = attempt("SELECT " + item.rows("plain"))
+        for answer in (cached, plain):
+            if isinstance(answer, psycopg2.Error) and answer.pgcode in EXPECTED:
+                self.conflicts += 1
+                return None
+        if isinstance(cached, psycopg2.Error) != isinstance(plain, psycopg2.Error):
+            return Difference(session, item, str(cached).strip(), str(plain).strip())
+        if isinstance(cached, psycopg2.Error) and cached.pgcode != plain.pgcode:
+            self.unlike.append("%s %s: %s | %s" % (item.function.body, item.arguments, str(cached).strip(),
+                                                   str(plain).strip()))
+        item.function.failing = True
+        return None
+
+
+def replay(server, case, broken=False, stop=True):
+    """Plays a whole case. Returns (number of the step, differences) of the first that differs, or None."""
+    player = Player(server, broken)
+    try:
+        player.setup(case.setup)
+        for function in case.functions:
+            player.setup(function.statements())
+        for number, step in enumerate(case.steps):
+            outcome = player.play(step)
+            if outcome:
+                return number, outcome
+        return None
+    finally:
+        player.close()
