@@ -1,0 +1,74 @@
+#include "pg/server.h"
+
+#include "pg/sources.h"
+
+#include "pg/partitions.h"
+#include "pg/tracking.h"
+
+namespace aggcache {
+
+namespace {
+
+SourceRelation *FindNamed(Definition *definition, Oid relation) {
+  for (int i = 0; i < definition->relation_count; i++)
+    if (definition->relations[i].relation == relation && definition->relations[i].role == SourceRole::kNamed)
+      return &definition->relations[i];
+  return nullptr;
+}
+
+void AddSource(Definition *definition, Oid relation, SourceRole role, Oid root, ReadBy read_by) {
+  // doubled when it is full, at powers of two
+  int count = definition->relation_count;
+  if (count == 0)
+    definition->relations = static_cast<SourceRelation *>(palloc(sizeof(SourceRelation)));
+  else if ((count & (count - 1)) == 0)
+    definition->relations =
+        static_cast<SourceRelation *>(repalloc(definition->relations, sizeof(SourceRelation) * count * 2));
+  SourceRelation *source = &definition->relations[definition->relation_count++];
+  memset(source, 0, sizeof(*source));
+  source->relation = relation;
+  source->role = role;
+  source->root = root;
+  source->read_by = read_by;
+  source->partitioned = get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE;
+  if (role == SourceRole::kAncestor || role == SourceRole::kRowType) return;
+  source->obstacle = FindTrackingObstacle(relation, &source->tracked);
+  if (source->obstacle && definition->obstacle == nullptr) definition->obstacle = source->obstacle;
+}
+
+}  // namespace
+
+void AddRelations(Definition *definition, List *oids, ReadBy read_by) {
+  ListCell *cell;
+  foreach (cell, oids) {
+    SourceRelation *source = FindNamed(definition, lfirst_oid(cell));
+    if (source)
+      source->read_by = Max(source->read_by, read_by);
+    else
+      AddSource(definition, lfirst_oid(cell), SourceRole::kNamed, InvalidOid, read_by);
+  }
+}
+
+void AddPartsAndAncestors(Definition *definition) {
+  int named = definition->relation_count;
+  for (int i = 0; i < named; i++) {
+    SourceRelation source = definition->relations[i];
+    if (!source.tracked) continue;
+    bool pending;
+    ListCell *cell;
+    foreach (cell, PartsOf(source.relation, &pending))
+      AddSource(definition, lfirst_oid(cell), SourceRole::kPart, source.relation, source.read_by);
+    if (pending && definition->obstacle == nullptr)
+      definition->obstacle = psprintf("a partition of %s is being detached", get_rel_name(source.relation));
+    foreach (cell, PartitionAncestorsOf(source.relation))
+      AddSource(definition, lfirst_oid(cell), SourceRole::kAncestor, source.relation, ReadBy::kCachedFunction);
+  }
+}
+
+void AddRowType(Definition *definition, Oid relation) {
+  if (!OidIsValid(relation)) return;
+  if (FindNamed(definition, relation) == nullptr)
+    AddSource(definition, relation, SourceRole::kRowType, InvalidOid, ReadBy::kCachedFunction);
+}
+
+}  // namespace aggcache

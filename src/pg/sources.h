@@ -1,0 +1,24 @@
+// The relations that a definition depends on: what the body and the functions in it read, with the partitions, children
+// and partitioned tables around it.
+
+#ifndef AGGCACHE_PG_SOURCES_H
+#define AGGCACHE_PG_SOURCES_H
+
+#include "pg/server.h"
+
+#include "pg/definition.h"
+
+namespace aggcache {
+
+// Adds relations that are read so; one that is there already is read by the one that prevails.
+void AddRelations(Definition *definition, List *oids, ReadBy read_by);
+
+// Adds what is below and above the relations that are there. Called once, after all that are read have been added.
+void AddPartsAndAncestors(Definition *definition);
+
+// Adds a relation that is not read but whose row type is: a change of the table changes it.
+void AddRowType(Definition *definition, Oid relation);
+
+}  // namespace aggcache
+
+#endif
