@@ -52,6 +52,7 @@ struct WatchedTable {
   RowWatch *watches;
   int words;      // of the column sets
   Word *watched;  // columns that some watch cares about
+  int last_watched;
   Word *changed;  // by the row change at hand
   ExprContext *evaluation;
   uint64_t *tags;  // room for all that one row change can have
@@ -142,6 +143,9 @@ void Load(WatchedTable *table, Relation relation) {
     foreach (watch, watches) most_tags += AddWatch(table, relation, owner, *static_cast<Watch *>(lfirst(watch)), map);
     if (!own) relation_close(owner, NoLock);
   }
+  table->last_watched = 0;
+  for (int i = 1; i <= RelationGetNumberOfAttributes(relation); i++)
+    if (table->watched[i / kWordBits] >> (i % kWordBits) & 1) table->last_watched = i;
   table->tags = static_cast<uint64_t *>(palloc(sizeof(uint64_t) * Max(1, most_tags * 2)));
   MemoryContextSwitchTo(outer);
 }
@@ -165,8 +169,9 @@ bool Differ(TupleDesc descriptor, int attribute, Datum a, bool a_is_null, Datum 
 bool FindChanged(WatchedTable *table, TupleTableSlot *old_row, TupleTableSlot *new_row, bool look_at_all) {
   TupleDesc descriptor = old_row->tts_tupleDescriptor;
   memset(table->changed, 0, sizeof(Word) * table->words);
-  slot_getallattrs(old_row);
-  slot_getallattrs(new_row);
+  int needed = look_at_all ? descriptor->natts : table->last_watched;
+  slot_getsomeattrs(old_row, needed);
+  slot_getsomeattrs(new_row, needed);
   bool any = false;
   auto differs = [&](int attribute) {
     return Differ(descriptor, attribute, old_row->tts_values[attribute - 1], old_row->tts_isnull[attribute - 1],
@@ -177,7 +182,9 @@ bool FindChanged(WatchedTable *table, TupleTableSlot *old_row, TupleTableSlot *n
     while (rest) {
       int attribute = word * kWordBits + __builtin_ctzll(rest);
       rest &= rest - 1;
-      if (attribute == 0 || attribute > descriptor->natts || !differs(attribute)) continue;
+      if (attribute == 0) continue;
+      if (attribute > table->last_watched) break;
+      if (!differs(attribute)) continue;
       AddColumn(table->changed, attribute);
       any = true;
     }
@@ -251,12 +258,16 @@ WatchedTable *WatchedTableOf(Relation relation) {
     tables = hash_create("aggcache watches", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
   }
   Oid oid = RelationGetRelid(relation);
+  // Entries never move; rows mostly come by table.
+  static WatchedTable *latest = nullptr;
+  if (latest && latest->relation == oid && latest->valid) return latest;
   bool found;
   auto *table = static_cast<WatchedTable *>(hash_search(tables, &oid, HASH_ENTER, &found));
   if (!found) {
     memset(table, 0, sizeof(*table));
     table->relation = oid;
   }
+  latest = table;
   if (table->valid) return table;
   if (table->context)
     MemoryContextReset(table->context);
