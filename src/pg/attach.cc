@@ -156,20 +156,23 @@ bool CanBeAttached(Oid relation) {
          get_rel_persistence(relation) != RELPERSISTENCE_TEMP && MayAttach(relation);
 }
 
-// Tracks a table, as far as the role may. Returns why its writes are not seen, or NULL.
-const char *TrackTable(Oid table) {
-  bool tracked;
+// Why the writes of a table, or of a partition of it, are not seen, or NULL.
+const char *FindTableObstacle(Oid table) {
+  bool tracked, pending;
   const char *obstacle = FindTrackingObstacle(table, &tracked);
-  if (obstacle && CanBeAttached(table)) {
-    AttachTable(table);
-    obstacle = FindTrackingObstacle(table, &tracked);
-  }
-  bool pending;
   ListCell *cell;
   if (obstacle == nullptr && IsPartitionedTable(table))
     foreach (cell, PartsOf(table, &pending))
       if (obstacle == nullptr) obstacle = FindTrackingObstacle(lfirst_oid(cell), &tracked);
   return obstacle;
+}
+
+// Tracks a table, as far as the role may. Returns why its writes are not seen, or NULL.
+const char *TrackTable(Oid table) {
+  const char *obstacle = FindTableObstacle(table);
+  if (obstacle == nullptr || !CanBeAttached(table)) return obstacle;
+  AttachTable(table);
+  return FindTableObstacle(table);
 }
 
 // Tracks all tables of a relation for the function. Returns why one of them is not, or NULL.
@@ -303,10 +306,8 @@ bool MayAttach(Oid relation) { return pg_class_aclcheck(relation, GetUserId(), A
 
 void AttachRelation(Oid relation) {
   ListCell *cell;
-  bool tracked;
   foreach (cell, TablesOf(relation))
-    if (CanBeAttached(lfirst_oid(cell)) && FindTrackingObstacle(lfirst_oid(cell), &tracked))
-      AttachTable(lfirst_oid(cell));
+    if (CanBeAttached(lfirst_oid(cell)) && FindTableObstacle(lfirst_oid(cell))) AttachTable(lfirst_oid(cell));
 }
 
 void AttachTable(Oid relation_oid) {

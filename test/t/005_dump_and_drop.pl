@@ -9,6 +9,16 @@ my $node = new_node('main');
 fixture($node);
 $node->safe_psql('postgres', q{CREATE VIEW answers AS SELECT d, cached_hours(d) AS hours FROM generate_series(1, 3) d;
 	COMMENT ON FUNCTION cached_hours(int) IS 'remarks'; GRANT EXECUTE ON FUNCTION cached_hours(int) TO PUBLIC;});
+# partitions get their triggers from the table above them; the width of cells is the user's
+$node->safe_psql('postgres', q{CREATE TABLE event (region int, at date, size int) PARTITION BY RANGE (at);
+	CREATE TABLE event_1 PARTITION OF event FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+	CREATE TABLE event_rest PARTITION OF event DEFAULT;
+	INSERT INTO event VALUES (1, '2026-01-01', 5), (1, '2026-03-01', 7), (2, '2026-01-01', 9);
+	CREATE FUNCTION plain_size(r int) RETURNS bigint LANGUAGE sql STABLE
+		AS 'SELECT sum(size) FROM public.event WHERE region = r';
+	CREATE FUNCTION cached_size(r int) RETURNS bigint LANGUAGE cached_sql STABLE
+		AS 'SELECT sum(size) FROM public.event WHERE region = r';
+	SELECT aggcache.set_cell_width('event', 'at', '7 days');});
 
 sub leftovers
 {
@@ -43,8 +53,18 @@ for my $options ([], ['--clean', '--if-exists'], ['-Fc'])
 	is_computed($node, 'SELECT cached_hours(2)', 0,
 		"$name: granularity is back after refresh()", db => 'copy');
 	same($node, 'cached_hours(1)', 'plain_hours(1)', 66, "$name: and exact", db => 'copy');
+	is($node->safe_psql('copy', q{SELECT relation, "column", width FROM aggcache.cell_width}), 'event|at|7',
+		"$name: keeps the width of cells");
+	is($node->safe_psql('copy', q{SELECT string_agg(tgrelid::regclass::text || tgenabled::text, ' '
+		ORDER BY tgrelid::regclass::text) FROM pg_trigger WHERE tgrelid::regclass::text ~ 'event'}), 'eventA event_1A event_restA',
+		"$name: partitions are tracked");
+	same($node, 'cached_size(1)', 'plain_size(1)', 12, "$name: partitions, exact", db => 'copy') for 1 .. 2;
+	$node->safe_psql('copy', 'UPDATE event_rest SET size = 8');
+	same($node, 'cached_size(1)', 'plain_size(1)', 13, "$name: a write to a partition", db => 'copy') for 1 .. 2;
 	$node->safe_psql('postgres', 'DROP DATABASE copy');
 }
+$node->safe_psql('postgres', 'DROP FUNCTION cached_size(int); DROP TABLE event');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM aggcache.cell_width'), 0, 'no width without a table');
 
 # drops
 is(leftovers('postgres'), '2|1|1', 'what one function needs');
