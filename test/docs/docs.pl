@@ -155,7 +155,8 @@ for my $document (glob '*.md docs/*.md') {
     ok(-e (($directory // '') . $target), "$document: the link to $target leads nowhere");
   }
   my $long = grep { length($_) > 120 && !/^\|/ && !/https?:/ } split /\n/, $body;
-  ok($long == 0 || $document eq 'CONTRIBUTING.md', "$document: $long lines are longer than 120 columns");
+  # the latter is written by a test
+  ok($long == 0 || $document =~ /CONTRIBUTING|granularity/, "$document: $long lines are longer than 120 columns");
 }
 
 print "docs: $passed passed, $failed failed\n";

@@ -56,7 +56,8 @@ for my $options ([], ['--clean', '--if-exists'], ['-Fc'])
 	is($node->safe_psql('copy', q{SELECT relation, "column", width FROM aggcache.cell_width}), 'event|at|7',
 		"$name: keeps the width of cells");
 	is($node->safe_psql('copy', q{SELECT string_agg(tgrelid::regclass::text || tgenabled::text, ' '
-		ORDER BY tgrelid::regclass::text) FROM pg_trigger WHERE tgrelid::regclass::text ~ 'event'}), 'eventA event_1A event_restA',
+		ORDER BY tgrelid::regclass::text) FROM pg_trigger WHERE tgrelid::regclass::text ~ 'event'}),
+		'eventA event_1A event_restA',
 		"$name: partitions are tracked");
 	same($node, 'cached_size(1)', 'plain_size(1)', 12, "$name: partitions, exact", db => 'copy') for 1 .. 2;
 	$node->safe_psql('copy', 'UPDATE event_rest SET size = 8');
