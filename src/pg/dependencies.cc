@@ -75,8 +75,9 @@ struct BaseRelation {
   bool uses_all;
 };
 
+// Never 0, as estimated for IS NOT DISTINCT FROM NULL: what else tells watches apart would no longer count.
 double Selectivity(const BaseRelation &base, List *clauses) {
-  return clauselist_selectivity(base.root, clauses, 0, JOIN_INNER, nullptr);
+  return Max(1e-9, clauselist_selectivity(base.root, clauses, 0, JOIN_INNER, nullptr));
 }
 
 // Finds the clause that leaves the fewest values for a key column.
