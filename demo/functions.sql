@@ -1,4 +1,4 @@
--- Three questions that a work-order system asks all day: each as a plain function and as a cached one.
+-- Four questions that a work-order system asks all day: each as a plain function and as a cached one.
 
 CREATE EXTENSION pg_aggcache;
 
@@ -42,13 +42,25 @@ AS $$
   LIMIT 25
 $$;
 
--- The same three without the cache, made from the text of the cached ones so that they cannot differ from them.
+-- How was a month?
+CREATE FUNCTION cached_month_report(month date)
+RETURNS TABLE (kind text, tasks bigint, done bigint, hours numeric)
+LANGUAGE cached_sql STABLE
+AS $$
+  SELECT kind, count(*), count(*) FILTER (WHERE status = 'done'), sum(hours)
+  FROM task
+  WHERE created_at >= month AND created_at < month + interval '1 month'
+  GROUP BY kind
+  ORDER BY kind
+$$;
+
+-- The same four without the cache, made from the text of the cached ones so that they cannot differ from them.
 DO $$
 DECLARE definition text;
 BEGIN
   FOR definition IN
     SELECT pg_get_functiondef(oid) FROM pg_proc
-    WHERE proname IN ('cached_dept_workload', 'cached_dashboard', 'cached_collaboration')
+    WHERE proname IN ('cached_dept_workload', 'cached_dashboard', 'cached_collaboration', 'cached_month_report')
   LOOP
     EXECUTE replace(replace(definition, 'public.cached_', 'public.plain_'), 'LANGUAGE cached_sql', 'LANGUAGE sql');
   END LOOP;
@@ -92,3 +104,42 @@ BEGIN
     RAISE EXCEPTION 'the cached answer of % differs', what USING DETAIL = format('cached: %s plain: %s', cached, plain);
   END IF;
 END $$;
+
+-- Today's tasks come in, in the first ten departments.
+CREATE FUNCTION demo.insert_today(tasks int) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO task (department_id, operator_id, kind, priority, status, created_at)
+  SELECT dept, dept, 'repair', 3, 'open', timestamp '2026-01-02 08:00' + random() * interval '8 hours'
+  FROM (SELECT 1 + floor(random() * 10)::int AS dept FROM generate_series(1, tasks)) AS made
+$$;
+
+-- Calls the reports of all past months and the workloads of the other thirty departments once; counts the hits.
+CREATE TYPE demo.reading AS (report_calls int, report_hits int, department_calls int, department_hits int);
+CREATE FUNCTION demo.read_reports() RETURNS demo.reading LANGUAGE plpgsql AS $$
+DECLARE
+  past date;
+  report_calls int := 0; report_hits int := 0; department_calls int := 0; department_hits int := 0;
+BEGIN
+  FOR past IN SELECT generate_series(timestamp '2024-01-01', timestamp '2025-12-01', interval '1 month')::date LOOP
+    PERFORM * FROM cached_month_report(past);
+    report_calls := report_calls + 1;
+    report_hits := report_hits + (SELECT (result = 'hit')::int FROM aggcache.last_call());
+  END LOOP;
+  FOR dept IN 11..40 LOOP
+    PERFORM * FROM cached_dept_workload(dept);
+    department_calls := department_calls + 1;
+    department_hits := department_hits + (SELECT (result = 'hit')::int FROM aggcache.last_call());
+  END LOOP;
+  RETURN (report_calls, report_hits, department_calls, department_hits);
+END $$;
+
+-- Those of all workloads and month reports whose cached answer is not the plain one: none.
+CREATE FUNCTION demo.differences() RETURNS SETOF text LANGUAGE sql AS $$
+  SELECT 'department ' || d FROM generate_series(1, 40) AS d
+  WHERE (SELECT jsonb_agg(c) FROM cached_dept_workload(d) AS c)
+        IS DISTINCT FROM (SELECT jsonb_agg(p) FROM plain_dept_workload(d) AS p)
+  UNION ALL
+  SELECT 'month ' || m::date
+  FROM generate_series(timestamp '2024-01-01', timestamp '2026-01-01', interval '1 month') AS m
+  WHERE (SELECT jsonb_agg(c) FROM cached_month_report(m::date) AS c)
+        IS DISTINCT FROM (SELECT jsonb_agg(p) FROM plain_month_report(m::date) AS p)
+$$;

@@ -1,7 +1,12 @@
 -- The demo's data: work orders of a maintenance company over two years.
 --
 -- Everything is made here, in SQL, from a fixed seed: 40 departments of very different size, 1200 operators,
--- 2.2 million tasks, 0.6 million visits of operators who helped out on another department's task.
+-- 2.2 million tasks, 0.6 million visits of operators who helped out on another department's task. The variable "tasks"
+-- of psql makes it another number.
+\if :{?tasks}
+\else
+\set tasks 2200000
+\endif
 
 SELECT setseed(0.42);
 
@@ -88,7 +93,7 @@ FROM (
   FROM (SELECT width_bucket(random()::numeric, begins) AS department_id,
                floor(729 * power(random(), 0.9))::int AS day,
                random() AS who, random() AS what, random() AS urgency, random() AS fate, random() AS effort
-        FROM generate_series(1, 2200000), share OFFSET 0) AS t
+        FROM generate_series(1, :tasks), share OFFSET 0) AS t
   JOIN crew USING (department_id)
 ) AS made;
 

@@ -73,8 +73,8 @@ class Server:
         until = time.monotonic() + patience
         while True:
             try:
-                connection = psycopg2.connect(host=self.directory, port=self.port, user="postgres", dbname="postgres",
-                                              **options)
+                connection = psycopg2.connect(**dict({"host": self.directory, "port": self.port, "user": "postgres",
+                                                      "dbname": "postgres"}, **options))
                 connection.autocommit = True
                 return connection
             except psycopg2.OperationalError:
