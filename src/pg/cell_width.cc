@@ -8,6 +8,10 @@
 #include "pg/ranges.h"
 #include "pg/watches.h"
 
+extern "C" {
+#include "common/int.h"
+}
+
 namespace aggcache {
 
 namespace {

@@ -9,6 +9,7 @@ use utf8;
 use FindBin;
 use lib $FindBin::Bin, "$FindBin::Bin/../lib";
 use PsqlSession;
+use Text::Wrap qw(wrap);
 use shapes;
 binmode STDOUT, ':encoding(UTF-8)';
 
@@ -17,6 +18,8 @@ my $write = grep { $_ eq '--write' } @ARGV;
 # Tags that share a slot make needless misses, and the names of tags depend on the database. So what missed needlessly
 # counts only if it does so in another database too.
 my $most_passes = 3;
+$Text::Wrap::columns = 121;
+$Text::Wrap::unexpand = 0;
 
 my ($passed, $failed) = (0, 0);
 
@@ -136,6 +139,9 @@ sub pass
 
 # ---- The document ----------------------------------------------------------------------------------------------------
 
+# An item of a list, in lines of at most 120 columns.
+sub item { my ($words) = @_; return wrap('- ', '  ', $words) . "\n"; }
+
 sub render
 {
 	my ($sections, $outcome) = @_;
@@ -177,14 +183,14 @@ END
 			}
 		}
 		$text .= "\n";
-		$text .= '- ○ ' . (@{ $why{$_} } > 12 ? 'nearly all' : join(', ', @{ $why{$_} })) . ": $_\n" for @order;
+		$text .= item('○ ' . (@{ $why{$_} } > 12 ? 'nearly all' : join(', ', @{ $why{$_} })) . ": $_") for @order;
 		$text .= "\n" if @order;
 	}
 	my (%seen_query, %seen_write);
 	my @queries = grep { !$seen_query{ $_->[0] }++ } map { @{ $_->[1] } } @$sections;
 	my @writes = grep { !$seen_write{ $_->[0] }++ } map { @{ $_->[2] } } @$sections;
 	$text .= "## Queries\n\nThe body of the cached function, and the arguments of the call.\n\n";
-	$text .= "- $_->[1]: `$_->[3]`" . ($_->[4] eq '' ? '' : " with `$_->[4]` for `$_->[2]`") . "\n" for @queries;
+	$text .= item("$_->[1]: `$_->[3]`" . ($_->[4] eq '' ? '' : " with `$_->[4]` for `$_->[2]`")) for @queries;
 	$text .= "\n## Writes\n\n```sql\n";
 	$text .= "-- $_->[1]\n$_->[2]\n" =~ s/\n\n/\n/r for @writes;
 	$text .= "```\n\n## Schema\n\n```sql$shapes::SCHEMA```\n";
