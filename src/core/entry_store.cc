@@ -30,7 +30,8 @@ constexpr uint64_t PackHead(uint32_t tag, uint32_t block) { return static_cast<u
 constexpr uint32_t HeadTag(uint64_t head) { return static_cast<uint32_t>(head >> 32); }
 constexpr uint32_t HeadBlock(uint64_t head) { return static_cast<uint32_t>(head); }
 
-// A stamp as stored: the slot with `immediate` as the upper bit (there are at most 2^31 slots), and the version.
+// A stamp as stored: the slot with `immediate` and `alternative` as the upper bits (there are at most 2^30 slots), and
+// the version.
 struct PackedStamp {
   uint32_t slot;
   uint32_t version_low;
@@ -38,16 +39,18 @@ struct PackedStamp {
 };
 static_assert(sizeof(PackedStamp) == 12 && std::is_trivially_copyable<PackedStamp>::value, "stamps are packed");
 constexpr uint32_t kImmediateBit = 0x80000000;
+constexpr uint32_t kAlternativeBit = 0x40000000;
 
 PackedStamp Pack(const Stamp &stamp) noexcept {
-  return {stamp.slot | (stamp.immediate ? kImmediateBit : 0), static_cast<uint32_t>(stamp.version),
-          static_cast<uint32_t>(stamp.version >> 32)};
+  return {stamp.slot | (stamp.immediate ? kImmediateBit : 0) | (stamp.alternative ? kAlternativeBit : 0),
+          static_cast<uint32_t>(stamp.version), static_cast<uint32_t>(stamp.version >> 32)};
 }
 
 Stamp Unpack(const PackedStamp &packed) noexcept {
   Stamp stamp;
-  stamp.slot = packed.slot & ~kImmediateBit;
+  stamp.slot = packed.slot & ~(kImmediateBit | kAlternativeBit);
   stamp.immediate = (packed.slot & kImmediateBit) != 0;
+  stamp.alternative = (packed.slot & kAlternativeBit) != 0;
   stamp.version = static_cast<uint64_t>(packed.version_high) << 32 | packed.version_low;
   return stamp;
 }
@@ -465,13 +468,27 @@ __attribute__((noinline)) StampCheck EntryStore::CheckAcrossBlocks(uint32_t bloc
 inline StampCheck EntryStore::CheckStamps(uint32_t block, const Snapshot &stored, const Snapshot &reader,
                                           const Transactions &transactions) const noexcept {
   StampCheck decided = StampCheck::kValid;
+  StampCheck of_tag = StampCheck::kValid;  // what the stamps of the tag at hand say so far
+  // Whether to go on: only an own write could still change the answer.
+  auto decide = [&]() noexcept {
+    if (of_tag == StampCheck::kValid) return true;
+    if (decided == StampCheck::kValid || of_tag == StampCheck::kOwnWrite) decided = of_tag;
+    return of_tag != StampCheck::kOwnWrite && transactions.own != kNoXid;
+  };
   VisitStamps(block, [&](const Stamp &stamp) noexcept {
-    const StampCheck check = stamps_.Check(stamp, stored, reader, transactions);
-    if (check == StampCheck::kValid) return true;
-    if (decided == StampCheck::kValid || check == StampCheck::kOwnWrite) decided = check;
-    // Only an own write could still change the answer.
-    return check != StampCheck::kOwnWrite && transactions.own != kNoXid;
+    if (stamp.alternative) {
+      if (of_tag != StampCheck::kValid && stamps_.Check(stamp, stored, reader, transactions) == StampCheck::kValid)
+        of_tag = StampCheck::kValid;
+      return true;
+    }
+    if (!decide()) {
+      of_tag = StampCheck::kValid;
+      return false;
+    }
+    of_tag = stamps_.Check(stamp, stored, reader, transactions);
+    return true;
   });
+  decide();
   return decided;
 }
 
@@ -487,20 +504,31 @@ Xid EntryStore::Culprit(Reference entry, const Snapshot &reader, const Transacti
     Cursor cursor = Seek(entry.block, Layout(header).running);
     Read(&cursor, running, uint64_t{header.running_count} * sizeof(Xid));
   }
-  Xid culprit = kNoXid;
+  Xid culprit = kNoXid;  // of the tag at hand
   VisitStamps(entry.block, [&](const Stamp &stamp) noexcept {
-    if (stamps_.Check(stamp, stored, reader, transactions) == StampCheck::kChanged)
+    if (!stamp.alternative && culprit != kNoXid) return false;
+    const StampCheck check = stamps_.Check(stamp, stored, reader, transactions);
+    if (stamp.alternative) {
+      // who is to blame is in both slots; who only shares the first is not
+      if (check == StampCheck::kValid) culprit = kNoXid;
+    } else if (check == StampCheck::kChanged) {
       culprit = stamps_.Culprit(stamp, stored, reader, transactions);
-    return culprit == kNoXid;
+    }
+    return true;
   });
   return culprit;
 }
 
 bool EntryStore::IsDead(uint32_t block) const noexcept {
-  bool dead = false;
+  bool dead = false;  // all stamps of the tag at hand so far
   VisitStamps(block, [&](const Stamp &stamp) noexcept {
+    if (stamp.alternative) {
+      dead = dead && stamps_.IsDead(stamp);
+      return true;
+    }
+    if (dead) return false;
     dead = stamps_.IsDead(stamp);
-    return !dead;
+    return true;
   });
   return dead;
 }

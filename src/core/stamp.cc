@@ -21,6 +21,28 @@ StampCheck StampTable::Settle(Stamp *stamp, const Snapshot &snapshot, const Tran
   return Protocol::Settle(&slots_[stamp->slot], start_->load(std::memory_order_acquire), stamp, snapshot, transactions);
 }
 
+StampCheck StampTable::SettleAll(Stamp *stamps, uint32_t *count, const Snapshot &snapshot,
+                                 const Transactions &transactions) noexcept {
+  uint32_t kept = 0;
+  for (uint32_t next = 0; next < *count;) {
+    const uint32_t before = kept;
+    StampCheck why = StampCheck::kValid;
+    do {
+      Stamp stamp = stamps[next];
+      const StampCheck check = Settle(&stamp, snapshot, transactions);
+      if (check == StampCheck::kValid) {
+        stamp.alternative = kept > before;
+        stamps[kept++] = stamp;
+      } else if (why == StampCheck::kValid) {
+        why = check;
+      }
+    } while (++next < *count && stamps[next].alternative);
+    if (kept == before) return why;
+  }
+  *count = kept;
+  return StampCheck::kValid;
+}
+
 StampCheck StampTable::CheckFully(const Stamp &stamp, const Snapshot &stored, const Snapshot &reader,
                                   const Transactions &transactions) const noexcept {
   return Protocol::Check(slots_[stamp.slot], start_->load(std::memory_order_acquire), stamp, stored, reader,

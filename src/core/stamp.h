@@ -1,7 +1,9 @@
 // Stamp slots: the record of who changed what, from which the validity of a cached result is decided.
 //
-// A tag (tag.h) names a set of changes and maps to one slot of a fixed array. Two tags may share a slot: that
-// costs misses, never a wrong hit. docs/internals.md holds the argument; test/unit/stamp_model_test.cc checks it.
+// A tag (tag.h) names a set of changes and maps to two slots of a fixed array. Each is a full record of the tag's
+// changes, so that either of them alone can prove that an entry is valid. Two tags may share a slot: that costs misses,
+// never a wrong hit, and only where both slots of a tag are shared with tags that are written. docs/internals.md holds
+// the argument; test/unit/stamp_model_test.cc checks it for one slot.
 //
 // Locking: `sequence` is the slot's lock. It is even while the slot is at rest; who changes the slot moves it from
 // even to odd by compare-and-swap, writes, and makes it even again. Readers take no lock: they read all fields and
@@ -41,6 +43,8 @@ struct Stamp {
   // Set for a tag of changes that every transaction sees as soon as they commit, whatever its snapshot: TRUNCATE, DDL,
   // a changed watch or trigger. Such a change must have been visible to the snapshot that computed the result.
   bool immediate = false;
+  // Set for a stamp of the same tag as the one before it: one of the two is enough.
+  bool alternative = false;
   uint64_t version = 0;
 };
 
@@ -60,6 +64,11 @@ class StampTable {
       : slots_(slots), count_(count), start_(start) {}
 
   uint32_t SlotOf(uint64_t tag) const noexcept { return static_cast<uint32_t>(tag) & (count_ - 1); }
+  // The tag's other slot.
+  uint32_t AlternativeSlotOf(uint64_t tag) const noexcept {
+    const uint32_t slot = static_cast<uint32_t>(tag >> 32) & (count_ - 1);
+    return slot != SlotOf(tag) ? slot : slot ^ 1;
+  }
   uint32_t count() const noexcept { return count_; }
 
   // Counts as an overflow of every slot: the ids up to `last` may have written without registering here. Called once
@@ -80,6 +89,11 @@ class StampTable {
   // (PostgreSQL leaves it out of xip; otherwise what this transaction writes later would pass for seen by the entry).
   // Answers kUnsettled if it does not.
   StampCheck Settle(Stamp *stamp, const Snapshot &snapshot, const Transactions &transactions) noexcept;
+
+  // Store rule, for a list of stamps: leaves out those that cannot be settled where another one of the tag can, and
+  // changes *count. Answers why the first tag cannot of which none can.
+  StampCheck SettleAll(Stamp *stamps, uint32_t *count, const Snapshot &snapshot,
+                       const Transactions &transactions) noexcept;
 
   // Hit rule, for one slot: whether a result computed under `stored` is what `reader` sees.
   StampCheck Check(const Stamp &stamp, const Snapshot &stored, const Snapshot &reader,

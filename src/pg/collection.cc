@@ -16,19 +16,48 @@ namespace {
 
 constexpr int kMostStamps = 16384;
 
-bool BySlot(const Stamp &a, const Stamp &b) { return a.slot < b.slot; }
+// The stamps of one tag.
+struct Group {
+  Stamp stamps[2];
+  int count;
+};
 
-// Leaves each slot once.
+bool BySlots(const Group &a, const Group &b) {
+  for (int i = 0; i < 2; i++)
+    if (a.stamps[i].slot != b.stamps[i].slot) return a.stamps[i].slot < b.stamps[i].slot;
+  return a.count < b.count;
+}
+
+bool SameSlots(const Group &a, const Group &b) { return !BySlots(a, b) && !BySlots(b, a); }
+
+// Leaves the stamps of each tag once.
 int Unite(Stamp *stamps, int count) {
-  std::sort(stamps, stamps + count, BySlot);
-  int kept = 0;
+  auto *groups = static_cast<Group *>(palloc(sizeof(Group) * Max(1, count)));
+  int group_count = 0;
   for (int i = 0; i < count; i++) {
-    if (kept > 0 && stamps[kept - 1].slot == stamps[i].slot)
-      stamps[kept - 1].immediate |= stamps[i].immediate;
-    else
-      stamps[kept++] = stamps[i];
+    if (stamps[i].alternative) {
+      groups[group_count - 1].stamps[1] = stamps[i];
+      groups[group_count - 1].count = 2;
+    } else {
+      groups[group_count].stamps[0] = stamps[i];
+      groups[group_count].stamps[1] = Stamp();
+      groups[group_count++].count = 1;
+    }
   }
-  return kept;
+  std::sort(groups, groups + group_count, BySlots);
+  int kept = 0;
+  for (int i = 0; i < group_count; i++) {
+    if (kept > 0 && SameSlots(groups[kept - 1], groups[i])) {
+      for (Stamp &stamp : groups[kept - 1].stamps) stamp.immediate |= groups[i].stamps[0].immediate;
+      continue;
+    }
+    groups[kept++] = groups[i];
+  }
+  count = 0;
+  for (int i = 0; i < kept; i++)
+    for (int j = 0; j < groups[i].count; j++) stamps[count++] = groups[i].stamps[j];
+  pfree(groups);
+  return count;
 }
 
 // The sets of ids are what visibility is decided by; their order is that of the process array, alike in both.
@@ -122,23 +151,20 @@ void CollectFound(::Snapshot snapshot, int64_t expires_at) {
 int AllStamps(const Definition *definition, const Dependencies &dependencies, Collection *own, Stamp **stamps) {
   Stamp *shown;
   int count = CollectStamps(definition, dependencies, &shown);
-  int most = count + definition->relation_count + 2 + own->count;
+  int most = count + 2 * (definition->relation_count + 2) + own->count;
   auto *all = static_cast<Stamp *>(palloc(sizeof(Stamp) * Max(1, most)));
   if (count > 0) memcpy(static_cast<void *>(all), shown, sizeof(Stamp) * count);
-  Stamp wide;
-  wide.immediate = true;
   // of views that opaque functions read, nothing else shows a change
   for (int i = 0; i < definition->relation_count; i++) {
     const SourceRelation &source = definition->relations[i];
     if (source.read_by != ReadBy::kFunction || source.tracked) continue;
-    wide.slot = shared::stamps.SlotOf(WideTag(MyDatabaseId, source.relation));
-    all[count++] = wide;
+    MakeStamps(WideTag(MyDatabaseId, source.relation), true, all + count);
+    count += 2;
   }
   if (definition->hides_privileges) {
-    wide.slot = shared::stamps.SlotOf(NamesTag());
-    all[count++] = wide;
-    wide.slot = shared::stamps.SlotOf(RolesTag());
-    all[count++] = wide;
+    MakeStamps(NamesTag(), true, all + count);
+    MakeStamps(RolesTag(), true, all + count + 2);
+    count += 4;
   }
   if (own->count > 0) memcpy(static_cast<void *>(all + count), own->stamps, sizeof(Stamp) * own->count);
   *stamps = all;

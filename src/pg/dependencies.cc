@@ -311,20 +311,20 @@ struct StampList {
 };
 
 void AddStamp(StampList *list, uint64_t tag, bool immediate) {
-  uint32_t slot = shared::stamps.SlotOf(tag);
-  for (int i = 0; i < list->count; i++)
-    if (list->stamps[i].slot == slot) {
+  Stamp pair[2];
+  MakeStamps(tag, immediate, pair);
+  for (int i = 0; i + 1 < list->count; i += 2)
+    if (list->stamps[i].slot == pair[0].slot && list->stamps[i + 1].slot == pair[1].slot) {
       list->stamps[i].immediate |= immediate;
+      list->stamps[i + 1].immediate |= immediate;
       return;
     }
-  if (list->count == list->limit) {
+  if (list->count + 2 > list->limit) {
     list->limit *= 2;
     list->stamps = static_cast<Stamp *>(repalloc(list->stamps, sizeof(Stamp) * list->limit));
   }
-  Stamp stamp;
-  stamp.slot = slot;
-  stamp.immediate = immediate;
-  list->stamps[list->count++] = stamp;
+  list->stamps[list->count++] = pair[0];
+  list->stamps[list->count++] = pair[1];
 }
 
 // The leaves that the plan reads below a partitioned table; false if they are too many, or not known.
@@ -409,6 +409,14 @@ void AddWholeTables(const Definition *definition, Dependencies *dependencies) {
         repalloc(dependencies->items, sizeof(RelationDependency) * (dependencies->count + 1)));
     dependencies->items[dependencies->count++] = item;
   }
+}
+
+void MakeStamps(uint64_t tag, bool immediate, Stamp pair[2]) {
+  pair[0] = pair[1] = Stamp();
+  pair[0].slot = shared::stamps.SlotOf(tag);
+  pair[1].slot = shared::stamps.AlternativeSlotOf(tag);
+  pair[0].immediate = pair[1].immediate = immediate;
+  pair[1].alternative = true;
 }
 
 int CollectStamps(const Definition *definition, const Dependencies &dependencies, Stamp **stamps) {

@@ -2,6 +2,8 @@
 
 #include "pg/lookup.h"
 
+#include <algorithm>
+
 #include "pg/collection.h"
 #include "pg/last_call.h"
 #include "pg/settings.h"
@@ -148,28 +150,29 @@ int64_t SnapshotTime() {
   return IsolationUsesXactSnapshot() ? GetCurrentTransactionStartTimestamp() : GetCurrentStatementStartTimestamp();
 }
 
-const char *Store(const Definition *definition, const Key &key, const ResultBytes &bytes, Stamp *stamps,
+const char *Store(const Definition *definition, const Key &key, const ResultBytes &bytes, const Stamp *all_stamps,
                   int stamp_count, ::Snapshot snapshot, int64_t expires_at, uint64_t cost_ns,
                   FunctionStatistics *statistics) {
   if (bytes.too_large) return "the result is larger than aggcache.max_entry_size";
   BeginStamps();
   Snapshot core = CoreSnapshot(snapshot);
   Transactions transactions = ServerTransactions();
-  for (int i = 0; i < stamp_count; i++) {
-    switch (shared::stamps.Settle(&stamps[i], core, transactions)) {
-      case StampCheck::kValid: continue;
-      case StampCheck::kOwnWrite: return "this transaction has written what the result reads";
-      case StampCheck::kChanged: return "a source table was changed in a way that old snapshots see too";
-      case StampCheck::kUnsettled:
-        return "the snapshot is older than a write that has been forgotten, or a writer may still be running";
-    }
+  auto *stamps = static_cast<Stamp *>(palloc(sizeof(Stamp) * Max(1, stamp_count)));
+  std::copy(all_stamps, all_stamps + stamp_count, stamps);
+  auto settled = static_cast<uint32_t>(stamp_count);
+  switch (shared::stamps.SettleAll(stamps, &settled, core, transactions)) {
+    case StampCheck::kValid: break;
+    case StampCheck::kOwnWrite: return "this transaction has written what the result reads";
+    case StampCheck::kChanged: return "a source table was changed in a way that old snapshots see too";
+    case StampCheck::kUnsettled:
+      return "the snapshot is older than a write that has been forgotten, or a writer may still be running";
   }
   NewEntry entry;
   entry.key = key;
   entry.value = bytes.data;
   entry.value_size = static_cast<uint32_t>(bytes.size);
   entry.stamps = stamps;
-  entry.stamp_count = static_cast<uint32_t>(stamp_count);
+  entry.stamp_count = settled;
   entry.snapshot = core;
   entry.function = shared::ObjectId(definition->function);
   entry.stored_at = SnapshotTime();

@@ -45,8 +45,8 @@ void DefineSizes() {
   DefineCustomIntVariable("aggcache.memory", "Sets the shared memory for cached results.", nullptr, &memory_mb, 64, 1,
                           1024 * 1024, PGC_POSTMASTER, GUC_UNIT_MB, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("aggcache.stamp_slots", "Sets the number of slots in which writes are recorded.",
-                          "A slot takes 64 bytes. Tags that share a slot invalidate each other.", &stamp_slots, 131072,
-                          1024, 16777216, PGC_POSTMASTER, 0, CheckPowerOfTwo, nullptr, nullptr);
+                          "A slot takes 64 bytes. Every key has two.", &stamp_slots, 131072, 1024, 16777216,
+                          PGC_POSTMASTER, 0, CheckPowerOfTwo, nullptr, nullptr);
   DefineCustomIntVariable("aggcache.max_functions", "Sets how many cached functions have statistics.", nullptr,
                           &max_functions, 1000, 10, 1000000, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("aggcache.max_tables", "Sets how many tracked tables have statistics.", nullptr, &max_tables,

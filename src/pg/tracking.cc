@@ -65,8 +65,14 @@ void RegisterTags(const uint64_t *tags, int count) {
   if (count == 0) return;
   BeginStamps();
   Transactions transactions = ServerTransactions();
-  for (int i = 0; i < count; i++) shared::stamps.Prefetch(shared::stamps.SlotOf(tags[i]));
-  for (int i = 0; i < count; i++) shared::stamps.Register(shared::stamps.SlotOf(tags[i]), transactions);
+  for (int i = 0; i < count; i++) {
+    shared::stamps.Prefetch(shared::stamps.SlotOf(tags[i]));
+    shared::stamps.Prefetch(shared::stamps.AlternativeSlotOf(tags[i]));
+  }
+  for (int i = 0; i < count; i++) {
+    shared::stamps.Register(shared::stamps.SlotOf(tags[i]), transactions);
+    shared::stamps.Register(shared::stamps.AlternativeSlotOf(tags[i]), transactions);
+  }
 }
 
 void Register(uint64_t tag) { RegisterTags(&tag, 1); }

@@ -225,6 +225,81 @@ class EntryStoreTest : public ::testing::Test {
   EntryStore store_;
 };
 
+// Entries whose stamps stand in pairs, each of one tag: valid as long as one stamp of every pair is.
+class AlternativesTest : public EntryStoreTest {
+ protected:
+  // `pairs` tags with slots 2 i and 2 i + 1.
+  Source Make(uint32_t pairs, uint32_t value_size) {
+    Source source;
+    source.key = "key" + std::to_string(pairs) + "/" + std::to_string(value_size);
+    source.hash = Mix(pairs * 1000003 + value_size);
+    source.value = Bytes(value_size, 1);
+    source.stamps.resize(pairs * 2);
+    for (uint32_t i = 0; i < pairs * 2; i++) {
+      source.stamps[i].slot = i;
+      source.stamps[i].alternative = i % 2 == 1;
+      source.stamps[i].version = slots_[i].version;
+    }
+    return source;
+  }
+  StampCheck Ask(const Source &source, Xid own = kNoXid) {
+    Snapshot reader;
+    reader.xmin = reader.xmax = 1000;
+    const Transactions transactions = {AllCommitted, nullptr, own};
+    return store_.Check(store_.Find(source.LookupKey()), reader, transactions);
+  }
+  void Write(uint32_t slot, Xid xid) {
+    const Transactions transactions = {AllCommitted, nullptr, xid};
+    table_.Register(slot, transactions);
+  }
+};
+
+TEST_F(AlternativesTest, OneOfEachPairIsEnough) {
+  for (uint32_t pairs : {1u, 2u, 5u, 40u})
+    for (uint32_t broken = 0; broken < pairs; broken++) {
+      for (StampSlot *slot = slots_.get(); slot != slots_.get() + kSlots; slot++)
+        for (auto &writer : slot->writers) writer = kNoXid;
+      Source source = Make(pairs, 100 + broken);
+      ASSERT_EQ(Put(source), StoreCode::kOk);
+      EXPECT_EQ(Ask(source), StampCheck::kValid);
+      Write(2 * broken, 500);  // finished for the reader, not for the entry
+      EXPECT_EQ(Ask(source), StampCheck::kValid) << "first of pair " << broken;
+      Write(2 * ((broken + 1) % pairs) + 1, 501);
+      EXPECT_EQ(Ask(source), pairs > 1 ? StampCheck::kValid : StampCheck::kChanged);
+      Write(2 * broken + 1, 502);
+      EXPECT_EQ(Ask(source), StampCheck::kChanged) << "both of pair " << broken << " of " << pairs;
+    }
+}
+
+TEST_F(AlternativesTest, AnOwnWriteInOneSlotIsAnothers) {
+  Source source = Make(3, 50);
+  ASSERT_EQ(Put(source), StoreCode::kOk);
+  Write(2, 900);
+  EXPECT_EQ(Ask(source, 900), StampCheck::kValid);
+  Write(3, 900);
+  EXPECT_EQ(Ask(source, 900), StampCheck::kOwnWrite);
+  // above a change that is found before it
+  Write(0, 500);
+  Write(1, 500);
+  EXPECT_EQ(Ask(source, 900), StampCheck::kOwnWrite);
+  EXPECT_EQ(Ask(source), StampCheck::kChanged);
+}
+
+TEST_F(AlternativesTest, CopiesKeepTheirPairs) {
+  for (uint32_t pairs : {2u, 40u}) {
+    Source source = Make(pairs, 10);
+    ASSERT_EQ(Put(source), StoreCode::kOk);
+    const EntryStore::Reference entry = store_.Find(source.LookupKey());
+    std::vector<Stamp> copied(store_.StampCount(entry));
+    store_.CopyStamps(entry, copied.data());
+    ASSERT_EQ(copied.size(), source.stamps.size());
+    for (size_t i = 0; i < copied.size(); i++) {
+      EXPECT_EQ(copied[i].slot, source.stamps[i].slot);
+      EXPECT_EQ(copied[i].alternative, source.stamps[i].alternative);
+    }
+  }
+}
+
 TEST_F(EntryStoreTest, EmptyStore) {
   EXPECT_FALSE(Has(Small(1)));
   EXPECT_FALSE(store_.Remove(Small(1).LookupKey()));

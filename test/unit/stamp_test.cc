@@ -239,6 +239,54 @@ TEST_F(StampTest, ListIsCompleteOrUnsettled) {
 
 // --- Register ---
 
+TEST_F(StampTest, TheTwoSlotsOfATagDiffer) {
+  for (uint64_t tag = 0; tag < 4096; tag++) {
+    const uint64_t spread = Mix(tag);
+    EXPECT_NE(table_.SlotOf(spread), table_.AlternativeSlotOf(spread));
+    EXPECT_LT(table_.AlternativeSlotOf(spread), kTableSlots);
+  }
+  EXPECT_NE(table_.SlotOf(0), table_.AlternativeSlotOf(0));
+}
+
+// Stamps of two tags: slots 0 and 1, and slots 2 and 3.
+std::vector<Stamp> TwoTags() {
+  std::vector<Stamp> stamps(4);
+  for (uint32_t i = 0; i < 4; i++) {
+    stamps[i].slot = i;
+    stamps[i].alternative = i % 2 == 1;
+  }
+  return stamps;
+}
+
+TEST_F(StampTest, SettleAllKeepsWhatCanBeSettled) {
+  const OwnedSnapshot snapshot(110, 110, {});
+  std::vector<Stamp> stamps = TwoTags();
+  uint32_t count = 4;
+  EXPECT_EQ(table_.SettleAll(stamps.data(), &count, snapshot.Get(), As(kNoXid)), StampCheck::kValid);
+  EXPECT_EQ(count, 4u);
+  // What is left of a tag begins with a stamp that is no alternative to the tag before it.
+  Write(105, 2);
+  stamps = TwoTags();
+  EXPECT_EQ(table_.SettleAll(stamps.data(), &count, snapshot.Get(), As(105)), StampCheck::kUnsettled);  // xip lacks it
+  const OwnedSnapshot own(105, 110, {105});
+  stamps = TwoTags();
+  count = 4;
+  ASSERT_EQ(table_.SettleAll(stamps.data(), &count, own.Get(), As(105)), StampCheck::kValid);
+  ASSERT_EQ(count, 3u);
+  EXPECT_EQ(stamps[2].slot, 3u);
+  EXPECT_FALSE(stamps[2].alternative);
+  EXPECT_TRUE(stamps[1].alternative);
+}
+
+TEST_F(StampTest, SettleAllNeedsOneOfEachTag) {
+  const OwnedSnapshot own(105, 110, {105});
+  Write(105, 2);
+  Write(105, 3);
+  std::vector<Stamp> stamps = TwoTags();
+  uint32_t count = 4;
+  EXPECT_EQ(table_.SettleAll(stamps.data(), &count, own.Get(), As(105)), StampCheck::kOwnWrite);
+}
+
 TEST_F(StampTest, RegisterTwiceTakesOnePlace) {
   Write(100);
   const uint64_t sequence = slots_[0].sequence;
