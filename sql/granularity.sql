@@ -179,6 +179,34 @@ SELECT * FROM probe();
 INSERT INTO department VALUES (30, 'new', 'new');
 SELECT * FROM probe();
 
+TRUNCATE call;
+
+-- Row security: who creates a function is mostly exempt from it, who calls it is not
+CREATE TABLE ticket (id int, tenant int, hours int);
+INSERT INTO ticket SELECT i, i % 3, i FROM generate_series(1, 30) i;
+ALTER TABLE ticket ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON ticket USING (tenant = current_setting('app.tenant')::int);
+CREATE ROLE granularity_tenant;
+GRANT USAGE ON SCHEMA granularity TO granularity_tenant;
+GRANT SELECT ON ticket, call TO granularity_tenant;
+SELECT FROM twin('tickets', '', 'bigint', 'SELECT sum(hours) FROM ticket');
+SELECT FROM twin('ticket', 'i int', 'bigint', 'SELECT sum(hours) FROM ticket WHERE id = i');
+INSERT INTO call (call) VALUES ('tickets()'), ('ticket(1)');
+SET ROLE granularity_tenant;
+SET app.tenant = 1;
+SELECT * FROM probe();
+SELECT * FROM probe();
+RESET ROLE;
+INSERT INTO ticket VALUES (1, 2, 100);
+SET ROLE granularity_tenant;
+SELECT * FROM probe();
+RESET ROLE;
+INSERT INTO ticket VALUES (31, 1, 100);
+SET ROLE granularity_tenant;
+SELECT * FROM probe();
+RESET ROLE;
+TRUNCATE call;
+
 SELECT relation, unnest(watches) FROM aggcache.tables WHERE relation::text !~ '[.]' ORDER BY relation::text, 2;
 SELECT function, relation, granularity, key_columns, range_column, watch FROM aggcache.dependencies
   WHERE function::text ~ '^cached_(between|filter|month)' ORDER BY function::text, relation::text;
@@ -203,3 +231,4 @@ SELECT (SELECT count(*) FROM aggcache.watch WHERE relation = ANY (r)) AS watches
   (SELECT count(*) FROM aggcache.watch_use WHERE relation = ANY (r)) AS uses, (SELECT count(*) FROM aggcache.dependency WHERE relation = ANY (r)) AS dependencies
   FROM (SELECT array_agg(oid) FROM pg_class WHERE relnamespace = 'granularity'::regnamespace) AS x(r);
 DROP SCHEMA granularity CASCADE;
+DROP ROLE granularity_tenant;

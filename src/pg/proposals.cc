@@ -5,6 +5,10 @@
 #include "pg/clauses.h"
 #include "pg/dependencies.h"
 
+extern "C" {
+#include "rewrite/rowsecurity.h"
+}
+
 namespace aggcache {
 
 namespace {
@@ -79,6 +83,31 @@ Bitmapset *OnlyHashable(Relation relation, const Bitmapset *columns) {
   return result;
 }
 
+// What row security compares. The policies are not in the plan of a role that is exempt from them, and that is mostly
+// the one that creates functions; callers are not.
+ClauseColumns PolicyColumns(Relation relation, Bitmapset **used) {
+  ClauseColumns columns = {nullptr, nullptr, nullptr};
+  *used = nullptr;
+  if (!relation->rd_rel->relrowsecurity || relation->rd_rsdesc == nullptr) return columns;
+  Bitmapset *offset = nullptr;
+  ListCell *cell;
+  foreach (cell, relation->rd_rsdesc->policies) {
+    auto *policy = static_cast<RowSecurityPolicy *>(lfirst(cell));
+    if ((policy->polcmd != '*' && policy->polcmd != ACL_SELECT_CHR) || policy->hassublinks || policy->qual == nullptr)
+      continue;
+    Node *condition = reinterpret_cast<Node *>(policy->qual);
+    ClauseColumns found = FindColumns(condition, 1);
+    columns.keys = bms_union(columns.keys, bms_union(found.keys, found.optional));
+    columns.ranges = bms_union(columns.ranges, found.ranges);
+    pull_varattnos(condition, 1, &offset);
+  }
+  int member = -1;
+  while ((member = bms_next_member(offset, member)) >= 0)
+    if (member + FirstLowInvalidHeapAttributeNumber > 0)
+      *used = bms_add_member(*used, member + FirstLowInvalidHeapAttributeNumber);
+  return columns;
+}
+
 bool HasParameterWalker(Node *node, void *) {
   if (node == nullptr) return false;
   if (IsA(node, Param)) return true;
@@ -116,6 +145,18 @@ void AddProposals(RelOptInfo *rel, Oid relation_oid, List **proposals) {
   while ((column = bms_next_member(optional, column)) >= 0)
     ProposeKeys(&pattern, bms_add_member(bms_copy(keys), column), columns.ranges);
   if (bms_num_members(optional) > 1) ProposeKeys(&pattern, bms_union(keys, optional), columns.ranges);
+
+  Bitmapset *used;
+  ClauseColumns policies = PolicyColumns(pattern.relation, &used);
+  Pattern secured = pattern;
+  secured.count = 0;
+  secured.columns = bms_union(secured.columns, used);
+  if (!secured.all_columns && bms_num_members(secured.columns) == natts) secured.all_columns = true;
+  if (secured.all_columns) secured.columns = nullptr;
+  column = -1;
+  while ((column = bms_next_member(policies.keys, column)) >= 0)
+    if (IsHashable(pattern.relation, static_cast<AttrNumber>(column)))
+      ProposeKeys(&secured, bms_add_member(bms_copy(keys), column), bms_union(columns.ranges, policies.ranges));
   table_close(pattern.relation, NoLock);
 }
 

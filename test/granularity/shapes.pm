@@ -260,8 +260,6 @@ our @COARSE = (
 	[['join_all'], ['dim_ins'], $luck],
 	[['through', 'except'], [qw(child_key child_other)], 'nothing tells the rows of `comment` apart, so every one counts'],
 	[['matview'], ['refresh_same'], 'REFRESH concerns the whole materialized view'],
-	[['policy_exempt'], ['other_tenant'],
-		'the policy was not part of the query when the function was created, so nothing tells the tenants apart'],
 );
 
 # The tables of the document.
