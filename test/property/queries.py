@@ -52,7 +52,7 @@ class Query:
             parameter = self.parameter(other)
             if parameter:
                 return parameter
-        value = self.r.choice(other.values)
+        value = other.value(self.r)
         return "%s::%s" % (value, other.type)
 
     def column(self, scope, suits=lambda kind: True):
@@ -227,7 +227,7 @@ class Query:
         shapes = {"aggregate": 7, "group": 6, "rows": 4, "limit": 3, "distinct": 2, "join": 6, "outer_join": 5,
                   "sublink": 5, "correlated": 2, "cte": 4, "grouping_sets": 2, "window": 3, "set_operation": 4,
                   "lateral": 2, "constant": 1, "recursive": 1,
-                  "composed": 2 if any(f.single for f in self.schema.functions) else 0}
+                  "report": 5, "composed": 2 if any(f.single for f in self.schema.functions) else 0}
         shape = self.r.choices(list(shapes), list(shapes.values()))[0]
         return shape, getattr(self, "shape_" + shape)()
 
@@ -252,6 +252,22 @@ class Query:
     def shape_aggregate(self):
         text, scope = self.from_one()
         return self.aggregate_of(text, scope, self.where(scope, 0, 3))
+
+    def shape_report(self):
+        """What ranges are for: a column or two by equality, and a stretch of an ordered one."""
+        text, scope = self.from_one()
+        parts = []
+        for _ in range(self.r.choice([0, 1, 1, 2])):
+            x, kind = self.column(scope)
+            parts.append("%s = %s" % (x, self.comparand(kind)))
+        y, kind = self.column(scope, lambda kind: kind.line) or self.column(scope)
+        low, high = self.comparand(kind), self.comparand(kind)
+        parts.append(self.r.choice(["{0} >= {1} AND {0} < {2}", "{0} >= {1} AND {0} < {2}", "{0} BETWEEN {1} AND {2}",
+                                    "{0} > {1} AND {0} <= {2}", "{0} >= {1}", "{0} < {2}",
+                                    "({0} >= {1} OR {1} IS NULL) AND ({0} < {2} OR {2} IS NULL)"]).format(y, low, high))
+        self.r.shuffle(parts)
+        form = self.r.choice([self.aggregate_of, self.group_of])
+        return form(text, scope, " WHERE " + " AND ".join(parts))
 
     def shape_group(self):
         text, scope = self.from_any()
