@@ -19,6 +19,7 @@ class Query:
         self.aliases = 0
         self.ordered = False  # the order of the rows is part of the answer
         self.single = False  # exactly one row
+        self.settings = ""  # clause of the cached function
         self.uses = []  # functions that the body calls, by names that begin with PREFIX
         self.shape, self.body = self.generate()
 
@@ -227,7 +228,7 @@ class Query:
         shapes = {"aggregate": 7, "group": 6, "rows": 4, "limit": 3, "distinct": 2, "join": 6, "outer_join": 5,
                   "sublink": 5, "correlated": 2, "cte": 4, "grouping_sets": 2, "window": 3, "set_operation": 4,
                   "lateral": 2, "constant": 1, "recursive": 1,
-                  "report": 5, "composed": 2 if any(f.single for f in self.schema.functions) else 0}
+                  "report": 5, "opaque": 1, "composed": 2 if any(f.single for f in self.schema.functions) else 0}
         shape = self.r.choices(list(shapes), list(shapes.values()))[0]
         return shape, getattr(self, "shape_" + shape)()
 
@@ -409,6 +410,13 @@ class Query:
         return ("WITH RECURSIVE w (k) AS (SELECT %s::bigint FROM %s%s UNION "
                 "SELECT %s::bigint FROM w JOIN %s %s ON w.k = %s) SELECT k FROM w" % (
                     x[0], text, self.where(scope, 1, 1), y[0], other[1].name, other[0], z[0]))
+
+    def shape_opaque(self):
+        text, scope = self.from_one()
+        x, kind = self.column(scope)
+        key = "%s::bigint" % x if kind.name in JOINABLE else "count(*)" if self.chance(0.3) else "0"
+        self.settings = " SET aggcache.depends_on = '%s'" % self.schema.opaque.name
+        return "SELECT %s, look_up(%s) FROM %s%s GROUP BY %s" % (kind.steady(x), key, text, self.where(scope, 0, 2), x)
 
     def shape_composed(self):
         """A query that calls another of the functions."""
