@@ -1,12 +1,16 @@
 """The column types that cases are made of: their values, what they are compared with, and how to print them.
 
 Values are few, so that rows meet, and hold what equality is about: values that are equal and print differently (1.0 and
-1.00, -0 and 0, '1 day' and '24 hours', letters under citext), infinities, both ends of days and months.
+1.00, -0 and 0, '1 day' and '24 hours', letters under citext), infinities, both ends of days and months. Types that have
+ranges draw some from a line as well, and often those where cells of the coarser levels meet.
 """
+
+import datetime
 
 
 class Kind:
-    def __init__(self, name, values, compared=(), ordered=True, steady="{0}", summed=False, declared=None, base=None):
+    def __init__(self, name, values, compared=(), ordered=True, steady="{0}", summed=False, declared=None, base=None,
+                 line=None):
         self.name = name
         self.type = "text" if name == "folded" else name  # that is a collation of columns
         self.values = values  # SQL literals, without a cast
@@ -17,6 +21,12 @@ class Kind:
         self.summed = summed
         self.declared = declared or name
         self.base = base or name
+        self.line = line  # a place, 0 to 160, as a literal
+
+    def value(self, r):
+        if self.line and r.random() < 0.35:
+            return "'%s'" % self.line(r.choice([r.randrange(160), 8 * r.randrange(20), 64 * r.randrange(3)]))
+        return r.choice(self.values)
 
     def literal(self, value):
         return "NULL::%s" % self.type if value is None else "%s::%s" % (value, self.type)
@@ -25,7 +35,7 @@ class Kind:
         return self.steady_form.format(expression)
 
     def draw(self, r, nulls=0.12):
-        return self.literal(None if r.random() < nulls else r.choice(self.values))
+        return self.literal(None if r.random() < nulls else self.value(r))
 
 
 def quoted(*values):
@@ -42,21 +52,40 @@ MOMENTS = quoted("2024-12-31 23:59:59.999999+00", "2025-01-01 00:00+00", "2025-0
                  "2025-02-01 00:00+00", "infinity")
 WORDS = quoted("a", "A", "b", "B", "", "c ")
 
+
+
+def whole(place):
+    return "%d" % place
+
+
+def hundredth(place):
+    return "%d" % place if place % 2 == 0 else "%d.25" % place
+
+
+def day(place):
+    return datetime.date(2024, 12, 1) + datetime.timedelta(place)
+
+
+def hour(place):
+    return datetime.datetime(2024, 12, 30) + datetime.timedelta(hours=place)
+
+
 KINDS = {kind.name: kind for kind in [
-    Kind("integer", INTEGERS + ["'2147483647'"], ("bigint", "smallint", "numeric"), summed=True),
-    Kind("bigint", INTEGERS + ["'9000000000'"], ("integer", "smallint", "numeric"), summed=True),
-    Kind("smallint", INTEGERS, ("integer", "bigint"), summed=True),
+    Kind("integer", INTEGERS + ["'2147483647'"], ("bigint", "smallint", "numeric"), summed=True, line=whole),
+    Kind("bigint", INTEGERS + ["'9000000000'"], ("integer", "smallint", "numeric"), summed=True, line=whole),
+    Kind("smallint", INTEGERS, ("integer", "bigint"), summed=True, line=whole),
     Kind("numeric", quoted(0, 1, "1.0", "1.00", "2.5", -3, "NaN", 3), ("integer", "bigint"), summed=True,
-         steady="trim_scale({0})"),
-    Kind("numeric(8,2)", quoted(0, 1, "1.00", "2.5", -3, 3, "1.01"), ("integer", "numeric"), summed=True),
+         steady="trim_scale({0})", line=hundredth),
+    Kind("numeric(8,2)", quoted(0, 1, "1.00", "2.5", -3, 3, "1.01"), ("integer", "numeric"), summed=True,
+         line=hundredth),
     Kind("double precision", quoted(0, "-0", "1.5", "NaN", "Infinity", 1), ("integer", "numeric"),
          steady="({0} + 0)"),
     Kind("text", WORDS, ("character varying",)),
     Kind("character varying", WORDS, ("text",)),
     Kind("character(3)", WORDS, ("text",)),
-    Kind("date", DATES, ("timestamp without time zone", "timestamp with time zone")),
-    Kind("timestamp without time zone", TIMES, ("date", "timestamp with time zone")),
-    Kind("timestamp with time zone", MOMENTS, ("date", "timestamp without time zone")),
+    Kind("date", DATES, ("timestamp without time zone", "timestamp with time zone"), line=day),
+    Kind("timestamp without time zone", TIMES, ("date", "timestamp with time zone"), line=hour),
+    Kind("timestamp with time zone", MOMENTS, ("date", "timestamp without time zone"), line=hour),
     Kind("interval", quoted("1 day", "24 hours", "1 mon", "30 days", "0"), steady="extract(epoch FROM {0})"),
     Kind("boolean", quoted("t", "f")),
     Kind("uuid", quoted("00000000-0000-0000-0000-000000000000", "6f1c0c1e-35a0-4d7e-9a53-0a4c2d5b7a11",
@@ -92,10 +121,10 @@ class Parameter:
 
     def draw(self, r):
         if not self.is_array:
-            value = None if r.random() < 0.15 else r.choice(self.kind.values)
+            value = None if r.random() < 0.15 else self.kind.value(r)
         elif r.random() < 0.08:
             value = None
         else:
-            elements = [r.choice(self.kind.values) if r.random() > 0.1 else "NULL" for _ in range(r.randrange(4))]
+            elements = [self.kind.value(r) if r.random() > 0.1 else "NULL" for _ in range(r.randrange(4))]
             return "ARRAY[%s]::%s" % (", ".join(elements), self.type)
         return "NULL::%s" % self.type if value is None else "%s::%s" % (value, self.type)

@@ -28,13 +28,14 @@ class Function:
         self.name, self.shape, self.parameters, self.result, self.body = name, shape, parameters, result, body
         self.ordered, self.single = ordered, single
         self.uses = []  # other functions that the body calls
+        self.settings = ""
         self.failing = False
         self.argument_sets = []
 
     def create(self, language, prefix, replace=False):
-        return "CREATE %sFUNCTION %s_%s(%s) RETURNS %s LANGUAGE %s STABLE AS $$ %s $$" % (
+        return "CREATE %sFUNCTION %s_%s(%s) RETURNS %s LANGUAGE %s STABLE%s AS $$ %s $$" % (
             "OR REPLACE " if replace else "", prefix, self.name, ", ".join(p.type for p in self.parameters),
-            self.result, language, self.body.replace(PREFIX, prefix + "_"))
+            self.result, language, self.settings if prefix == "cached" else "", self.body.replace(PREFIX, prefix + "_"))
 
     def statements(self):
         return [self.create("sql", "plain"), self.create("cached_sql", "cached")]

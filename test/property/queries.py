@@ -19,6 +19,7 @@ class Query:
         self.aliases = 0
         self.ordered = False  # the order of the rows is part of the answer
         self.single = False  # exactly one row
+        self.settings = ""  # clause of the cached function
         self.uses = []  # functions that the body calls, by names that begin with PREFIX
         self.shape, self.body = self.generate()
 
@@ -52,7 +53,7 @@ class Query:
             parameter = self.parameter(other)
             if parameter:
                 return parameter
-        value = self.r.choice(other.values)
+        value = other.value(self.r)
         return "%s::%s" % (value, other.type)
 
     def column(self, scope, suits=lambda kind: True):
@@ -227,7 +228,7 @@ class Query:
         shapes = {"aggregate": 7, "group": 6, "rows": 4, "limit": 3, "distinct": 2, "join": 6, "outer_join": 5,
                   "sublink": 5, "correlated": 2, "cte": 4, "grouping_sets": 2, "window": 3, "set_operation": 4,
                   "lateral": 2, "constant": 1, "recursive": 1,
-                  "composed": 2 if any(f.single for f in self.schema.functions) else 0}
+                  "report": 5, "opaque": 1, "composed": 2 if any(f.single for f in self.schema.functions) else 0}
         shape = self.r.choices(list(shapes), list(shapes.values()))[0]
         return shape, getattr(self, "shape_" + shape)()
 
@@ -252,6 +253,22 @@ class Query:
     def shape_aggregate(self):
         text, scope = self.from_one()
         return self.aggregate_of(text, scope, self.where(scope, 0, 3))
+
+    def shape_report(self):
+        """What ranges are for: a column or two by equality, and a stretch of an ordered one."""
+        text, scope = self.from_one()
+        parts = []
+        for _ in range(self.r.choice([0, 1, 1, 2])):
+            x, kind = self.column(scope)
+            parts.append("%s = %s" % (x, self.comparand(kind)))
+        y, kind = self.column(scope, lambda kind: kind.line) or self.column(scope)
+        low, high = self.comparand(kind), self.comparand(kind)
+        parts.append(self.r.choice(["{0} >= {1} AND {0} < {2}", "{0} >= {1} AND {0} < {2}", "{0} BETWEEN {1} AND {2}",
+                                    "{0} > {1} AND {0} <= {2}", "{0} >= {1}", "{0} < {2}",
+                                    "({0} >= {1} OR {1} IS NULL) AND ({0} < {2} OR {2} IS NULL)"]).format(y, low, high))
+        self.r.shuffle(parts)
+        form = self.r.choice([self.aggregate_of, self.group_of])
+        return form(text, scope, " WHERE " + " AND ".join(parts))
 
     def shape_group(self):
         text, scope = self.from_any()
@@ -393,6 +410,13 @@ class Query:
         return ("WITH RECURSIVE w (k) AS (SELECT %s::bigint FROM %s%s UNION "
                 "SELECT %s::bigint FROM w JOIN %s %s ON w.k = %s) SELECT k FROM w" % (
                     x[0], text, self.where(scope, 1, 1), y[0], other[1].name, other[0], z[0]))
+
+    def shape_opaque(self):
+        text, scope = self.from_one()
+        x, kind = self.column(scope)
+        key = "%s::bigint" % x if kind.name in JOINABLE else "count(*)" if self.chance(0.3) else "0"
+        self.settings = " SET aggcache.depends_on = '%s'" % self.schema.opaque.name
+        return "SELECT %s, look_up(%s) FROM %s%s GROUP BY %s" % (kind.steady(x), key, text, self.where(scope, 0, 2), x)
 
     def shape_composed(self):
         """A query that calls another of the functions."""

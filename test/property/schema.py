@@ -56,9 +56,13 @@ class Schema:
             self.view("v%d" % number)
         if self.forms and r.random() < 0.4:
             self.materialized_view("m0")
+        # What no analysis sees into; its users state what it reads.
+        self.opaque = r.choice(self.tables)
+        self.add("CREATE FUNCTION look_up(bigint) RETURNS bigint LANGUAGE plpgsql STABLE AS "
+                 "'BEGIN RETURN (SELECT count(*) FROM %s WHERE a = $1); END'" % self.opaque.name)
         for table in self.tables:
             for leaf in table.leaves:
-                if r.random() < 0.3:
+                if r.random() < min(0.3, 1 / len(table.leaves)):
                     self.sources.append(Relation(leaf, table.columns + table.generated))
         for table in self.tables:
             if r.random() < 0.5:
@@ -111,7 +115,7 @@ class Schema:
         r, name = self.r, table.name
         dates = [column for column, kind in table.columns if kind.name in ("date", "timestamp without time zone")]
         table.key = r.choice(["a", "a", "id"] + dates)
-        method = r.choice(["LIST", "RANGE", "HASH"]) if table.key not in dates else "RANGE"
+        method = r.choice(["LIST", "RANGE", "HASH", "HASH"]) if table.key not in dates else "RANGE"
         if table.key == "id" and method == "LIST":
             method = "RANGE"
         if r.random() < 0.5:
@@ -122,7 +126,9 @@ class Schema:
         if method == "LIST":
             bounds = ["IN (0, 1)", "IN (2, 3, NULL)", "IN (4, 5)", "DEFAULT"]
         elif method == "HASH":
-            bounds = ["WITH (MODULUS 2, REMAINDER 0)", "WITH (MODULUS 2, REMAINDER 1)"]
+            # above 16, the cache stops telling partitions apart
+            modulus = r.choice([2, 19])
+            bounds = ["WITH (MODULUS %d, REMAINDER %d)" % (modulus, i) for i in range(modulus)]
         elif table.key in dates:
             bounds = ["FROM (MINVALUE) TO ('2025-01-01')", "FROM ('2025-01-01') TO ('2025-02-01')",
                       "FROM ('2025-02-01') TO (MAXVALUE)", "DEFAULT"]

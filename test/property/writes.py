@@ -137,7 +137,7 @@ class Writer:
         for _ in range(r.randint(1, 3)):
             fields = [str(self.identity_value())]
             for _, kind in table.columns[1:]:
-                value = r.choice(kind.values)
+                value = kind.value(r)
                 fields.append("\\N" if r.random() < 0.1 else value[1:-1])
             lines.append("\t".join(fields) + "\n")
         name = r.choice(table.leaves) if table.leaves and r.random() < 0.3 else table.name
