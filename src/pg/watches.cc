@@ -2,6 +2,8 @@
 
 #include "pg/watches.h"
 
+#include "pg/function_facts.h"
+
 namespace aggcache {
 
 namespace {
@@ -103,6 +105,8 @@ bool DescribeKeyColumn(Relation relation, AttrNumber attribute, KeyColumn *colum
   TupleDesc descriptor = RelationGetDescr(relation);
   if (!IsColumn(descriptor, attribute)) return false;
   Form_pg_attribute form = TupleDescAttr(descriptor, attribute - 1);
+  // A row type may get an attribute that cannot be hashed; writers must not notice.
+  if (HoldsRows(form->atttypid)) return false;
   TypeCacheEntry *type = lookup_type_cache(form->atttypid, TYPECACHE_HASH_PROC | TYPECACHE_HASH_OPFAMILY);
   if (!OidIsValid(type->hash_proc) || !OidIsValid(type->hash_opf)) return false;
   column->attribute = attribute;
