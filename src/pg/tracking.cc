@@ -81,16 +81,19 @@ void Register(uint64_t tag) { RegisterTags(&tag, 1); }
 constexpr int kRecentTags = 256;
 uint64_t recent_tags[kRecentTags];
 
+uint64_t *RecentPlaceOf(uint64_t tag) { return &recent_tags[(tag >> 32) % kRecentTags]; }
+
 // Leaves out what has been registered; returns how many are left.
 int DropRecent(uint64_t *tags, int count) {
   int left = 0;
-  for (int i = 0; i < count; i++) {
-    uint64_t *recent = &recent_tags[(tags[i] >> 32) % kRecentTags];
-    if (*recent == tags[i]) continue;
-    *recent = tags[i];
-    tags[left++] = tags[i];
-  }
+  for (int i = 0; i < count; i++)
+    if (*RecentPlaceOf(tags[i]) != tags[i]) tags[left++] = tags[i];
   return left;
+}
+
+// After they are registered: that can fail on reading the commit log, and a savepoint can outlive it.
+void NoteRecent(const uint64_t *tags, int count) {
+  for (int i = 0; i < count; i++) *RecentPlaceOf(tags[i]) = tags[i];
 }
 
 void FlushStatistics() {
@@ -153,6 +156,7 @@ void TrackRow(TriggerData *data) {
   }
   int count = DropRecent(list.tags, list.count);
   RegisterTags(list.tags, count);
+  NoteRecent(list.tags, count);
   table->tags += count;
   if (table->tags > static_cast<uint32_t>(settings::bulk_threshold)) Escalate(table, watched, relation);
 }
