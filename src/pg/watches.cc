@@ -109,6 +109,8 @@ bool DescribeKeyColumn(Relation relation, AttrNumber attribute, KeyColumn *colum
   if (HoldsRows(form->atttypid)) return false;
   TypeCacheEntry *type = lookup_type_cache(form->atttypid, TYPECACHE_HASH_PROC | TYPECACHE_HASH_OPFAMILY);
   if (!OidIsValid(type->hash_proc) || !OidIsValid(type->hash_opf)) return false;
+  // One in an interpreted language can be replaced, or fail, at any time.
+  if (!IsFixed(type->hash_proc)) return false;
   column->attribute = attribute;
   column->type = form->atttypid;
   column->collation = form->attcollation;
