@@ -107,6 +107,32 @@ DROP FUNCTION cached_leaf, cached_leaf_region;
 SELECT tgrelid::regclass, count(*) FROM pg_trigger WHERE tgname ~ 'aggcache' AND tgrelid::regclass::text !~ '[.]' GROUP BY 1 ORDER BY 1;
 TRUNCATE call;
 
+-- More partitions than count each for itself: writes have to reach what is above them
+CREATE TABLE many (k int, p int, size int) PARTITION BY LIST (p);
+DO $$ BEGIN
+  FOR i IN 1 .. 20 LOOP EXECUTE format('CREATE TABLE many_%s PARTITION OF many FOR VALUES IN (%s)', i, i); END LOOP;
+END $$;
+INSERT INTO many SELECT i % 30, 1 + i % 20, i FROM generate_series(1, 300) i;
+SELECT FROM twin('whole', '', 'SETOF many', 'SELECT * FROM many');
+SELECT FROM twin('many', 'k int', 'bigint', 'SELECT sum(size) FROM many WHERE k = $1');
+SELECT relation, granularity, tags FROM aggcache.explain('cached_whole()', VARIADIC '{}'::text[]);
+INSERT INTO call (call) VALUES ('whole()'), ('many(1)'), ('many(25)');
+SELECT length(invalidated) > 0 AS cold, wrong FROM probe();
+SELECT * FROM probe();
+UPDATE many_7 SET size = size + 1 WHERE k = 1 OR size = (SELECT min(size) FROM many_7);
+SELECT * FROM probe();
+INSERT INTO many_3 VALUES (1, 3, 5);
+SELECT * FROM probe();
+TRUNCATE many_9;
+SELECT * FROM probe();
+-- beyond the threshold keys are no longer told apart
+SET aggcache.bulk_threshold = 5;
+INSERT INTO many_5 SELECT i, 5, 1000 FROM generate_series(10, 25) i;
+SELECT * FROM probe();
+RESET aggcache.bulk_threshold;
+DROP FUNCTION cached_whole, cached_many;
+TRUNCATE call;
+
 -- Foreign tables among the partitions change without triggers
 CREATE EXTENSION file_fdw;
 CREATE SERVER dummy FOREIGN DATA WRAPPER file_fdw;

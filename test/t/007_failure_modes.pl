@@ -22,7 +22,8 @@ same($node, 'length(cached_text(1, 5000000))', '10000000', 10000000, 'larger tha
 same($node, 'length(cached_text(1, 5000))', '10000', 10000, 'larger than max_entry_size',
 	before => q{SET aggcache.max_entry_size = '1kB';}) for 1 .. 2;
 same($node, @hours, 18, 'others still work') for 1 .. 2;
-is($node->safe_psql('postgres', q{UPDATE task SET hours = hours; SELECT count(*) FROM generate_series(1, 500) n
+is($node->safe_psql('postgres', q{UPDATE task SET hours = hours + 1; UPDATE task SET hours = hours - 1;
+	SELECT count(*) FROM generate_series(1, 500) n
 	WHERE cached_text(n, 1000) IS DISTINCT FROM repeat(n::text || '9', 1000)}), 0, 'full, after a write');
 
 # off: neither hits nor stores, but writes are tracked

@@ -50,7 +50,8 @@ TEST(Cells, ACoverNeverMissesAUnit) {
     ASSERT_LE(count, kMostCells);
     const uint64_t width = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
     for (int i = 0; i < 4; i++) {
-      const int64_t unit = i == 0 ? low : i == 1 ? high : low + static_cast<int64_t>(width ? random() % width : 0);
+      const uint64_t step = width ? random() % width : 0;
+      const int64_t unit = i == 0 ? low : i == 1 ? high : static_cast<int64_t>(static_cast<uint64_t>(low) + step);
       ASSERT_TRUE(Covers(cells, count, unit, levels)) << unit << " in " << low << ".." << high << ", " << levels;
     }
   }
