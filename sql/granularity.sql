@@ -160,6 +160,29 @@ DELETE FROM task WHERE id > 1000;
 SELECT * FROM probe();
 TRUNCATE call;
 
+-- Domains, citext, collations: equality is that of the operator; what is not proven equal is coarse
+CREATE EXTENSION citext;
+CREATE DOMAIN code AS text CHECK (value <> '');
+CREATE COLLATION folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+CREATE TABLE word (d code, c citext, n text COLLATE folded, t text);
+INSERT INTO word SELECT 'w' || i, 'w' || i, 'w' || i, 'w' || i FROM generate_series(1, 20) i;
+SELECT FROM twin('domain', 'v text', 'bigint', 'SELECT count(*) FROM word WHERE d = v');
+SELECT FROM twin('domains', 'v code[]', 'bigint', 'SELECT count(*) FROM word WHERE d = ANY (v)');
+SELECT FROM twin('citext', 'v citext', 'bigint', 'SELECT count(*) FROM word WHERE c = v');
+SELECT FROM twin('folded', 'v text', 'bigint', 'SELECT count(*) FROM word WHERE n = v');
+SELECT FROM twin('folded_by_query', 'v text', 'bigint', 'SELECT count(*) FROM word WHERE t = v COLLATE folded');
+INSERT INTO call (call) VALUES ($$domain('w7')$$), ($$domain('w8')$$), ($$domains('{w7,w9}')$$), ($$domains('{w8}')$$), ($$citext('W7')$$), ($$citext('w8')$$),
+  ($$folded('W7')$$), ($$folded('W8')$$), ($$folded_by_query('W7')$$), ($$folded_by_query('w8')$$);
+SELECT * FROM probe();
+SELECT * FROM probe();
+INSERT INTO word VALUES ('w7', 'w7', 'w7', 'w7');
+SELECT * FROM probe();
+UPDATE word SET c = 'W8', n = 'W8' WHERE d = 'w8';
+SELECT * FROM probe();
+UPDATE word SET c = 'other', n = 'other' WHERE d = 'w8';
+SELECT * FROM probe();
+TRUNCATE call;
+
 -- Joins: a dimension that changes leaves what it does not reach
 SELECT FROM twin('by_head', 'd int', 'text',
   'SELECT string_agg(p.head || t.id, '','' ORDER BY t.id) FROM task t JOIN department p ON p.id = t.department_id WHERE p.id = d AND t.id < 20');

@@ -212,8 +212,11 @@ bool ReadsColumnWalker(Node *node, void *) {
 // Whether the values of the column that are equal by the operator have equal hashes.
 bool IsHashableEquality(const Comparison &comparison) {
   TypeCacheEntry *type = lookup_type_cache(comparison.column->vartype, TYPECACHE_HASH_OPFAMILY);
-  return OidIsValid(type->hash_opf) &&
-         get_op_opfamily_strategy(comparison.operation, type->hash_opf) == HTEqualStrategyNumber;
+  if (!OidIsValid(type->hash_opf) ||
+      get_op_opfamily_strategy(comparison.operation, type->hash_opf) != HTEqualStrategyNumber)
+    return false;
+  return !OidIsValid(comparison.collation) || comparison.collation == comparison.column->varcollid ||
+         get_collation_isdeterministic(comparison.collation);
 }
 
 bool IsRangeComparison(const Comparison &comparison) {
