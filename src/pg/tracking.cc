@@ -172,8 +172,9 @@ bool IsOurTrigger(Oid function, const char *name) {
 void NoteStatement(QueryDesc *query, int flags) {
   PlannedStmt *statement = query->plannedstmt;
   if ((flags & EXEC_FLAG_EXPLAIN_ONLY) != 0 || statement->resultRelations == NIL) return;
-  // Not the list of result relations, which lacks the partitioned table that the statement names.
   ListCell *cell;
+  foreach (cell, statement->resultRelations) NoteWritten(rt_fetch(lfirst_int(cell), statement->rtable)->relid);
+  // That list lacks the partitioned table which the statement names.
   foreach (cell, statement->rtable) {
     RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
     if (entry->rtekind != RTE_RELATION || entry->rellockmode != RowExclusiveLock) continue;
