@@ -95,6 +95,26 @@ DELETE FROM task WHERE id > 1000;
 SELECT * FROM probe();
 TRUNCATE call;
 
+-- narrower and wider cells tell today's values apart as well
+SELECT FROM twin('moments', 'f timestamptz, t timestamptz', 'bigint', 'SELECT count(*) FROM task WHERE created >= f AND created < t');
+SELECT FROM twin('days', 'f date, t date', 'bigint', 'SELECT count(*) FROM task WHERE due >= f AND due < t');
+INSERT INTO call (call) VALUES ($$moments('2026-03-05 10:00Z', '2026-03-05 10:10Z')$$), ($$moments('2026-03-05 10:20Z', '2026-03-05 10:30Z')$$),
+  ($$days('2026-03-02', '2026-03-03')$$), ($$days('2026-06-01', '2026-07-01')$$);
+SELECT aggcache.set_cell_width('task', 'created', '10 minutes');
+SELECT aggcache.set_cell_width('task', 'due', '7 days');
+SELECT length(invalidated) > 0 AS cold, wrong FROM probe();
+SELECT * FROM probe();
+INSERT INTO task VALUES (2001, 1, 'open', 1, NULL, '2026-03-05', '2026-03-05 10:25Z');
+SELECT * FROM probe();
+SELECT aggcache.set_cell_width('task', 'created', '1 second');
+SELECT length(invalidated) > 0 AS cold, wrong FROM probe();
+INSERT INTO task VALUES (2002, 1, 'open', 1, NULL, '2026-03-12', '2026-03-05 10:09:59Z');
+SELECT * FROM probe();
+SELECT aggcache.set_cell_width('task', 'created');
+SELECT aggcache.set_cell_width('task', 'due');
+DELETE FROM task WHERE id > 2000;
+TRUNCATE call;
+
 -- Numbers, and types that meet
 CREATE TABLE price (id bigint, small smallint, amount numeric, word varchar(20), code char(4), tag text);
 INSERT INTO price SELECT i, i, i, 'w' || i, 'c' || i, 't' || i FROM generate_series(1, 100) i;
@@ -126,6 +146,7 @@ SELECT * FROM probe();
 SELECT relation, "column", width FROM aggcache.cell_width WHERE relation = 'price'::regclass;
 SELECT aggcache.set_cell_width('price', 'id');
 SELECT aggcache.set_cell_width('task', 'created', '1 month');
+SELECT aggcache.set_cell_width('task', 'created', '100 ms');
 SELECT aggcache.set_cell_width('task', 'due', '12 hours');
 SELECT aggcache.set_cell_width('task', 'due', '0 days');
 SELECT aggcache.set_cell_width('task', 'note', '1');

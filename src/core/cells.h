@@ -15,7 +15,7 @@
 namespace aggcache {
 
 constexpr int kCellBits = 3;  // log2 of how many cells of a level make one of the next
-constexpr int kMostCellLevels = 10;
+constexpr int kMostCellLevels = 12;
 // What one range may be covered by; always enough for the highest level alone.
 constexpr int kMostCells = 48;
 

@@ -39,6 +39,7 @@ int64_t ParseWidth(RangeKind kind, char *text) {
       width = 0;
   }
   if (width < 1) RefuseWidth(text, "It must be positive.");
+  if (kind == RangeKind::kTimestamp && width < USECS_PER_SEC) RefuseWidth(text, "It must be at least one second.");
   return width;
 }
 

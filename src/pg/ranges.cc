@@ -83,6 +83,20 @@ bool ConvertBound(const RangeColumn &column, Oid from, Datum value, int64_t *con
   }
 }
 
+// As many levels as reach, from the year 2000, 300 years with days and 119 with moments, whatever the width: values beyond
+// the highest level share cells. What numbers stand for is not known, so their reach grows with the width.
+int LevelsOf(RangeKind kind, int64_t width) {
+  int64_t reach;
+  switch (kind) {
+    case RangeKind::kDate: reach = int64_t{300} * 365; break;
+    case RangeKind::kTimestamp: reach = int64_t{119} * 365 * USECS_PER_DAY; break;
+    default: return 9;
+  }
+  int levels = 1;
+  while (levels < kMostCellLevels && ClampUnit(kLastUnit, levels) < reach / width) levels++;
+  return levels;
+}
+
 }  // namespace
 
 RangeKind RangeKindOf(Oid type) {
@@ -118,13 +132,8 @@ bool DescribeRangeColumn(Relation relation, AttrNumber attribute, int64_t width,
   column->kind = RangeKindOf(column->type);
   column->length = form->attlen;
   column->width = width;
-  // Days to beyond the year 2300, hours as well, numbers to 67 million times the width.
-  switch (column->kind) {
-    case RangeKind::kNone: return false;
-    case RangeKind::kDate: column->levels = 6; break;
-    case RangeKind::kTimestamp: column->levels = 7; break;
-    default: column->levels = 9; break;
-  }
+  if (column->kind == RangeKind::kNone) return false;
+  column->levels = LevelsOf(column->kind, width);
   return true;
 }
 
