@@ -83,8 +83,8 @@ bool ConvertBound(const RangeColumn &column, Oid from, Datum value, int64_t *con
   }
 }
 
-// As many levels as reach, from the year 2000, 300 years with days and 119 with moments, whatever the width: values beyond
-// the highest level share cells. What numbers stand for is not known, so their reach grows with the width.
+// As many levels as reach, from the year 2000, 300 years with days and 119 with moments, whatever the width: values
+// beyond the highest level share cells. What numbers stand for is not known, so their reach grows with the width.
 int LevelsOf(RangeKind kind, int64_t width) {
   int64_t reach;
   switch (kind) {
