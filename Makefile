@@ -12,14 +12,15 @@ DATA = pg_aggcache--1.0.sql
 PGFILEDESC = "pg_aggcache - exact result cache for aggregate queries"
 
 CORE_SOURCES = $(wildcard $(srcdir)/src/core/*.cc)
+REDIS_SOURCES = $(wildcard $(srcdir)/src/redis/*.cc)
 PG_SOURCES = $(wildcard $(srcdir)/src/pg/*.cc)
-OBJS = $(patsubst $(srcdir)/%.cc,%.o,$(CORE_SOURCES) $(PG_SOURCES))
+OBJS = $(patsubst $(srcdir)/%.cc,%.o,$(CORE_SOURCES) $(REDIS_SOURCES) $(PG_SOURCES))
 
 REGRESS = $(patsubst $(srcdir)/sql/%.sql,%,$(sort $(wildcard $(srcdir)/sql/*.sql)))
 REGRESS_OPTS = --inputdir=$(srcdir) --load-extension=pg_aggcache
 EXTRA_CLEAN = $(patsubst %.o,%.d,$(OBJS))
 
-SHLIB_LINK = -lstdc++
+SHLIB_LINK = -lstdc++ -lhiredis -llz4
 # gcc's rules for bitcode do not know C++ flags
 override with_llvm = no
 
@@ -45,7 +46,7 @@ endif
 # Function-local statics need no guard: a backend has one thread.
 override CXXFLAGS += -fno-threadsafe-statics
 
-src/core/%.o: override CXXFLAGS += -fvisibility=hidden -include $(srcdir)/src/core/no_postgres.h
+src/core/%.o src/redis/%.o: override CXXFLAGS += -fvisibility=hidden -include $(srcdir)/src/core/no_postgres.h
 
 %.o: %.cc
 	@mkdir -p $(@D)
