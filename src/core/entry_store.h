@@ -31,8 +31,6 @@ namespace aggcache {
 constexpr uint32_t kPartitions = 128;
 constexpr uint32_t kBlockBytes = 256;
 constexpr uint32_t kNoBlock = 0xffffffff;
-// A check lays an entry's snapshot ids side by side on the stack: more than this many are not stored.
-constexpr uint32_t kMaxRunning = 4096;
 
 // What a result is looked up by. The bytes are compared, not only the hash.
 struct Key {

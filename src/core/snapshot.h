@@ -12,6 +12,9 @@ namespace aggcache {
 using Xid = uint64_t;
 constexpr Xid kNoXid = 0;
 
+// A check may lay a stored snapshot's running ids side by side on the stack: results with more are not stored.
+constexpr uint32_t kMaxRunning = 4096;
+
 // A plain MVCC snapshot. `running` holds the top-level ids in [xmin, xmax) that were running when it was
 // taken, in any order; the array belongs to the caller.
 struct Snapshot {

@@ -2,6 +2,7 @@
 
 #include "core/stamp.h"
 
+#include "core/stamp_list.h"
 #include "core/stamp_rules.h"
 
 namespace aggcache {
@@ -52,6 +53,22 @@ StampCheck StampTable::CheckFully(const Stamp &stamp, const Snapshot &stored, co
 Xid StampTable::Culprit(const Stamp &stamp, const Snapshot &stored, const Snapshot &reader,
                         const Transactions &transactions) const noexcept {
   return Protocol::Culprit(slots_[stamp.slot], stamp, stored, reader, transactions);
+}
+
+StampCheck StampTable::CheckAll(const Stamp *stamps, uint32_t count, const Snapshot &stored, const Snapshot &reader,
+                                const Transactions &transactions) const noexcept {
+  ListCheck check(*this, stored, reader, transactions);
+  for (uint32_t i = 0; i < count && check.Next(stamps[i]); i++) {
+  }
+  return check.Answer();
+}
+
+Xid StampTable::CulpritOf(const Stamp *stamps, uint32_t count, const Snapshot &stored, const Snapshot &reader,
+                          const Transactions &transactions) const noexcept {
+  ListCulprit culprit(*this, stored, reader, transactions);
+  for (uint32_t i = 0; i < count && culprit.Next(stamps[i]); i++) {
+  }
+  return culprit.Answer();
 }
 
 StampCheck StampTable::ListConcurrent(uint32_t slot, const Snapshot &reader, const Transactions &transactions,

@@ -99,6 +99,11 @@ class StampTable {
   StampCheck Check(const Stamp &stamp, const Snapshot &stored, const Snapshot &reader,
                    const Transactions &transactions) const noexcept;
 
+  // Hit rule, for a list of stamps: the first tag of which none is kValid decides, kOwnWrite above all others. kValid
+  // for an empty list.
+  StampCheck CheckAll(const Stamp *stamps, uint32_t count, const Snapshot &stored, const Snapshot &reader,
+                      const Transactions &transactions) const noexcept;
+
   // Lists the transactions that registered under the slot and had not finished as `reader` sees it, the caller's own
   // left out. kValid: writers[0 .. *count) are all of them, whatever became of them since; kUnsettled: some may have
   // been forgotten. REQUIRES: room for kSlotWriters.
@@ -109,6 +114,10 @@ class StampTable {
   // best guess. kNoXid if there is none. For people to read; nothing may depend on it.
   Xid Culprit(const Stamp &stamp, const Snapshot &stored, const Snapshot &reader,
               const Transactions &transactions) const noexcept;
+
+  // The same for a list of stamps whose CheckAll gives kChanged.
+  Xid CulpritOf(const Stamp *stamps, uint32_t count, const Snapshot &stored, const Snapshot &reader,
+                const Transactions &transactions) const noexcept;
 
   // Whether the slot has forgotten anything since the stamp was made: then no snapshot can ever hit.
   bool IsDead(const Stamp &stamp) const noexcept;
