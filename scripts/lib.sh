@@ -54,6 +54,14 @@ as_user() {
   fi
 }
 
+# What a server needs in its configuration to keep results in AGGCACHE_TEST_STORE, if that is set, which uses the servers
+# that test/lib/redis_servers.py started in AGGCACHE_TEST_REDIS.
+store_settings() {
+  [ -n "${AGGCACHE_TEST_STORE:-}" ] || return 0
+  echo "aggcache.store = '$AGGCACHE_TEST_STORE'"
+  as_user cat "$AGGCACHE_TEST_REDIS/postgresql.conf"
+}
+
 # start_server DIRECTORY [LINE...]: makes a cluster in DIRECTORY/data and starts it on a Unix socket in DIRECTORY, as
 # test_user, with the library preloaded and the lines in its configuration. Needs BINDIR.
 start_server() {
@@ -64,6 +72,7 @@ start_server() {
   {
     printf "listen_addresses = ''\nunix_socket_directories = '%s'\n" "$directory"
     printf "fsync = off\nshared_preload_libraries = 'pg_aggcache'\n"
+    store_settings
     printf '%s\n' "$@"
   } | as_user tee -a "$directory/data/postgresql.conf" >/dev/null
   as_user "$BINDIR/pg_ctl" -D "$directory/data" -l "$directory/server.log" -w -t 60 start >/dev/null

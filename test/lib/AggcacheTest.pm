@@ -11,13 +11,17 @@ use Test::More;
 
 our @EXPORT = qw(new_node fixture same computed is_hit is_computed background wait_background wait_for_query);
 
-# A started server with the library preloaded. OPTIONS: conf => text, start => 0.
+# A started server with the library preloaded. OPTIONS: conf => text, start => 0. It keeps results in
+# AGGCACHE_TEST_STORE, if that is set, which uses the servers that redis_servers.py started in AGGCACHE_TEST_REDIS.
 sub new_node
 {
 	my ($name, %options) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	$node->init(allows_streaming => $options{streaming} ? 1 : 0);
 	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_aggcache'\n");
+	$node->append_conf('postgresql.conf', "aggcache.store = '$ENV{AGGCACHE_TEST_STORE}'\n"
+		. PostgreSQL::Test::Utils::slurp_file("$ENV{AGGCACHE_TEST_REDIS}/postgresql.conf"))
+		if $ENV{AGGCACHE_TEST_STORE};
 	$node->append_conf('postgresql.conf', $options{conf}) if $options{conf};
 	$node->start unless defined $options{start} && !$options{start};
 	return $node;
