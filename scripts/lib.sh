@@ -54,8 +54,8 @@ as_user() {
   fi
 }
 
-# What a server needs in its configuration to keep results in AGGCACHE_TEST_STORE, if that is set, which uses the servers
-# that test/lib/redis_servers.py started in AGGCACHE_TEST_REDIS.
+# What a server needs in its configuration to keep results in AGGCACHE_TEST_STORE, if that is set, which uses the
+# servers that test/lib/redis_servers.py started in AGGCACHE_TEST_REDIS.
 store_settings() {
   [ -n "${AGGCACHE_TEST_STORE:-}" ] || return 0
   echo "aggcache.store = '$AGGCACHE_TEST_STORE'"

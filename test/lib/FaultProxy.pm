@@ -1,4 +1,5 @@
-# A proxy between backends and Redis that the TAP tests break in chosen ways; fault_proxy.py, beside this file, says how.
+# A proxy between backends and Redis that the TAP tests break in chosen ways; fault_proxy.py, beside this file, says
+# how.
 package FaultProxy;
 
 use strict;

@@ -6,7 +6,7 @@
   redis_servers.py kill DIRECTORY NODE                 kill -9 of one, and waits for its end
   redis_servers.py restart DIRECTORY NODE              starts one that was killed
   redis_servers.py command DIRECTORY NODE WORD...      prints the reply; NODE 'all': to each that runs
-  redis_servers.py master DIRECTORY                    the node that Sentinels take for the master, or a cluster's masters
+  redis_servers.py master DIRECTORY                    whom Sentinels take for the master, or a cluster's masters
   redis_servers.py failover DIRECTORY                  kills a master, waits until its replica is one, restarts it
   redis_servers.py reshard DIRECTORY SLOTS             moves that many slots, with the keys in them, to another master
 
@@ -14,8 +14,8 @@ KIND is unix, acl, sentinel or cluster. The nodes are called redis (unix, acl), 
 node1 … node6. Python tests import the module instead.
 
 DIRECTORY gets url, password_file (acl) and postgresql.conf, the settings that use the servers. Its path must be short
-enough for sockets in it. Servers listen there, and on ports of 127.0.0.1 where the kind needs that. They are known by the
-process ids in their files and outlive this program.
+enough for sockets in it. Servers listen there, and on ports of 127.0.0.1 where the kind needs that. They are known by
+the process ids in their files and outlive this program.
 """
 
 import json
@@ -185,18 +185,23 @@ class Servers:
         except BaseException:
             servers.stop()
             raise
-        servers.write("url", servers.url())
-        settings = {"aggcache.redis_url": servers.url()}
         if kind == "acl":
-            settings["aggcache.redis_password_file"] = servers.write("password_file", PASSWORD)
-        servers.write("postgresql.conf", "\n".join("%s = '%s'" % setting for setting in settings.items()))
+            servers.write("password_file", PASSWORD)
+        servers.write("url", servers.url())
+        servers.write("postgresql.conf", "\n".join("%s = '%s'" % setting for setting in servers.settings().items()))
         return servers
 
     def write(self, name, text):
         path = os.path.join(self.directory, name)
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(text + "\n")
-        return path
+
+    def settings(self):
+        """The settings of a PostgreSQL server that uses these."""
+        settings = {"aggcache.redis_url": self.url()}
+        if self.kind == "acl":
+            settings["aggcache.redis_password_file"] = os.path.join(self.directory, "password_file")
+        return settings
 
     def stop(self):
         for node in self.nodes.values():
@@ -357,7 +362,7 @@ class Cluster(Servers):
             nodes = list(self.view(node))
             if any("fail" in flag or flag in ("handshake", "noaddr") for _, _, flags, _, _ in nodes for flag in flags):
                 return False
-            owners.add(tuple(sorted((i, tuple(s for s in slots if s[0] != "[")) for i, _, _, _, slots in nodes if slots)))
+            owners.add(tuple(sorted((i, *(s for s in slots if s[0] != "[")) for i, _, _, _, slots in nodes if slots)))
             role = node.run("ROLE")
             if role[0] == "slave" and role[3] != "connected" or role[0] == "master" and not role[2]:
                 return False
