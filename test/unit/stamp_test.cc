@@ -322,8 +322,8 @@ TEST_F(StampTest, CulpritOfIsInAllSlotsOfItsTag) {
   EXPECT_EQ(table_.CulpritOf(stamps.data(), 4, kAt100.Get(), kAt200.Get(), As(kNoXid)), 111u);
 }
 
-// Against the rule as it reads: of each tag the first check, unless another one is kValid; of the tags the first that is
-// not kValid, unless one is kOwnWrite.
+// Against the rule as it reads: of each tag the first check, unless another one is kValid; of the tags the first that
+// is not kValid, unless one is kOwnWrite.
 TEST_F(StampTest, CheckAllOfRandomLists) {
   std::mt19937 random(7);
   std::map<StampCheck, int> answers;
