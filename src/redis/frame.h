@@ -4,7 +4,7 @@
 //
 // Redis only holds bytes. Whether a value may be used is decided by its stamps against this server's slots, so a frame
 // names the slots' life (`boot`) and the full key, and both are compared. A frame that is cut, altered, of another
-// version, key, boot or row type is not used, and says which of them.
+// version, key, boot or row type is not used, and the code says which of them.
 //
 // Numbers are in the order of the machine: a frame is read by the server that wrote it, or not at all.
 //
@@ -30,7 +30,7 @@ struct Buffer {
   size_t capacity = 0;  // allocated
 
   bool Reserve(size_t wanted) noexcept;  // capacity >= wanted afterwards, the used bytes kept; false: no memory
-  void Free() noexcept;
+  void Free() noexcept;                  // empty and zeroed afterwards
 };
 
 // Which values are this server's, and of which call.
@@ -53,6 +53,9 @@ struct FrameContents {
   uint64_t value_size = 0;
 };
 
+// In the order of the checks: the first that applies is the answer. Before the checksum fits nothing is looked at but
+// the version and the sizes. What only makes sense for this boot and key (slots, ids, what the value decompresses to)
+// is looked at last, and is kMalformed too.
 enum class FrameCode : uint8_t {
   kOk,
   kTruncated,     // shorter than it says, or than any frame
@@ -62,19 +65,21 @@ enum class FrameCode : uint8_t {
   kOtherBoot,
   kOtherRowType,
   kOtherKey,  // or another function
-  kTooLarge,  // more than `most` bytes when decompressed
+  kTooLarge,  // the value is more than `most` bytes
   kNoMemory,
   kCount
 };
 
 // Writes a frame to the end of *out, compressing (LZ4) a value of at least `compress_from` bytes if that saves an
-// eighth of it. kNoMemory: *out is as it was. kTooLarge: more than a frame can hold.
+// eighth of it. kNoMemory: *out is as it was. kTooLarge: more than a frame can hold, which is less than 4 GB of value,
+// and kMaxRunning ids. REQUIRES: the contents are such as DecodeFrame gives, else it will refuse them.
 FrameCode EncodeFrame(const FrameIdentity &identity, const FrameContents &contents, uint64_t compress_from,
                       Buffer *out) noexcept;
 
-// Reads one. *contents points into `bytes` and *scratch, which is overwritten, and is good as long as both are. Of
-// stamps and ids every number is as it should be: slots below `slot_count`, an alternative only after its tag's first
-// stamp, ids between xmin and xmax, xmin <= xmax, at most kMaxRunning ids. REQUIRES: nothing of the bytes.
+// Reads one. If kOk, *contents points into `bytes` and *scratch, which is overwritten, and is good as long as both are;
+// else *contents is as it was. What has been compressed, or does not lie as it should, goes to *scratch, the rest stays
+// in place. Of stamps and ids every number is as it should be: slots below `slot_count`, an alternative only after its
+// tag's first stamp, xmin <= xmax, at most kMaxRunning ids, all in [xmin, xmax). REQUIRES: nothing of the bytes.
 FrameCode DecodeFrame(const void *bytes, size_t size, const FrameIdentity &identity, uint32_t slot_count, uint64_t most,
                       Buffer *scratch, FrameContents *contents) noexcept;
 
