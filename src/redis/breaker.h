@@ -10,6 +10,9 @@
 //
 // The back-off doubles with each failed probe, from `shortest` to `longest`, and is jittered to between half of that
 // and all, so that servers that share a Redis do not probe together.
+//
+// Who probes longer than the lease may find another probing; what either then says still counts. Only who was let
+// through (kGo) while it was closed and fails after it was opened says nothing new.
 
 #ifndef AGGCACHE_REDIS_BREAKER_H
 #define AGGCACHE_REDIS_BREAKER_H
@@ -20,7 +23,7 @@
 namespace aggcache {
 namespace redis {
 
-// Times are microseconds of one clock for all, positive and below 2^55.
+// Times are microseconds of one clock for all that is never set back (CLOCK_MONOTONIC), positive and below 2^55.
 struct BreakerLimits {
   int64_t shortest;
   int64_t longest;
@@ -39,7 +42,7 @@ class Breaker {
 
   // One atomic load while closed.
   Passage Enter(int64_t now, const BreakerLimits &limits) noexcept;
-  // Whoever got kProbe and succeeded. Returns whether this closed the breaker.
+  // Whoever got kProbe and succeeded: closes it. Returns whether it was not closed.
   bool Succeed() noexcept;
   // Whoever failed, with what Enter had answered and a random number. Returns whether this opened a breaker that was
   // closed.
@@ -49,9 +52,9 @@ class Breaker {
   // Closes it, whatever was.
   void Reset() noexcept;
 
-  BreakerState State() const noexcept;
-  int64_t Until() const noexcept;  // when the open or probing state ends; 0 if closed
-  int Attempts() const noexcept;   // failures in a row since it was closed
+  BreakerState State() const noexcept;  // still kOpen or kProbing when that has ended and nobody has come since
+  int64_t Until() const noexcept;       // when the open or probing state ends; 0 if closed
+  int Attempts() const noexcept;        // failures in a row since it was closed, no more than 127 counted
 
  private:
   std::atomic<uint64_t> word_{0};
