@@ -27,6 +27,7 @@ class Chaos:
         self.kind, self.random = kind, random.Random("chaos %s" % seed)
         # Unix socket paths are short, TMPDIR may not be.
         self.directory = tempfile.mkdtemp(prefix="aggcache-redis.", dir="/tmp")
+        self.bag = []
         self.servers = self.proxy = None
         atexit.register(self.remove)
         self.servers = Servers.start("unix" if kind == "proxy" else kind, self.directory)
@@ -61,7 +62,7 @@ class Chaos:
         try:
             while not stress.over():
                 # calm in between, or the breaker would never be closed for long
-                stress.stop.wait(self.random.uniform(0.5, 2.5))
+                stress.stop.wait(self.random.uniform(0.3, 1.5))
                 step(stress)
             if self.proxy:
                 for item in self.command("count").split()[1:]:
@@ -70,9 +71,16 @@ class Chaos:
         except Exception as error:
             stress.fail("chaos: %s: %s" % (type(error).__name__, error))
 
+    def draw(self, *choices):
+        """One of them by chance, none again before each was drawn: a short run has seen all."""
+        if not self.bag:
+            self.bag = list(choices)
+            self.random.shuffle(self.bag)
+        return self.bag.pop()
+
     def harm_one(self, stress):
         node = self.servers.nodes["redis"]
-        what = self.random.choice(["flushed", "killed", "full", "evicting"])
+        what = self.draw("flushed", "killed", "full", "evicting")
         stress.count("Redis " + what)
         if what == "flushed":
             node.run("FLUSHALL")
@@ -88,7 +96,7 @@ class Chaos:
             node.run("CONFIG", "SET", "maxmemory", 0)
 
     def harm_cluster(self, stress):
-        if self.random.random() < 0.3:
+        if self.draw("kill", "reshard", "reshard") == "kill":
             self.servers.failover(self.random)
             stress.count("masters killed")
         else:
@@ -100,7 +108,8 @@ class Chaos:
         stress.count("masters killed")
 
     def harm_connections(self, stress):
-        mode = self.random.choice(["random"] * 6 + ["blackhole", "refuse", "drop", "delay 50", "lose", "half"])
+        mode = self.draw("random", "random", "random", "blackhole", "refuse", "drop", "delay 50", "lose", "half",
+                         "garble 1")
         if mode == "random":
             mode = "random %d 10" % self.random.getrandbits(30)
         self.command(mode)
