@@ -20,7 +20,7 @@ REGRESS = $(patsubst $(srcdir)/sql/%.sql,%,$(sort $(wildcard $(srcdir)/sql/*.sql
 REGRESS_OPTS = --inputdir=$(srcdir) --load-extension=pg_aggcache
 EXTRA_CLEAN = $(patsubst %.o,%.d,$(OBJS))
 
-SHLIB_LINK = -lstdc++ -lhiredis -llz4
+SHLIB_LINK = -lstdc++ -lhiredis -llz4 $(TLS_LIBS)
 # gcc's rules for bitcode do not know C++ flags
 override with_llvm = no
 
@@ -28,6 +28,8 @@ ifndef srcdir
 srcdir := $(dir $(lastword $(MAKEFILE_LIST)))
 srcdir := $(patsubst %/,%,$(srcdir))
 endif
+
+include $(srcdir)/src/redis/tls.mk
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -42,6 +44,8 @@ endif
 ifdef WERROR
 override CXXFLAGS += -Werror
 endif
+
+src/redis/%.o: override CXXFLAGS += $(TLS_CXXFLAGS)
 
 # Function-local statics need no guard: a backend has one thread.
 override CXXFLAGS += -fno-threadsafe-statics

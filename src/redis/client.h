@@ -2,12 +2,15 @@
 // that Interests() lists and calls Advance().
 //
 // A command is submitted and gets a ticket; its reply, or why there is none, is kept until the ticket is given back by
-// Forget(), which may come first: the reply is then read and dropped. So a caller can leave at any time, at a cancel for
-// instance, and the client goes on where it was.
+// Forget(), which may come first: the reply is then read and dropped. So a caller can leave at any time, at a cancel
+// for instance, and the client goes on where it was.
 //
 // It connects when a command needs it (TCP or Unix socket, TLS, AUTH, SELECT), asks Sentinels for the master, follows a
-// cluster's slot map and its MOVED and ASK redirections. A connection on which a command timed out is closed: what comes
-// late is never taken for the reply to another command.
+// cluster's slot map and its MOVED and ASK redirections. A connection on which a command timed out is closed: what
+// comes late is never taken for the reply to another command. A server that has closed an idle connection, or was
+// started anew, is not a failure: what can be repeated without harm is sent once more on a new connection.
+//
+// The one thing that waits is the look-up of a host's name when a connection is opened; addresses in numbers need none.
 //
 // Everything is noexcept. Memory that cannot be had, here or in hiredis, fails the command (kLocal).
 

@@ -1,0 +1,318 @@
+// Connection: opening it (hiredis connects), sending and receiving. Logging in is in login.cc.
+
+#include "redis/connection.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <atomic>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <hiredis/hiredis.h>
+
+namespace aggcache {
+namespace redis {
+namespace {
+
+constexpr int kMostParts = 32;           // of one write
+constexpr size_t kReadSize = 64 * 1024;  // of one read
+constexpr int64_t kBacklogPause = 1000;  // before a Unix socket with a full backlog is tried again
+constexpr int64_t kNever = INT64_MAX;
+
+uint64_t NextNumber() noexcept {
+  static std::atomic<uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+bool WouldWait(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
+
+}  // namespace
+
+void Connection::SetTarget(const Endpoint &endpoint, const Login &login) noexcept {
+  endpoint_ = endpoint;
+  login_ = login;
+}
+
+void Connection::Enqueue(Command *command, int64_t connect_deadline, int64_t now) noexcept {
+  command->written = 0;
+  command->skips = command->asks ? 1 : 0;
+  command->deadline = kNever;
+  const bool was_idle = queue_.IsEmpty();
+  queue_.Append(command);
+  if (unsent_ == nullptr) unsent_ = command;
+  if (state_ == State::kClosed) {
+    connect_deadline_ = connect_deadline;
+    Start(now);
+  } else if (state_ == State::kOpen) {
+    if (was_idle) {
+      silent_ = true;
+      is_ordered_ = true;
+    }
+    SetDeadline(command, now);
+    if (unsent_ == command) Send(now);
+  }
+}
+
+void Connection::SetDeadline(Command *command, int64_t now) noexcept {
+  command->deadline = now + command->timeout;
+  if (command->is_repeated && command->longest < command->deadline) command->deadline = command->longest;
+  if (command->deadline < queue_.First()->deadline) is_ordered_ = false;
+}
+
+void Connection::TakeCommands(CommandQueue *commands) noexcept {
+  commands->TakeAll(&queue_);
+  unsent_ = nullptr;
+}
+
+void Connection::Close() noexcept {
+  socket_ = -1;  // before its number can be another file's
+  if (context_ != nullptr) redisFree(context_);
+  context_ = nullptr;
+  reader_.End();
+  free(login_request_);
+  login_request_ = nullptr;
+  state_ = State::kClosed;
+}
+
+void Connection::ShutdownSocket() const noexcept {
+  const int socket = socket_;
+  if (socket >= 0) shutdown(socket, SHUT_RDWR);
+}
+
+void Connection::Fail(Failure failure, const char *text, Command *culprit, int64_t now) noexcept {
+  char kept[256];  // `text` may be the reader's
+  snprintf(kept, sizeof kept, "%s", text);
+  const Loss loss{failure, kept, culprit, state_ == State::kOpen && silent_};
+  Close();
+  listener_->Lost(this, loss, now);
+}
+
+// ---- Connecting -----------------------------------------------------------------------------------------------------
+
+void Connection::Start(int64_t now) noexcept {
+  number_ = NextNumber();
+  silent_ = false;
+  if (!reader_.Begin()) return Fail(Failure::kLocal, "out of memory", nullptr, now);
+  // A host's name is looked up here, and that waits; an address in numbers does not.
+  context_ = endpoint_.port == 0 ? redisConnectUnixNonBlock(endpoint_.host)
+                                 : redisConnectNonBlock(endpoint_.host, endpoint_.port);
+  const int error = errno;
+  if (context_ == nullptr) return Fail(Failure::kLocal, "out of memory", nullptr, now);
+  if (context_->err != 0) {
+    if (endpoint_.port == 0 && context_->err == REDIS_ERR_IO && error == EAGAIN) {
+      // Many connect at once and the server has not come to accept them.
+      redisFree(context_);
+      context_ = nullptr;
+      state_ = State::kBacklog;
+      next_try_ = now + kBacklogPause;
+      return;
+    }
+    return Fail(context_->err == REDIS_ERR_OOM ? Failure::kLocal : Failure::kConnect, context_->errstr, nullptr, now);
+  }
+  fcntl(context_->fd, F_SETFD, FD_CLOEXEC);
+  socket_ = context_->fd;
+  state_ = State::kConnecting;
+  AdvanceConnecting(now);
+}
+
+void Connection::AdvanceConnecting(int64_t now) noexcept {
+  pollfd connected{socket_, POLLOUT, 0};
+  if (poll(&connected, 1, 0) <= 0) return;
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (getsockopt(socket_, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+  if (error != 0) {
+    char buffer[128];
+    return Fail(Failure::kConnect, strerror_r(error, buffer, sizeof buffer), nullptr, now);
+  }
+  if (login_.tls) {
+    state_ = State::kTls;
+    return AdvanceTls(now);
+  }
+  BeginLogin(now);
+}
+
+void Connection::AdvanceTls(int64_t now) noexcept { Fail(Failure::kConnect, "no TLS", nullptr, now); }
+
+void Connection::Open(int64_t now) noexcept {
+  state_ = State::kOpen;
+  free(login_request_);
+  login_request_ = nullptr;
+  is_ordered_ = true;
+  for (Command *command = queue_.First(); command != nullptr; command = command->next) SetDeadline(command, now);
+  Send(now);
+}
+
+// ---- Sending and receiving ------------------------------------------------------------------------------------------
+
+int64_t Connection::WriteSome(const iovec *parts, int count) noexcept {
+  msghdr message{};
+  message.msg_iov = const_cast<iovec *>(parts);
+  message.msg_iovlen = static_cast<size_t>(count);
+  return sendmsg(socket_, &message, MSG_NOSIGNAL);
+}
+
+int64_t Connection::ReadSome(char *bytes, size_t size) noexcept { return recv(socket_, bytes, size, 0); }
+
+void Connection::WriteFailed(int error, int64_t now) noexcept {
+  // Who closed may have said why.
+  const uint64_t number = number_;
+  Receive(now);
+  if (number != number_ || IsClosed()) return;
+  char buffer[128];
+  Fail(Failure::kConnect, strerror_r(error, buffer, sizeof buffer), nullptr, now);
+}
+
+void Connection::Send(int64_t now) noexcept {
+  while (unsent_ != nullptr) {
+    iovec parts[kMostParts];
+    int count = 0;
+    for (Command *command = unsent_; command != nullptr && count < kMostParts; command = command->next) {
+      parts[count++] = iovec{command->request + command->written, command->size - command->written};
+    }
+    const int64_t written = WriteSome(parts, count);
+    if (written < 0) {
+      if (!WouldWait(errno)) WriteFailed(errno, now);
+      return;
+    }
+    *unsent_bytes_ -= static_cast<uint64_t>(written);
+    for (size_t left = static_cast<size_t>(written); unsent_ != nullptr;) {
+      const size_t part = unsent_->size - unsent_->written < left ? unsent_->size - unsent_->written : left;
+      unsent_->written += part;
+      left -= part;
+      if (unsent_->written < unsent_->size) break;
+      unsent_ = unsent_->next;
+    }
+    listener_->Moved(static_cast<uint64_t>(written), 0);
+  }
+}
+
+void Connection::Receive(int64_t now) noexcept {
+  const uint64_t number = number_;
+  char bytes[kReadSize];
+  for (;;) {
+    const int64_t size = ReadSome(bytes, sizeof bytes);
+    if (size < 0) {
+      if (WouldWait(errno)) return;
+      if (state_ == State::kOpen && queue_.IsEmpty()) break;
+      char buffer[128];
+      return Fail(Failure::kConnect, strerror_r(errno, buffer, sizeof buffer), nullptr, now);
+    }
+    if (size == 0) {
+      if (state_ == State::kOpen && queue_.IsEmpty()) break;
+      return Fail(Failure::kConnect, "the server closed the connection", nullptr, now);
+    }
+    silent_ = false;
+    reader_.Feed(bytes, static_cast<size_t>(size));
+    listener_->Moved(0, static_cast<uint64_t>(size));
+    TakeReplies(now);
+    if (number != number_ || IsClosed() || static_cast<size_t>(size) < sizeof bytes) return;
+  }
+  Close();
+  listener_->ClosedIdle(this);
+}
+
+void Connection::TakeReplies(int64_t now) noexcept {
+  const uint64_t number = number_;
+  while (number == number_ && !IsClosed()) {
+    Reply reply;
+    const ReplyReader::Outcome outcome = reader_.Next(&reply);
+    if (outcome == ReplyReader::Outcome::kNothing) return;
+    if (outcome == ReplyReader::Outcome::kBroken) {
+      return Fail(reader_.FailureSeen(), reader_.Text(), state_ == State::kOpen ? queue_.First() : nullptr, now);
+    }
+    if (state_ == State::kOpen) {
+      TakeCommandReply(outcome, &reply, now);
+    } else {
+      TakeLoginReply(outcome, reply, now);
+      FreeReply(&reply);
+    }
+  }
+}
+
+void Connection::TakeCommandReply(ReplyReader::Outcome outcome, Reply *reply, int64_t now) noexcept {
+  Command *command = queue_.First();
+  const bool is_error = outcome == ReplyReader::Outcome::kError;
+  if (command == nullptr || (command == unsent_ && !is_error)) {
+    FreeReply(reply);
+    return Fail(Failure::kProtocol, "a reply to nothing that was asked", command, now);
+  }
+  // An error while the request is still being sent: the server refuses the rest of it, and what follows is lost.
+  if (command == unsent_) return Fail(reader_.FailureSeen(), reader_.Text(), command, now);
+  if (command->skips > 0) {
+    command->skips--;
+    FreeReply(reply);
+    return;
+  }
+  queue_.TakeFirst();
+  command->reply = *reply;
+  listener_->Answered(this, command, is_error ? reader_.FailureSeen() : Failure::kNone, reader_.Text(), now);
+}
+
+// ---- Time -----------------------------------------------------------------------------------------------------------
+
+void Connection::Advance(bool even_idle, int64_t now) noexcept {
+  switch (state_) {
+    case State::kClosed: return;
+    case State::kBacklog:
+      if (now >= next_try_) Start(now);
+      break;
+    case State::kConnecting: AdvanceConnecting(now); break;
+    case State::kTls: AdvanceTls(now); break;
+    case State::kLogin:
+      SendLogin(now);
+      if (state_ == State::kLogin) Receive(now);
+      break;
+    case State::kOpen:
+      if (unsent_ != nullptr) Send(now);
+      if (state_ == State::kOpen && (even_idle || HasCommands())) Receive(now);
+      break;
+  }
+  // Only now: what has come while nobody looked is not late.
+  CheckTime(now);
+}
+
+void Connection::CheckTime(int64_t now) noexcept {
+  if (state_ == State::kClosed || now < Deadline()) return;
+  if (state_ != State::kOpen) {
+    if (now >= connect_deadline_) Fail(Failure::kTimeout, "connecting took too long", nullptr, now);
+    return;
+  }
+  Command *late = queue_.First();
+  while (late->deadline > now) late = late->next;
+  Fail(Failure::kTimeout, "the reply took too long", late, now);
+}
+
+int64_t Connection::Deadline() const noexcept {
+  switch (state_) {
+    case State::kClosed: return kNever;
+    case State::kBacklog: return next_try_ < connect_deadline_ ? next_try_ : connect_deadline_;
+    case State::kOpen: break;
+    default: return connect_deadline_;
+  }
+  if (queue_.IsEmpty()) return kNever;
+  int64_t earliest = queue_.First()->deadline;
+  if (is_ordered_) return earliest;
+  for (const Command *command = queue_.First(); command != nullptr; command = command->next) {
+    if (command->deadline < earliest) earliest = command->deadline;
+  }
+  return earliest;
+}
+
+bool Connection::GetInterest(Interest *interest) const noexcept {
+  if (socket_ < 0 || (state_ == State::kOpen && queue_.IsEmpty())) return false;
+  interest->socket = socket_;
+  interest->connection = number_;
+  interest->readable = state_ != State::kConnecting;
+  interest->writable = state_ == State::kConnecting || (state_ == State::kLogin && login_written_ < login_size_) ||
+                       (state_ == State::kOpen && unsent_ != nullptr);
+  return true;
+}
+
+}  // namespace redis
+}  // namespace aggcache

@@ -1,0 +1,128 @@
+// What the tests of the Redis client stand on: real servers, sockets that misbehave, and a client that is driven as the
+// database drives it, by poll().
+
+#ifndef AGGCACHE_TEST_REDIS_HARNESS_H
+#define AGGCACHE_TEST_REDIS_HARNESS_H
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "redis/client.h"
+
+namespace aggcache {
+namespace redis {
+
+int64_t Now();  // microseconds
+
+// A directory that goes with the object.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory();
+  ~TemporaryDirectory();
+  const std::string &Path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+// A port of 127.0.0.1 that was free a moment ago, and so was the one 10000 above it (a cluster's bus).
+int FreePort();
+
+// A process of Redis. Killed with the object, and with the test process.
+class RedisServer {
+ public:
+  // Further arguments are redis-server's: "--maxmemory", "1mb".
+  explicit RedisServer(std::vector<std::string> arguments = {}, bool tcp = false);
+  ~RedisServer();
+  void Start();  // and waits until it answers
+  void Kill();
+  void Stop(int signal);  // SIGSTOP, SIGCONT
+
+  std::string Url(const std::string &credentials = "", const std::string &rest = "") const;
+  std::string Address() const { return "127.0.0.1:" + std::to_string(port_); }
+  int Port() const { return port_; }
+  const std::string &Directory() const { return directory_.Path(); }
+  // Sends one command on a connection of its own; returns the reply as it came.
+  std::string Command(const std::vector<std::string> &words) const;
+
+ private:
+  TemporaryDirectory directory_;
+  std::vector<std::string> arguments_;
+  bool sentinel_ = false;
+  int port_ = 0;
+  pid_t process_ = 0;
+};
+
+// One exchange on a connection of its own with what listens at host:port, or at a Unix socket if port is 0: the raw
+// reply to a command of words, empty if there is none.
+std::string RawCommand(const std::string &host, int port, const std::vector<std::string> &words);
+
+// Listens on a Unix socket; for each connection calls `serve` with its socket in a thread, and closes it afterwards.
+class FakeServer {
+ public:
+  explicit FakeServer(std::function<void(int socket)> serve);
+  ~FakeServer();
+  std::string Url() const;
+  int Connections() const { return connections_; }
+
+ private:
+  TemporaryDirectory directory_;
+  std::string path_;
+  int listening_;
+  std::function<void(int)> serve_;
+  std::atomic<int> connections_{0};
+  std::atomic<bool> ends_{false};
+  std::vector<std::thread> threads_;
+  std::thread accepting_;
+};
+
+// Reads one request from a socket; empty: the other side has closed.
+std::vector<std::string> ReadRequest(int socket);
+void SendText(int socket, const std::string &text);
+
+// A client and what its observer was told.
+class Driver {
+ public:
+  explicit Driver(const std::string &url, int64_t connect_timeout = 2000000, int64_t command_timeout = 2000000,
+                  uint32_t most_commands = 4096, uint64_t most_bytes = 1 << 20);
+  ~Driver();
+
+  Client *operator->() { return client_; }
+  Client *Get() { return client_; }
+  Ticket Submit(const std::vector<std::string> &words, int master = -1);
+  // Waits for the reply, and returns it as text: strings as they are, (nil), (integer) 5, [a b], failures as
+  // "!name". Forgets the ticket.
+  std::string Take(Ticket ticket);
+  std::string Ask(const std::vector<std::string> &words) { return Take(Submit(words)); }
+  // One poll and Advance; waits until something happens.
+  void Step();
+  // Advances until it holds.
+  void Until(const std::function<bool()> &condition);
+
+  struct Failed {
+    Failure failure;
+    std::string text;
+  };
+  std::vector<Failed> failures;
+  int answers = 0;
+  uint64_t sent = 0, received = 0;
+  int64_t longest_answer = 0;
+
+ private:
+  Client *client_ = nullptr;
+};
+
+std::string TextOf(const Reply &reply);
+const char *NameOf(Failure failure);
+
+}  // namespace redis
+}  // namespace aggcache
+
+#endif
