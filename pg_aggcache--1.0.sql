@@ -85,7 +85,8 @@ COMMENT ON SCHEMA aggcache IS 'cached SQL functions: views, actions and catalogs
 
 CREATE FUNCTION aggcache.last_call(
   OUT function regprocedure, OUT result text, OUT reason text, OUT cause text, OUT age interval,
-  OUT cost_ms double precision, OUT size integer, OUT waited boolean, OUT stored boolean, OUT not_stored text)
+  OUT cost_ms double precision, OUT size integer, OUT waited boolean, OUT stored boolean, OUT not_stored text,
+  OUT tier text)
   RETURNS SETOF record ROWS 1 LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'aggcache_last_call';
 COMMENT ON FUNCTION aggcache.last_call() IS
   'what this session''s latest call of a cached function did: hit, stale hit, miss or uncached, and why; one row, '
@@ -266,6 +267,61 @@ COMMENT ON FUNCTION aggcache.usage() IS
   'the store of the whole server: bytes in all, bytes free, results, stamp slots, start of the server, last reset '
   'of statistics';
 
+CREATE FUNCTION aggcache.redis_state(
+  OUT state text, OUT writes text, OUT url text, OUT retry_at timestamptz, OUT failures_in_a_row integer,
+  OUT hits bigint, OUT misses bigint, OUT changed bigint, OUT stores bigint, OUT skipped bigint,
+  OUT bytes_sent bigint, OUT bytes_received bigint,
+  OUT commands bigint, OUT p50_ms double precision, OUT p95_ms double precision, OUT p99_ms double precision,
+  OUT connection_errors bigint, OUT timeouts bigint, OUT protocol_errors bigint, OUT authentication_errors bigint,
+  OUT out_of_memory_errors bigint, OUT read_only_errors bigint, OUT not_ready_errors bigint,
+  OUT cluster_errors bigint, OUT other_errors bigint, OUT local_errors bigint,
+  OUT damaged bigint, OUT foreign_values bigint, OUT too_large bigint, OUT unauthentic bigint)
+  RETURNS SETOF record ROWS 1 LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'aggcache_redis_state';
+COMMENT ON FUNCTION aggcache.redis_state() IS
+  'what the whole server has to do with Redis; behind aggcache.redis';
+
+CREATE VIEW aggcache.redis AS SELECT * FROM aggcache.redis_state();
+COMMENT ON VIEW aggcache.redis IS
+  'whether Redis is used, and what it did for the whole server since the statistics were reset, one row';
+COMMENT ON COLUMN aggcache.redis.state IS
+  'off: aggcache.redis_url is not set; ready; unavailable: not tried before retry_at, after a failure; probing: one '
+  'session is trying it';
+COMMENT ON COLUMN aggcache.redis.writes IS 'the same for what changes data: Redis may be full or a replica';
+COMMENT ON COLUMN aggcache.redis.url IS
+  'aggcache.redis_url, the password masked; null for roles without the privileges of pg_read_all_settings';
+COMMENT ON COLUMN aggcache.redis.retry_at IS 'when Redis will be tried again, if it is not ready';
+COMMENT ON COLUMN aggcache.redis.failures_in_a_row IS 'failed attempts since Redis last answered';
+COMMENT ON COLUMN aggcache.redis.hits IS 'results that Redis had and that could be used';
+COMMENT ON COLUMN aggcache.redis.misses IS 'results that Redis did not have';
+COMMENT ON COLUMN aggcache.redis.changed IS
+  'results that Redis had and that a later write, their age or the caller''s snapshot forbade';
+COMMENT ON COLUMN aggcache.redis.stores IS 'results that were sent to Redis';
+COMMENT ON COLUMN aggcache.redis.skipped IS 'look-ups and stores that were not tried because Redis was not ready';
+COMMENT ON COLUMN aggcache.redis.commands IS 'commands that Redis answered';
+COMMENT ON COLUMN aggcache.redis.p50_ms IS
+  'median time from sending a command to its reply, in milliseconds; of pipelined stores, to when it was read';
+COMMENT ON COLUMN aggcache.redis.p95_ms IS '95th percentile of the same';
+COMMENT ON COLUMN aggcache.redis.p99_ms IS '99th percentile of the same';
+COMMENT ON COLUMN aggcache.redis.connection_errors IS 'connections that could not be made, or broke';
+COMMENT ON COLUMN aggcache.redis.timeouts IS
+  'connections and replies that took longer than aggcache.redis_connect_timeout or aggcache.redis_timeout';
+COMMENT ON COLUMN aggcache.redis.protocol_errors IS 'replies that could not be understood';
+COMMENT ON COLUMN aggcache.redis.authentication_errors IS
+  'NOAUTH, WRONGPASS and NOPERM replies, and certificates that do not verify';
+COMMENT ON COLUMN aggcache.redis.out_of_memory_errors IS 'OOM replies: Redis is full and may not evict';
+COMMENT ON COLUMN aggcache.redis.read_only_errors IS 'READONLY, NOREPLICAS and MISCONF replies: Redis takes no writes';
+COMMENT ON COLUMN aggcache.redis.not_ready_errors IS 'LOADING, BUSY, MASTERDOWN and TRYAGAIN replies';
+COMMENT ON COLUMN aggcache.redis.cluster_errors IS
+  'commands for which no node, or no master, was found in time';
+COMMENT ON COLUMN aggcache.redis.other_errors IS 'other error replies';
+COMMENT ON COLUMN aggcache.redis.local_errors IS 'commands for which this server had no memory, or too many in flight';
+COMMENT ON COLUMN aggcache.redis.damaged IS 'values that were truncated or altered; each was a miss';
+COMMENT ON COLUMN aggcache.redis.foreign_values IS
+  'values of another key, start of the server, row type or format; each was a miss';
+COMMENT ON COLUMN aggcache.redis.too_large IS 'values larger than aggcache.max_entry_size; each was a miss';
+COMMENT ON COLUMN aggcache.redis.unauthentic IS
+  'values without the proof that aggcache.redis_secret_file demands; each was a miss';
+
 CREATE FUNCTION aggcache.explain(function regprocedure) RETURNS SETOF text
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_explain';
 COMMENT ON FUNCTION aggcache.explain(regprocedure) IS
@@ -284,12 +340,11 @@ COMMENT ON FUNCTION aggcache.explain(regprocedure, "any") IS
   'arguments';
 
 CREATE FUNCTION aggcache.instance_health(OUT "check" text, OUT ok boolean, OUT detail text)
-  RETURNS SETOF record ROWS 6 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_health';
+  RETURNS SETOF record ROWS 7 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_health';
 COMMENT ON FUNCTION aggcache.instance_health() IS 'state of the cache in this server; part of aggcache.health()';
 
 CREATE FUNCTION aggcache.health() RETURNS TABLE ("check" text, ok boolean, detail text)
   LANGUAGE sql VOLATILE
-  SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT h."check", h.ok, h.detail FROM aggcache.instance_health() h
   UNION ALL
@@ -305,7 +360,8 @@ END;
 COMMENT ON FUNCTION aggcache.health() IS
   'what an operator should know, one row a check; ok is false where something stands in the way';
 
-GRANT SELECT ON aggcache.functions, aggcache.dependencies, aggcache.stats, aggcache.tables, aggcache.blame TO PUBLIC;
+GRANT SELECT ON aggcache.functions, aggcache.dependencies, aggcache.stats, aggcache.tables, aggcache.blame,
+  aggcache.redis TO PUBLIC;
 
 -- ---- Actions --------------------------------------------------------------------------------------------------------
 
@@ -336,10 +392,18 @@ CREATE FUNCTION aggcache.invalidate_all() RETURNS bigint
 REVOKE ALL ON FUNCTION aggcache.invalidate_all() FROM PUBLIC;
 COMMENT ON FUNCTION aggcache.invalidate_all() IS 'removes all results of this database; returns how many';
 
+CREATE FUNCTION aggcache.mget(function regprocedure, VARIADIC args "any") RETURNS SETOF record
+  LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'aggcache_mget';
+COMMENT ON FUNCTION aggcache.mget(regprocedure, "any") IS
+  'calls a cached function for many arguments, given as one array for each argument, and asks Redis for all results at '
+  'once; returns the rows of all calls, each preceded by the number of the call: '
+  'mget(''f(int)'', ARRAY[1, 2]) AS r (ordinality bigint, …)';
+
 CREATE FUNCTION aggcache.reset_stats() RETURNS void
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_reset_stats';
 REVOKE ALL ON FUNCTION aggcache.reset_stats() FROM PUBLIC;
-COMMENT ON FUNCTION aggcache.reset_stats() IS 'sets the counters of all functions and tables of the server to zero';
+COMMENT ON FUNCTION aggcache.reset_stats() IS
+  'sets the counters of all functions and tables of the server, and of Redis, to zero';
 
 CREATE FUNCTION aggcache.attach(relation regclass) RETURNS void
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_attach';

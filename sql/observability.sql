@@ -1,6 +1,8 @@
 -- What can be seen: last_call(), the views, explain(), health().
 \set VERBOSITY terse
 SET client_min_messages = warning;
+-- entries and their sizes are those in shared memory
+SET aggcache.store = 'shared';
 CREATE ROLE observability_owner;
 CREATE ROLE observability_other;
 CREATE ROLE observability_monitor;

@@ -18,6 +18,11 @@ void StampTable::Register(uint32_t slot, const Transactions &transactions) noexc
   Protocol::Register(&slots_[slot], transactions);
 }
 
+void StampTable::Expire(uint64_t tag) noexcept {
+  Protocol::Expire(&slots_[SlotOf(tag)]);
+  Protocol::Expire(&slots_[AlternativeSlotOf(tag)]);
+}
+
 StampCheck StampTable::Settle(Stamp *stamp, const Snapshot &snapshot, const Transactions &transactions) noexcept {
   return Protocol::Settle(&slots_[stamp->slot], start_->load(std::memory_order_acquire), stamp, snapshot, transactions);
 }

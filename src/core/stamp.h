@@ -119,6 +119,9 @@ class StampTable {
   Xid CulpritOf(const Stamp *stamps, uint32_t count, const Snapshot &stored, const Snapshot &reader,
                 const Transactions &transactions) const noexcept;
 
+  // Ends all results that carry the tag, at once and for every snapshot: its slots count a forgetting, of nothing.
+  void Expire(uint64_t tag) noexcept;
+
   // Whether the slot has forgotten anything since the stamp was made: then no snapshot can ever hit.
   bool IsDead(const Stamp &stamp) const noexcept;
 

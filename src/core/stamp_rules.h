@@ -85,6 +85,14 @@ class StampProtocol {
     }
   }
 
+  static void Expire(StampSlot *slot) noexcept {
+    for (Backoff backoff;; backoff.Wait()) {
+      Copy copy = Read(*slot);
+      copy.version++;
+      if (PutBack(slot, copy)) return;
+    }
+  }
+
   static StampCheck Settle(StampSlot *slot, Xid start, Stamp *stamp, const Snapshot &snapshot,
                            const Transactions &transactions) noexcept {
     if (start == kNoXid) return StampCheck::kUnsettled;

@@ -42,6 +42,15 @@ constexpr uint64_t SubtreeTag(uint32_t database, uint32_t relation) noexcept {
   return Mix(RelationSeed(database, relation) ^ 0x73756274u);
 }
 
+// Results of a cached function that were invalidated by hand: of all its calls, or of the one call whose key has this
+// hash. No row is under these tags. Results that leave shared memory carry them, as nothing else reaches every copy.
+constexpr uint64_t FunctionTag(uint32_t database, uint32_t function) noexcept {
+  return Mix(RelationSeed(database, function) ^ 0x66756e63u);
+}
+constexpr uint64_t CallTag(uint32_t database, uint32_t function, uint64_t key_hash) noexcept {
+  return Mix(FunctionTag(database, function) ^ Mix(key_hash));
+}
+
 // Changes of rows under a watch (pg/watches.h), whose definition hashes to `watch`. As it stands the tag of a watch
 // without key columns, and of a range of all values. Narrowed column by column, in ascending attribute number, and then
 // to a cell (cells.h):

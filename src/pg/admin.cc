@@ -1,4 +1,4 @@
-// Actions: invalidating by hand, putting tracking on and off, health.
+// Actions: putting tracking on and off, resetting statistics, health. Invalidating by hand is in invalidate.cc.
 
 #include "pg/server.h"
 
@@ -6,7 +6,9 @@
 #include "pg/blame.h"
 #include "pg/described_call.h"
 #include "pg/inspection.h"
-#include "pg/key.h"
+#include "pg/redis_session.h"
+#include "pg/redis_state.h"
+#include "pg/redis_target.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "pg/tracking.h"
@@ -15,82 +17,6 @@
 namespace aggcache {
 
 namespace {
-
-void RequireFunctionOwner(Oid function) {
-  if (!compat::OwnsFunction(function, GetUserId()))
-    aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FUNCTION, get_func_name(function));
-}
-
-// ---- Invalidating by hand ---------------------------------------------------------------------------------------
-
-uint64_t RemoveEntries(bool (*matches)(void *, const EntryInfo &) noexcept, void *context) {
-  uint64_t removed = 0;
-  for (uint32_t partition = 0; partition < kPartitions; partition++) {
-    CHECK_FOR_INTERRUPTS();
-    LWLockAcquire(shared::PartitionLockAt(partition), LW_EXCLUSIVE);
-    removed += shared::store.RemoveIf(partition, matches, context);
-    LWLockRelease(shared::PartitionLockAt(partition));
-  }
-  return removed;
-}
-
-bool IsOfFunction(void *function, const EntryInfo &entry) noexcept {
-  return entry.function == *static_cast<uint64_t *>(function);
-}
-
-uint64_t RemoveFunctionEntries(Oid function) {
-  uint64_t id = shared::ObjectId(function);
-  return shared::state ? RemoveEntries(IsOfFunction, &id) : 0;
-}
-
-// ---- The entry of one call --------------------------------------------------------------------------------------
-
-struct Invalidation {
-  DescribedCall call;
-  uint64_t removed;
-};
-
-void InvalidateCall(void *context) {
-  auto *invalidation = static_cast<Invalidation *>(context);
-  DescribedCall *call = &invalidation->call;
-  if (PrepareCall(call)) return;  // not cached
-  LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
-  SetArguments(*call, fcinfo);
-  Key key = BuildKey(call->definition, fcinfo, call->hidden);
-  LWLockAcquire(shared::PartitionLock(key.hash), LW_EXCLUSIVE);
-  invalidation->removed = shared::store.Remove(key) ? 1 : 0;
-  LWLockRelease(shared::PartitionLock(key.hash));
-}
-
-// ---- Functions by name ------------------------------------------------------------------------------------------
-
-// Oids of the functions of language cached_sql that the current role owns.
-List *OwnedFunctions() {
-  List *functions = NIL;
-  Oid language = get_language_oid("cached_sql", false);
-  Relation catalog = table_open(ProcedureRelationId, AccessShareLock);
-  SysScanDesc scan = systable_beginscan(catalog, ProcedureOidIndexId, true, nullptr, 0, nullptr);
-  for (HeapTuple row = systable_getnext(scan); HeapTupleIsValid(row); row = systable_getnext(scan)) {
-    Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
-    if (form->prolang == language && compat::OwnsFunction(form->oid, GetUserId()))
-      functions = lappend_oid(functions, form->oid);
-  }
-  systable_endscan(scan);
-  table_close(catalog, AccessShareLock);
-  return functions;
-}
-
-bool IsLike(const char *name, text *pattern) {
-  return DatumGetBool(
-      DirectFunctionCall2Coll(textlike, DEFAULT_COLLATION_OID, CStringGetTextDatum(name), PointerGetDatum(pattern)));
-}
-
-bool NameIsLike(Oid function, text *pattern) {
-  char *name = get_func_name(function);
-  if (name == nullptr) return false;
-  char *schema = get_namespace_name(get_func_namespace(function));
-  return IsLike(name, pattern) || (schema != nullptr && IsLike(psprintf("%s.%s", schema, name), pattern));
-}
 
 // ---- Tracking ---------------------------------------------------------------------------------------------------
 
@@ -183,6 +109,17 @@ void ReportStart(Report *report) {
                     "result is used until it ends; see pg_prepared_xacts and pg_stat_activity");
 }
 
+void ReportRedis(Report *report) {
+  if (!RedisIsConfigured())
+    report->Say("redis", settings::store == kShared,
+                settings::store == kShared ? "aggcache.redis_url is not set"
+                                           : "aggcache.redis_url is not set, and aggcache.store asks for Redis");
+  else if (const char *obstacle = RedisObstacle(RedisUse::kWrite))
+    report->Say("redis", false, psprintf("%s; see aggcache.redis", obstacle));
+  else
+    report->Say("redis", true, "Redis can be used; see aggcache.redis");
+}
+
 void ReportHealth(Report report) {
   bool preloaded = shared::state != nullptr;
   report.Say(
@@ -206,73 +143,13 @@ void ReportHealth(Report report) {
       psprintf("there is room for %d more functions (aggcache.max_functions) and %d more tables (aggcache.max_tables)",
                functions, tables));
   ReportStart(&report);
+  ReportRedis(&report);
 }
 
 }  // namespace
 }  // namespace aggcache
 
 extern "C" {
-
-PG_FUNCTION_INFO_V1(aggcache_invalidate);
-PGDLLEXPORT Datum aggcache_invalidate(PG_FUNCTION_ARGS) {
-  using namespace aggcache;
-  Oid function = PG_GETARG_OID(0);
-  RequireCached(function);
-  RequireFunctionOwner(function);
-  PG_RETURN_INT64(static_cast<int64_t>(RemoveFunctionEntries(function)));
-}
-
-PG_FUNCTION_INFO_V1(aggcache_invalidate_call);
-PGDLLEXPORT Datum aggcache_invalidate_call(PG_FUNCTION_ARGS) {
-  using namespace aggcache;
-  if (PG_ARGISNULL(0)) PG_RETURN_NULL();
-  Oid function = PG_GETARG_OID(0);
-  FunctionRow row = RequireCached(function);
-  RequireFunctionOwner(function);
-  Invalidation invalidation;
-  memset(&invalidation, 0, sizeof(invalidation));
-  DescribeCall(fcinfo, &invalidation.call);
-  if (shared::state == nullptr || RecoveryInProgress()) PG_RETURN_INT64(0);
-  RunAsCalled(function, row, InvalidateCall, &invalidation);
-  PG_RETURN_INT64(static_cast<int64_t>(invalidation.removed));
-}
-
-PG_FUNCTION_INFO_V1(aggcache_invalidate_table);
-PGDLLEXPORT Datum aggcache_invalidate_table(PG_FUNCTION_ARGS) {
-  using namespace aggcache;
-  Oid relation = PG_GETARG_OID(0);
-  RequireTableOwner(relation);
-  char kind = get_rel_relkind(relation);
-  if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
-    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not a table", get_rel_name(relation))));
-  PreventCommandDuringRecovery("aggcache.invalidate_table()");
-  PreventCommandIfParallelMode("aggcache.invalidate_table()");
-  if (shared::state == nullptr) PG_RETURN_VOID();
-  GetTopTransactionId();
-  RegisterWide(relation);
-  PG_RETURN_VOID();
-}
-
-PG_FUNCTION_INFO_V1(aggcache_invalidate_like);
-PGDLLEXPORT Datum aggcache_invalidate_like(PG_FUNCTION_ARGS) {
-  using namespace aggcache;
-  text *pattern = PG_GETARG_TEXT_PP(0);
-  uint64_t removed = 0;
-  ListCell *cell;
-  foreach (cell, OwnedFunctions()) {
-    if (NameIsLike(lfirst_oid(cell), pattern)) removed += RemoveFunctionEntries(lfirst_oid(cell));
-  }
-  PG_RETURN_INT64(static_cast<int64_t>(removed));
-}
-
-PG_FUNCTION_INFO_V1(aggcache_invalidate_all);
-PGDLLEXPORT Datum aggcache_invalidate_all(PG_FUNCTION_ARGS) {
-  using namespace aggcache;
-  if (shared::state == nullptr) PG_RETURN_INT64(0);
-  uint64_t removed = RemoveEntries(
-      [](void *, const EntryInfo &entry) noexcept { return entry.function >> 32 == MyDatabaseId; }, nullptr);
-  PG_RETURN_INT64(static_cast<int64_t>(removed));
-}
 
 PG_FUNCTION_INFO_V1(aggcache_attach);
 PGDLLEXPORT Datum aggcache_attach(PG_FUNCTION_ARGS) {
@@ -311,7 +188,7 @@ PGDLLEXPORT Datum aggcache_refresh(PG_FUNCTION_ARGS) {
   PreventCommandDuringRecovery("aggcache.refresh()");
   int64_t refreshed = 0;
   ListCell *cell;
-  foreach (cell, OwnedFunctions()) {
+  foreach (cell, CachedFunctions(GetUserId())) {
     CHECK_FOR_INTERRUPTS();
     Oid function = lfirst_oid(cell);
     FunctionRow row = ReadFunctionRow(function);
@@ -368,6 +245,7 @@ PGDLLEXPORT Datum aggcache_reset_stats(PG_FUNCTION_ARGS) {
     Reset(&statistics.wide);
   }
   ResetBlames();
+  ResetRedisCounters();
   shared::state->statistics_reset_at.store(GetCurrentTimestamp());
   PG_RETURN_VOID();
 }

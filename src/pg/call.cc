@@ -13,6 +13,7 @@
 #include "pg/last_call.h"
 #include "pg/lookup.h"
 #include "pg/opaque.h"
+#include "pg/redis_session.h"
 #include "pg/results.h"
 #include "pg/serializable.h"
 #include "pg/settings.h"
@@ -126,16 +127,16 @@ void Record(const CallSite *site, CallResult result) {
 // Looks the key up for this call. A SERIALIZABLE transaction gets no result whose conflicts could not be shown. Opening
 // the relations for that may have waited for changes that were in progress: so it looks once more.
 Found LookUpForCall(const Definition *definition, const Key &key) {
-  Found found = LookUp(key, GetActiveSnapshot());
+  Found found = LookUp(definition, key, GetActiveSnapshot());
   if (found.data == nullptr || !IsolationIsSerializable()) return found;
   if (!ShowSerializableReads(definition, GetActiveSnapshot()) || !definition->valid)
-    return Found{CallResult::kSnapshot, nullptr, 0, kNoXid};
-  return LookUp(key, GetActiveSnapshot());
+    return Found{CallResult::kSnapshot, nullptr, 0, kNoXid, 0};
+  return LookUp(definition, key, GetActiveSnapshot());
 }
 
 // A miss: waits for another session that computes the same result, or computes it.
 Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, Definition *definition, NullableDatum *hidden,
-                 const Key &looked_up, CallResult why) {
+                 const Key &looked_up, const Found &missed) {
   // The key is in memory that calls within the body use too.
   Key key = looked_up;
   char *bytes = static_cast<char *>(palloc(key.size));
@@ -150,9 +151,11 @@ Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, Definition *definition
     last_call.waited |= waited;
     if (boarding == Boarding::kFailed) continue;
     leading = boarding == Boarding::kLeader;
-    // Between the look-up and the boarding another session may have stored, and landed.
-    if (boarding != Boarding::kAlone) {
-      Found found = LookUp(key, GetActiveSnapshot());
+    // Between the look-up and the boarding another session may have stored, and landed. Redis is asked again only if one
+    // has.
+    if (boarding != Boarding::kAlone &&
+        (settings::store == kShared || waited || missed.flights != CountFlights(key.hash))) {
+      Found found = LookUp(definition, key, GetActiveSnapshot());
       if (found.result == CallResult::kHit) {
         if (leading) EndFlight(true);
         leading = false;
@@ -181,14 +184,17 @@ Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, Definition *definition
   }
   PG_END_TRY();
   definition->pins--;
-  if (leading) EndFlight(computed.obstacle == nullptr && last_call.stored);
+  const bool stored = computed.obstacle == nullptr && last_call.stored;
+  // They look where the result was sent to, on connections of their own.
+  if (leading && stored && settings::store == kRedis && OthersWait()) AwaitAllOfRedis();
+  if (leading) EndFlight(stored);
   if (computed.obstacle) return CallUncached(fcinfo, site, CallResult::kUncached, computed.obstacle);
   pfree(bytes);
   // calls within the body have told of themselves
   last_call.function = fcinfo->flinfo->fn_oid;
   last_call.stored_at = 0;
   last_call.waited = waited;
-  Record(site, why);
+  Record(site, missed.result);
   if (definition->result.returns_set) {
     ReturnTuplestore(definition->result, computed.rows, reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo));
     fcinfo->isnull = true;
@@ -258,7 +264,7 @@ Datum Call(FunctionCallInfo fcinfo) {
     return ReturnFound(fcinfo, definition, found);
   }
   if (found.result == CallResult::kChanged) CountInvalidation(definition, found.writer);
-  return CallMissed(fcinfo, site, definition, hidden, key, found.result);
+  return CallMissed(fcinfo, site, definition, hidden, key, found);
 }
 
 }  // namespace

@@ -168,6 +168,32 @@ inline char **TextSettingVariable(const char *name) {
   return nullptr;
 }
 
+// Memory that a setting's value and what its check hook leaves are in; NULL if there is none.
+inline void *AllocateSetting(size_t size) {
+#if PG_VERSION_NUM >= 160000
+  return guc_malloc(LOG, size);
+#else
+  return malloc(size);
+#endif
+}
+
+inline void FreeSetting(void *memory) {
+#if PG_VERSION_NUM >= 160000
+  guc_free(memory);
+#else
+  free(memory);
+#endif
+}
+
+// A set of things to wait for that lives as long as the session.
+inline WaitEventSet *MakeWaitEventSet(int most) {
+#if PG_VERSION_NUM >= 170000
+  return CreateWaitEventSet(nullptr, most);
+#else
+  return CreateWaitEventSet(TopMemoryContext, most);
+#endif
+}
+
 inline bool IsAutovacuum() {
 #if PG_VERSION_NUM >= 170000
   return AmAutoVacuumWorkerProcess();

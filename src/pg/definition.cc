@@ -5,6 +5,7 @@
 #include "pg/analysis.h"
 #include "pg/composition.h"
 #include "pg/function_facts.h"
+#include "pg/results.h"
 #include "pg/settings.h"
 #include "pg/sources.h"
 
@@ -134,6 +135,7 @@ void ShapeResult(Definition *definition, const Call &call, const Query *query, b
     shape->descriptor = CreateTemplateTupleDesc(1);
     TupleDescInitEntry(shape->descriptor, 1, "result", call.result_type, -1, 0);
   }
+  shape->row_type = FingerprintRowType(*shape);
 }
 
 const char *FindResultObstacle(const Definition *definition, const Call &call) {
@@ -229,6 +231,8 @@ List *RewriteBody(const Definition *definition, const Call &call, SQLFunctionPar
 void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
   Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(call.row));
   definition->name = psprintf("%s", format_procedure(definition->function));
+  char *schema = get_namespace_name(form->pronamespace);
+  definition->key_name = psprintf("%s.%s", schema ? schema : "", NameStr(form->proname));
   definition->collation = call.collation;
   definition->fixed_types = HasFixedTypes(call.row);
 

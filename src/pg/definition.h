@@ -32,7 +32,8 @@ struct ResultShape {
   int16 length;        // of a scalar
   bool by_value;
   TupleDesc
-      descriptor;  // of rows; for a set of scalars one column; reference-counted as blessed, lives in the definition
+      descriptor;     // of rows; for a set of scalars one column; reference-counted as blessed, lives in the definition
+  uint64_t row_type;  // fingerprint of all that decides how a result lies in memory
 };
 
 enum class SourceRole : uint8_t {
@@ -73,7 +74,8 @@ struct Definition {
   MemoryContext context;
   Oid function;
   const Definition *caller;  // whose analysis needs this one; NULL for those that are called
-  const char *name;          // qualified, for messages
+  const char *name;          // qualified if need be, for messages
+  const char *key_name;      // schema and name, alike in all sessions, for keys in Redis
   Oid collation;
   bool fixed_types;  // neither arguments nor result are polymorphic or of a type that the call decides
   int argument_count;

@@ -15,12 +15,7 @@ namespace {
 void CoerceArgument(DescribedCall *call, int i) {
   Oid wanted = call->expected[i];
   if (call->nulls[i] || call->types[i] == wanted) return;
-  Oid output, input, element;
-  bool is_varlena;
-  getTypeOutputInfo(call->types[i], &output, &is_varlena);
-  char *text = OidOutputFunctionCall(output, call->values[i]);
-  getTypeInputInfo(wanted, &input, &element);
-  call->values[i] = OidInputFunctionCall(input, text, element, -1);
+  call->values[i] = CoerceValue(call->values[i], call->types[i], wanted);
   call->types[i] = wanted;
 }
 
@@ -69,32 +64,20 @@ Oid CallCollation(const Oid *types, int count) {
   return collation;
 }
 
-// Makes the arguments those that the function declares. Returns the type of the result.
-Oid FitArguments(DescribedCall *call, bool *strict) {
+// Makes the arguments those that the function declares.
+void FitArguments(DescribedCall *call) {
   HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->function));
   if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", call->function);
   Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
   AddDefaults(call, form, row);
   for (int i = 0; i < call->count; i++) call->expected[i] = form->proargtypes.values[i];
-  Oid result = enforce_generic_type_consistency(call->types, call->expected, call->count, form->prorettype, false);
-  *strict = form->proisstrict;
+  call->result = enforce_generic_type_consistency(call->types, call->expected, call->count, form->prorettype, false);
+  call->strict = form->proisstrict;
   ReleaseSysCache(row);
   for (int i = 0; i < call->count; i++) {
     if (IsPolymorphicType(call->expected[i])) call->expected[i] = call->types[i];
     CoerceArgument(call, i);
   }
-  return result;
-}
-
-FuncExpr *MakeExpression(const DescribedCall &call, Oid result) {
-  List *constants = NIL;
-  for (int i = 0; i < call.count; i++)
-    constants = lappend(constants, makeConst(call.expected[i], -1, InvalidOid, get_typlen(call.expected[i]),
-                                             call.values[i], call.nulls[i], get_typbyval(call.expected[i])));
-  FuncExpr *expression =
-      makeFuncExpr(call.function, result, constants, InvalidOid, call.collation, COERCE_EXPLICIT_CALL);
-  expression->funcretset = get_func_retset(call.function);
-  return expression;
 }
 
 }  // namespace
@@ -108,15 +91,14 @@ void DescribeCall(FunctionCallInfo fcinfo, DescribedCall *call) {
 }
 
 const char *PrepareCall(DescribedCall *call) {
-  bool strict;
-  Oid result = FitArguments(call, &strict);
+  FitArguments(call);
   for (int i = 0; i < call->count; i++)
-    if (strict && call->nulls[i]) return "the function is STRICT, so it is not called with a null argument";
+    if (call->strict && call->nulls[i]) return "the function is STRICT, so it is not called with a null argument";
   call->collation = CallCollation(call->expected, call->count);
   LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
   FmgrInfo info;
   fmgr_info(call->function, &info);
-  info.fn_expr = reinterpret_cast<Node *>(MakeExpression(*call, result));
+  info.fn_expr = reinterpret_cast<Node *>(ExpressionOf(*call));
   InitFunctionCallInfoData(*fcinfo, &info, static_cast<short>(call->count), call->collation, nullptr, nullptr);
   SetArguments(*call, fcinfo);
   Definition *definition = call->definition = FindDefinition(fcinfo);
@@ -131,6 +113,26 @@ const char *PrepareCall(DescribedCall *call) {
   { definition->pins--; }
   PG_END_TRY();
   return evaluated ? nullptr : "an expression that does not depend on rows could not be evaluated";
+}
+
+FuncExpr *ExpressionOf(const DescribedCall &call) {
+  List *constants = NIL;
+  for (int i = 0; i < call.count; i++)
+    constants = lappend(constants, makeConst(call.expected[i], -1, InvalidOid, get_typlen(call.expected[i]),
+                                             call.values[i], call.nulls[i], get_typbyval(call.expected[i])));
+  FuncExpr *expression =
+      makeFuncExpr(call.function, call.result, constants, InvalidOid, call.collation, COERCE_EXPLICIT_CALL);
+  expression->funcretset = get_func_retset(call.function);
+  return expression;
+}
+
+Datum CoerceValue(Datum value, Oid from, Oid to) {
+  Oid output, input, element;
+  bool is_varlena;
+  getTypeOutputInfo(from, &output, &is_varlena);
+  char *text = OidOutputFunctionCall(output, value);
+  getTypeInputInfo(to, &input, &element);
+  return OidInputFunctionCall(input, text, element, -1);
 }
 
 void SetArguments(const DescribedCall &call, FunctionCallInfo fcinfo) {

@@ -18,6 +18,8 @@ struct DescribedCall {
   bool *nulls;
   Oid expected[FUNC_MAX_ARGS];  // the function's own types
   Oid collation;
+  Oid result;  // type
+  bool strict;
   Definition *definition;  // once prepared; good until the next call of FindDefinition
   NullableDatum *hidden;   // the definition's hidden parameters
 };
@@ -28,6 +30,12 @@ void DescribeCall(FunctionCallInfo fcinfo, DescribedCall *call);
 // Makes the arguments those of the function, with the defaults of those that are not given, finds the definition and
 // evaluates the hidden parameters. Returns why such a call is not cached, or NULL. Errors of arguments are raised.
 const char *PrepareCall(DescribedCall *call);
+
+// Makes a value one of another type, through its text form.
+Datum CoerceValue(Datum value, Oid from, Oid to);
+
+// The call as an expression, of a prepared call.
+FuncExpr *ExpressionOf(const DescribedCall &call);
 
 // Puts the arguments of a prepared call into fcinfo. REQUIRES: room for them.
 void SetArguments(const DescribedCall &call, FunctionCallInfo fcinfo);

@@ -248,6 +248,26 @@ Interval *MakeInterval(int64_t microseconds) {
   return interval;
 }
 
+void RequireFunctionOwner(Oid function) {
+  if (!compat::OwnsFunction(function, GetUserId()))
+    aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FUNCTION, get_func_name(function));
+}
+
+List *CachedFunctions(Oid owner) {
+  List *functions = NIL;
+  Oid language = get_language_oid("cached_sql", false);
+  Relation catalog = table_open(ProcedureRelationId, AccessShareLock);
+  SysScanDesc scan = systable_beginscan(catalog, ProcedureOidIndexId, true, nullptr, 0, nullptr);
+  for (HeapTuple row = systable_getnext(scan); HeapTupleIsValid(row); row = systable_getnext(scan)) {
+    Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
+    if (form->prolang == language && (!OidIsValid(owner) || compat::OwnsFunction(form->oid, owner)))
+      functions = lappend_oid(functions, form->oid);
+  }
+  systable_endscan(scan);
+  table_close(catalog, AccessShareLock);
+  return functions;
+}
+
 void RequireTableOwner(Oid relation) {
   char *name = get_rel_name(relation);
   if (name == nullptr)

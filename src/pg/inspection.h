@@ -77,6 +77,10 @@ FunctionRow RequireCached(Oid function);
 
 // Raises an error unless the relation exists and the current role owns it.
 void RequireTableOwner(Oid relation);
+void RequireFunctionOwner(Oid function);
+
+// Oids of the functions of language cached_sql, those that the role owns or, for InvalidOid, all.
+List *CachedFunctions(Oid owner);
 
 }  // namespace aggcache
 

@@ -18,6 +18,7 @@ struct LastCall {
   uint64_t cost_ns;       // of the computation, the hit's or the own
   uint32_t size;          // of the result, in bytes
   bool waited;            // for another session
+  bool from_redis;        // what was hit was in Redis
   bool stored;
   const char *not_stored;  // why not, or NULL
 };
@@ -31,6 +32,7 @@ inline void BeginLastCall(Oid function) {
   last_call.cost_ns = 0;
   last_call.size = 0;
   last_call.waited = false;
+  last_call.from_redis = false;
   last_call.stored = false;
   last_call.not_stored = nullptr;
 }

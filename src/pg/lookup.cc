@@ -4,9 +4,14 @@
 
 #include <algorithm>
 
+#include "core/tag.h"
 #include "pg/collection.h"
+#include "pg/dependencies.h"
 #include "pg/last_call.h"
+#include "pg/redis_state.h"
+#include "pg/redis_values.h"
 #include "pg/settings.h"
+#include "pg/single_flight.h"
 #include "pg/tracking.h"
 #include "pg/transactions.h"
 
@@ -35,33 +40,37 @@ bool IsFreshEnough(int64_t stored_at) {
          Age(stored_at) <= static_cast<int64_t>(settings::max_staleness_ms) * 1000 && stored_at > LastOwnCommit();
 }
 
-bool IsExpired(EntryStore::Reference entry) {
-  int64_t expires_at = shared::store.ExpiresAt(entry);
-  if (expires_at == 0 && settings::ttl_ms == 0) return false;
-  if (expires_at != 0 && GetCurrentTimestamp() >= expires_at) return true;
-  return settings::ttl_ms != 0 && Age(shared::store.StoredAt(entry)) >= static_cast<int64_t>(settings::ttl_ms) * 1000;
+// When a result was stored, and when it ends; 0: never.
+struct Times {
+  int64_t stored_at;
+  int64_t expires_at;
+};
+
+bool IsExpired(Times times) {
+  if (times.expires_at == 0 && settings::ttl_ms == 0) return false;
+  if (times.expires_at != 0 && GetCurrentTimestamp() >= times.expires_at) return true;
+  return settings::ttl_ms != 0 && Age(times.stored_at) >= static_cast<int64_t>(settings::ttl_ms) * 1000;
 }
 
-// When the entry ends for a caller with this setting of ttl; 0: never.
-int64_t EndOf(EntryStore::Reference entry) {
-  int64_t expires_at = shared::store.ExpiresAt(entry);
-  if (settings::ttl_ms == 0) return expires_at;
-  int64_t end = shared::store.StoredAt(entry) + static_cast<int64_t>(settings::ttl_ms) * 1000;
-  return expires_at == 0 ? end : Min(end, expires_at);
+// When it ends for a caller with this setting of ttl; 0: never.
+int64_t EndOf(Times times) {
+  if (settings::ttl_ms == 0) return times.expires_at;
+  int64_t end = times.stored_at + static_cast<int64_t>(settings::ttl_ms) * 1000;
+  return times.expires_at == 0 ? end : Min(end, times.expires_at);
 }
 
-CallResult Judge(EntryStore::Reference entry, const Snapshot &reader, const Transactions &transactions) {
-  if (IsExpired(entry)) return CallResult::kExpired;
-  switch (shared::store.Check(entry, reader, transactions)) {
+CallResult Judge(Times times, StampCheck check) {
+  if (IsExpired(times)) return CallResult::kExpired;
+  switch (check) {
     case StampCheck::kValid: return CallResult::kHit;
-    case StampCheck::kChanged:
-      return IsFreshEnough(shared::store.StoredAt(entry)) ? CallResult::kStaleHit : CallResult::kChanged;
-    case StampCheck::kUnsettled:
-      return IsFreshEnough(shared::store.StoredAt(entry)) ? CallResult::kStaleHit : CallResult::kSnapshot;
+    case StampCheck::kChanged: return IsFreshEnough(times.stored_at) ? CallResult::kStaleHit : CallResult::kChanged;
+    case StampCheck::kUnsettled: return IsFreshEnough(times.stored_at) ? CallResult::kStaleHit : CallResult::kSnapshot;
     case StampCheck::kOwnWrite: break;
   }
   return CallResult::kOwnWrite;
 }
+
+bool IsHit(CallResult result) { return result == CallResult::kHit || result == CallResult::kStaleHit; }
 
 // Makes room for the candidate. False if what is there is worth more, or there is no more to evict.
 bool Reserve(const NewEntry &entry, EntryStore::Reservation *reserved, FunctionStatistics *statistics,
@@ -95,10 +104,20 @@ bool Reserve(const NewEntry &entry, EntryStore::Reservation *reserved, FunctionS
   }
 }
 
-}  // namespace
+// Returns NULL, or why not. REQUIRES: settled stamps.
+const char *StoreShared(const NewEntry &entry, FunctionStatistics *statistics) {
+  EntryStore::Reservation reserved;
+  const char *why = nullptr;
+  if (!Reserve(entry, &reserved, statistics, &why)) return why;
+  LWLock *lock = shared::PartitionLock(entry.key.hash);
+  LWLockAcquire(lock, LW_EXCLUSIVE);
+  StoreCode code = shared::store.Insert(entry, &reserved);
+  LWLockRelease(lock);
+  return code == StoreCode::kOk ? nullptr : "a result of a newer snapshot is there";
+}
 
-Found LookUp(const Key &key, ::Snapshot snapshot) {
-  Found found = {CallResult::kCold, nullptr, 0, kNoXid};
+Found LookUpShared(const Key &key, ::Snapshot snapshot) {
+  Found found = {CallResult::kCold, nullptr, 0, kNoXid, 0};
   Snapshot reader = CoreSnapshot(snapshot);
   Transactions transactions = ServerTransactions();
   LWLock *lock = shared::PartitionLock(key.hash);
@@ -109,23 +128,24 @@ Found LookUp(const Key &key, ::Snapshot snapshot) {
     LWLockAcquire(lock, LW_SHARED);
     EntryStore::Reference entry = shared::store.Find(key);
     if (entry) {
-      found.result = Judge(entry, reader, transactions);
+      const Times times = {shared::store.StoredAt(entry), shared::store.ExpiresAt(entry)};
+      found.result = Judge(times, shared::store.Check(entry, reader, transactions));
       if (found.result == CallResult::kChanged && settings::max_blames > 0)
         found.writer = shared::store.Culprit(entry, reader, transactions);
-      if (found.result == CallResult::kHit || found.result == CallResult::kStaleHit) {
+      if (IsHit(found.result)) {
         needed = shared::store.ValueSize(entry);
         if (collection) stamps = static_cast<int>(shared::store.StampCount(entry));
         if (needed <= buffer_size && HasRoomForStamps(stamps)) {
           if (collection) {
             shared::store.CopyStamps(entry, collection->stamps + collection->count);
             collection->count += stamps;
-            expires_at = EndOf(entry);
+            expires_at = EndOf(times);
           }
           shared::store.CopyValue(entry, buffer);
           shared::store.CountUse(entry);
           found.data = buffer;
           found.size = needed;
-          last_call.stored_at = shared::store.StoredAt(entry);
+          last_call.stored_at = times.stored_at;
           last_call.cost_ns = shared::store.CostNs(entry);
           last_call.size = static_cast<uint32_t>(needed);
         }
@@ -146,6 +166,65 @@ Found LookUp(const Key &key, ::Snapshot snapshot) {
   }
 }
 
+// Puts a result from Redis into shared memory. Whether there was room for it makes no difference to the call.
+void Promote(const Definition *definition, const Key &key, const redis::FrameContents &contents) {
+  NewEntry entry;
+  entry.key = key;
+  entry.value = contents.value;
+  entry.value_size = static_cast<uint32_t>(contents.value_size);
+  entry.stamps = contents.stamps;
+  entry.stamp_count = contents.stamp_count;
+  entry.snapshot = contents.snapshot;
+  entry.function = shared::ObjectId(definition->function);
+  entry.stored_at = contents.stored_at;
+  entry.expires_at = contents.expires_at;
+  entry.cost_ns = contents.cost_ns;
+  StoreShared(entry, nullptr);
+}
+
+Found LookUpRedis(const Definition *definition, const Key &key, ::Snapshot snapshot) {
+  Found found = {CallResult::kCold, nullptr, 0, kNoXid, 0};
+  redis::FrameContents contents;
+  if (!FetchFromRedis(definition, key, &contents)) return found;
+  const Snapshot reader = CoreSnapshot(snapshot);
+  const Transactions transactions = ServerTransactions();
+  const Times times = {contents.stored_at, contents.expires_at};
+  found.result = Judge(
+      times, shared::stamps.CheckAll(contents.stamps, contents.stamp_count, contents.snapshot, reader, transactions));
+  shared::Count(IsHit(found.result) ? redis_state->hits : redis_state->changed);
+  if (found.result == CallResult::kChanged && settings::max_blames > 0)
+    found.writer =
+        shared::stamps.CulpritOf(contents.stamps, contents.stamp_count, contents.snapshot, reader, transactions);
+  if (!IsHit(found.result)) return found;
+  found.data = static_cast<const char *>(contents.value);
+  found.size = static_cast<Size>(contents.value_size);
+  last_call.from_redis = true;
+  last_call.stored_at = contents.stored_at;
+  last_call.cost_ns = contents.cost_ns;
+  last_call.size = static_cast<uint32_t>(contents.value_size);
+  if (collection) {
+    ReserveStamps(static_cast<int>(contents.stamp_count));
+    for (uint32_t i = 0; i < contents.stamp_count; i++) CollectStamp(contents.stamps[i]);
+    CollectFound(snapshot, EndOf(times));
+  }
+  if (settings::store == kTiered && found.result == CallResult::kHit) Promote(definition, key, contents);
+  return found;
+}
+
+}  // namespace
+
+Found LookUp(const Definition *definition, const Key &key, ::Snapshot snapshot) {
+  Found near = {CallResult::kCold, nullptr, 0, kNoXid, 0};
+  if (settings::store != kRedis) near = LookUpShared(key, snapshot);
+  // What this transaction has written, the same stamps would say of any copy.
+  if (settings::store == kShared || near.data != nullptr || near.result == CallResult::kOwnWrite) return near;
+  const uint64_t flights = CountFlights(key.hash);
+  Found found = LookUpRedis(definition, key, snapshot);
+  if (found.result == CallResult::kCold) found = near;
+  found.flights = flights;
+  return found;
+}
+
 int64_t SnapshotTime() {
   return IsolationUsesXactSnapshot() ? GetCurrentTransactionStartTimestamp() : GetCurrentStatementStartTimestamp();
 }
@@ -157,9 +236,15 @@ const char *Store(const Definition *definition, const Key &key, const ResultByte
   BeginStamps();
   Snapshot core = CoreSnapshot(snapshot);
   Transactions transactions = ServerTransactions();
-  auto *stamps = static_cast<Stamp *>(palloc(sizeof(Stamp) * Max(1, stamp_count)));
+  auto *stamps = static_cast<Stamp *>(palloc(sizeof(Stamp) * (stamp_count + 4)));
   std::copy(all_stamps, all_stamps + stamp_count, stamps);
   auto settled = static_cast<uint32_t>(stamp_count);
+  if (settings::store != kShared) {
+    // To invalidate by hand what may be anywhere.
+    MakeStamps(FunctionTag(MyDatabaseId, definition->function), false, stamps + settled);
+    MakeStamps(CallTag(MyDatabaseId, definition->function, key.hash), false, stamps + settled + 2);
+    settled += 4;
+  }
   switch (shared::stamps.SettleAll(stamps, &settled, core, transactions)) {
     case StampCheck::kValid: break;
     case StampCheck::kOwnWrite: return "this transaction has written what the result reads";
@@ -179,14 +264,10 @@ const char *Store(const Definition *definition, const Key &key, const ResultByte
   entry.expires_at = expires_at;
   entry.cost_ns = cost_ns;
 
-  EntryStore::Reservation reserved;
-  const char *why = nullptr;
-  if (!Reserve(entry, &reserved, statistics, &why)) return why;
-  LWLock *lock = shared::PartitionLock(key.hash);
-  LWLockAcquire(lock, LW_EXCLUSIVE);
-  StoreCode code = shared::store.Insert(entry, &reserved);
-  LWLockRelease(lock);
-  return code == StoreCode::kOk ? nullptr : "a result of a newer snapshot is there";
+  if (settings::store == kShared) return StoreShared(entry, statistics);
+  const char *why_not_near = settings::store == kTiered ? StoreShared(entry, statistics) : "it is kept in Redis";
+  const char *why_not_far = StoreInRedis(definition, entry);
+  return why_not_near == nullptr ? nullptr : why_not_far;
 }
 
 }  // namespace aggcache

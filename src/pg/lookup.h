@@ -1,4 +1,7 @@
-// Looking a key up in the shared store, and storing under it.
+// Looking a key up, and storing under it: in shared memory, in Redis, or in both, as aggcache.store says.
+//
+// With 'tiered' a result is written to both at once, so that what shared memory evicts is in Redis already; one that is
+// found only there is put into shared memory again.
 
 #ifndef AGGCACHE_PG_LOOKUP_H
 #define AGGCACHE_PG_LOOKUP_H
@@ -16,12 +19,13 @@ struct Found {
   CallResult result;
   const char *data;  // kHit and kStaleHit: the value's bytes, in memory good until the next look-up
   Size size;
-  Xid writer;  // kChanged: who changed it, as far as known
+  Xid writer;        // kChanged: who changed it, as far as known
+  uint64_t flights;  // if Redis was asked: CountFlights of before that
 };
 
 // Looks the key up for the active snapshot. Fills last_call with what it learns of the entry, and adds what a found
 // result rests on to the innermost collection.
-Found LookUp(const Key &key, ::Snapshot snapshot);
+Found LookUp(const Definition *definition, const Key &key, ::Snapshot snapshot);
 
 // Whether the result may be and is stored. Returns NULL, or why not in words. Settles a copy of the stamps.
 const char *Store(const Definition *definition, const Key &key, const ResultBytes &bytes, const Stamp *all_stamps,

@@ -4,6 +4,56 @@
 
 namespace aggcache {
 
+uint64_t FingerprintRowType(const ResultShape &shape) {
+  uint64_t fingerprint = hash_combine64(PG_VERSION_NUM / 10000, MAXIMUM_ALIGNOF << 8 | sizeof(Datum));
+  auto mix = [&](uint64_t number) { fingerprint = hash_combine64(fingerprint, number); };
+  mix(shape.type);
+  mix(static_cast<uint64_t>(shape.returns_set) << 1 | static_cast<uint64_t>(shape.returns_tuple));
+  mix(static_cast<uint64_t>(static_cast<uint16_t>(shape.length)) << 1 | static_cast<uint64_t>(shape.by_value));
+  for (int i = 0; shape.descriptor != nullptr && i < shape.descriptor->natts; i++) {
+    Form_pg_attribute column = TupleDescAttr(shape.descriptor, i);
+    mix(static_cast<uint64_t>(column->atttypid) << 32 | static_cast<uint32_t>(column->atttypmod));
+    mix(static_cast<uint64_t>(static_cast<uint16_t>(column->attlen)) << 16 |
+        static_cast<uint64_t>(static_cast<unsigned char>(column->attalign)) << 8 |
+        static_cast<uint64_t>(column->attbyval) << 1 | static_cast<uint64_t>(column->attisdropped));
+  }
+  return fingerprint;
+}
+
+namespace {
+
+bool IsWellFormedScalar(const ResultShape &shape, const char *data, Size size) {
+  int64 is_null = *reinterpret_cast<const int64 *>(data);
+  if (is_null != 0) return is_null == 1 && size == sizeof(int64);
+  Size length = size - sizeof(int64);
+  const char *value = data + sizeof(int64);
+  if (shape.by_value) return length == sizeof(Datum);
+  if (shape.length > 0) return length == static_cast<Size>(shape.length);
+  if (shape.length == -2) return length > 0 && memchr(value, '\0', length) == value + length - 1;
+  // uncompressed and not a pointer to elsewhere
+  if (length < 1 || VARATT_IS_EXTERNAL(value) || VARATT_IS_COMPRESSED(value)) return false;
+  if (shape.returns_tuple && length < SizeofHeapTupleHeader) return false;
+  return (VARATT_IS_1B(value) || length >= VARHDRSZ) && VARSIZE_ANY(value) == length;
+}
+
+}  // namespace
+
+bool IsWellFormed(const ResultShape &shape, const char *data, Size size) {
+  if (size < sizeof(int64)) return false;
+  if (!shape.returns_set) return IsWellFormedScalar(shape, data, size);
+  int64 count = *reinterpret_cast<const int64 *>(data);
+  Size at = sizeof(int64);
+  if (count < 0) return false;
+  for (int64 i = 0; i < count; i++) {
+    if (size - at < MAXALIGN(SizeofMinimalTupleHeader)) return false;
+    auto *row = reinterpret_cast<MinimalTuple>(const_cast<char *>(data + at));
+    if (row->t_len < SizeofMinimalTupleHeader || MAXALIGN(static_cast<Size>(row->t_len)) > size - at) return false;
+    if (shape.descriptor && HeapTupleHeaderGetNatts(row) > shape.descriptor->natts) return false;
+    at += MAXALIGN(static_cast<Size>(row->t_len));
+  }
+  return at == size;
+}
+
 ResultBytes EncodeScalar(const ResultShape &shape, Datum value, bool is_null, Size limit) {
   ResultBytes bytes = {nullptr, sizeof(int64), false};
   if (is_null) {

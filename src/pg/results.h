@@ -20,6 +20,13 @@ struct ResultBytes {
   bool too_large;  // stopped at the limit; data is useless
 };
 
+// A number that differs, but for collisions, where the bytes of a result would be read as something else.
+uint64_t FingerprintRowType(const ResultShape &shape);
+
+// Whether bytes that come from elsewhere can be read as a result at all: its rows are as many and as long as they say,
+// and end where the bytes end. Their columns are not looked at.
+bool IsWellFormed(const ResultShape &shape, const char *data, Size size);
+
 ResultBytes EncodeScalar(const ResultShape &shape, Datum value, bool is_null, Size limit);
 // Reads the tuplestore from the start and leaves it there.
 ResultBytes EncodeRows(const ResultShape &shape, Tuplestorestate *rows, Size limit);

@@ -3,6 +3,8 @@
 #include "pg/settings.h"
 
 #include "pg/depends_on.h"
+#include "pg/redis_names.h"
+#include "pg/redis_target.h"
 
 #include <climits>
 
@@ -21,6 +23,13 @@ int max_staleness_ms = 0;
 int wait_timeout_ms = 5000;
 int bulk_threshold = 4096;
 char *depends_on = nullptr;
+int store = kShared;
+char *redis_prefix = nullptr;
+int redis_ttl_s = 24 * 60 * 60;
+int redis_connect_timeout_ms = 100;
+int redis_timeout_ms = 100;
+int redis_idle_timeout_ms = 5 * 60 * 1000;
+int redis_compress_from = 2048;
 #ifdef AGGCACHE_DEBUG
 bool debug_skip_registration = false;
 int debug_skip_serializable = 0;
@@ -39,6 +48,38 @@ bool CheckRelationNames(char **value, void **, GucSource) {
   if (*value == nullptr || SplitRelationNames(*value, &names)) return true;
   GUC_check_errdetail("The value must be a list of relation names, separated by commas.");
   return false;
+}
+
+// A prefix must not be mistaken for a pattern or a cluster's hash tag.
+bool CheckPrefix(char **value, void **, GucSource) {
+  if (strlen(*value) <= 64 && strspn(*value, kPlainKeyCharacters) == strlen(*value)) return true;
+  GUC_check_errdetail("The value must be at most 64 letters, digits, \"_\", \"-\", \".\", \":\" or \"/\".");
+  return false;
+}
+
+void DefineRedis() {
+  static const config_enum_entry tiers[] = {
+      {"shared", kShared, false}, {"redis", kRedis, false}, {"tiered", kTiered, false}, {nullptr, 0, false}};
+  DefineCustomEnumVariable("aggcache.store", "Sets where results are kept.",
+                           "Shared memory, Redis, or shared memory in front of Redis.", &store, kShared, tiers,
+                           PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  DefineRedisTarget();
+  DefineCustomStringVariable("aggcache.redis_prefix", "Sets what the names of all keys in Redis begin with.", nullptr,
+                             &redis_prefix, "aggcache", PGC_SIGHUP, 0, CheckPrefix, nullptr, nullptr);
+  DefineCustomIntVariable("aggcache.redis_ttl", "Sets how long Redis keeps a result that has no aggcache.ttl.", nullptr,
+                          &redis_ttl_s, 24 * 60 * 60, 1, INT_MAX, PGC_USERSET, GUC_UNIT_S, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("aggcache.redis_connect_timeout", "Sets how long connecting to Redis may take.", nullptr,
+                          &redis_connect_timeout_ms, 100, 1, 60000, PGC_SUSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("aggcache.redis_timeout", "Sets how long a reply of Redis may take.", nullptr,
+                          &redis_timeout_ms, 100, 1, 60000, PGC_SUSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("aggcache.redis_idle_timeout",
+                          "Sets after how long without use a session's connection to Redis is closed.",
+                          "Zero means that it stays open.", &redis_idle_timeout_ms, 5 * 60 * 1000, 0, INT_MAX,
+                          PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("aggcache.redis_compress_from",
+                          "Sets from which size on results are compressed before they are sent to Redis.",
+                          "-1 means that they are not.", &redis_compress_from, 2048, -1, INT_MAX, PGC_SIGHUP,
+                          GUC_UNIT_BYTE, nullptr, nullptr, nullptr);
 }
 
 void DefineSizes() {
@@ -82,6 +123,7 @@ void Define(bool preloading) {
   DefineCustomStringVariable("aggcache.depends_on", "Names the relations that opaque functions in the body read.",
                              "It counts only as a SET clause of a cached function. An empty list: they read none.",
                              &depends_on, "", PGC_USERSET, 0, CheckRelationNames, nullptr, nullptr);
+  DefineRedis();
 #ifdef AGGCACHE_DEBUG
   DefineCustomBoolVariable("aggcache.debug_skip_registration", "Leaves writes unrecorded, to show that tests notice.",
                            nullptr, &debug_skip_registration, false, PGC_SUSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr,

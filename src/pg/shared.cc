@@ -3,6 +3,7 @@
 #include "pg/shared.h"
 
 #include "pg/blame.h"
+#include "pg/redis_state.h"
 #include "pg/settings.h"
 #include "pg/single_flight.h"
 
@@ -39,6 +40,7 @@ void Request() {
   size = add_size(size, add_size(FunctionBytes(), TableBytes()));
   size = add_size(size, FlightTableBytes());
   size = add_size(size, add_size(BlameBytes(), PG_CACHE_LINE_SIZE));
+  size = add_size(size, add_size(RedisStateBytes(), PG_CACHE_LINE_SIZE));
   RequestAddinShmemSpace(add_size(size, 8 * PG_CACHE_LINE_SIZE));
   RequestNamedLWLockTranche(kTranche, kLocks);
 }
@@ -74,6 +76,8 @@ void Startup() {
   flights = static_cast<FlightTable *>(Area("aggcache flights", FlightTableBytes(), &found));
   if (!found) InitFlightTable(flights);
   InitBlame(Area("aggcache blame", BlameBytes(), &found));
+  void *redis = Area("aggcache redis", RedisStateBytes(), &found);
+  InitRedisState(redis, !found);
   LWLockRelease(AddinShmemInitLock);
 }
 

@@ -17,7 +17,8 @@ struct Flight {
   bool flying;
   bool landed;  // how the last flight ended
   uint64_t key_hash;
-  uint64_t generation;  // counts flights that ended
+  std::atomic<uint64_t> generation;  // counts flights that ended; changed under the mutex
+  bool awaited;                      // someone has waited for the present one
   ConditionVariable ended;
 };
 
@@ -34,7 +35,7 @@ void End(Flight *flight, bool landed) {
   SpinLockAcquire(&flight->mutex);
   flight->flying = false;
   flight->landed = landed;
-  flight->generation++;
+  flight->generation.fetch_add(1, std::memory_order_release);
   SpinLockRelease(&flight->mutex);
   ConditionVariableBroadcast(&flight->ended);
 }
@@ -65,6 +66,7 @@ Boarding BoardFlight(uint64_t key_hash, bool *waited) {
   SpinLockAcquire(&flight->mutex);
   if (!flight->flying) {
     flight->flying = true;
+    flight->awaited = false;
     flight->key_hash = key_hash;
     SpinLockRelease(&flight->mutex);
     own[own_count++] = flight;
@@ -81,6 +83,9 @@ Boarding BoardFlight(uint64_t key_hash, bool *waited) {
     return Boarding::kAlone;
 
   *waited = true;
+  SpinLockAcquire(&flight->mutex);
+  if (flight->generation == generation) flight->awaited = true;
+  SpinLockRelease(&flight->mutex);
   TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), settings::wait_timeout_ms);
   Boarding boarding = Boarding::kAlone;
   ConditionVariablePrepareToSleep(&flight->ended);
@@ -99,6 +104,19 @@ Boarding BoardFlight(uint64_t key_hash, bool *waited) {
   }
   ConditionVariableCancelSleep();
   return boarding;
+}
+
+uint64_t CountFlights(uint64_t key_hash) {
+  return shared::flights->places[key_hash % kPlaces].generation.load(std::memory_order_acquire);
+}
+
+bool OthersWait() {
+  Assert(own_count > 0);
+  Flight *flight = own[own_count - 1];
+  SpinLockAcquire(&flight->mutex);
+  const bool awaited = flight->awaited;
+  SpinLockRelease(&flight->mutex);
+  return awaited;
 }
 
 void EndFlight(bool stored) {

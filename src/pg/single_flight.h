@@ -27,6 +27,13 @@ enum class Boarding : uint8_t {
 // Becomes the leader for this key, or waits for the one that is. *waited tells whether it slept.
 Boarding BoardFlight(uint64_t key_hash, bool *waited);
 
+// How many flights have ended in this key's place: if that has not changed since a look-up, nobody has stored under the
+// key since, unless without a flight.
+uint64_t CountFlights(uint64_t key_hash);
+
+// Whether others wait for this session's flight, the innermost if calls nest.
+bool OthersWait();
+
 // Ends this session's flight, the innermost if calls nest.
 void EndFlight(bool stored);
 

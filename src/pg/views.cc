@@ -8,6 +8,7 @@
 #include "pg/blame.h"
 #include "pg/inspection.h"
 #include "pg/last_call.h"
+#include "pg/row.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "pg/tracking.h"
@@ -15,37 +16,6 @@
 namespace aggcache {
 
 namespace {
-
-// One result row under construction; columns are added in order.
-class Row {
- public:
-  explicit Row(FunctionCallInfo fcinfo) : info_(reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)) {}
-  void Null() { Put(Datum{0}, true); }
-  void Object(Oid value) { Put(ObjectIdGetDatum(value), !OidIsValid(value)); }
-  void Bool(bool value) { Put(BoolGetDatum(value), false); }
-  void Int(int32_t value) { Put(Int32GetDatum(value), false); }
-  void BigInt(uint64_t value) { Put(Int64GetDatum(static_cast<int64_t>(value)), false); }
-  void Float(double value) { Put(Float8GetDatum(value), false); }
-  void Milliseconds(uint64_t ns) { Float(static_cast<double>(ns) / 1e6); }
-  void Text(const char *value) { value ? Put(CStringGetTextDatum(value), false) : Null(); }
-  void Name(char *value) {
-    Put(value ? DirectFunctionCall1(namein, CStringGetDatum(value)) : Datum{0}, value == nullptr);
-  }
-  void Time(int64_t value) { Put(TimestampTzGetDatum(value), value == 0); }
-  void Duration(Interval *value) { value ? Put(IntervalPGetDatum(value), false) : Null(); }
-  void Array(ArrayType *value) { value ? Put(PointerGetDatum(value), false) : Null(); }
-  void End() { tuplestore_putvalues(info_->setResult, info_->setDesc, values_, nulls_); }
-
- private:
-  void Put(Datum value, bool is_null) {
-    values_[count_] = value;
-    nulls_[count_++] = is_null;
-  }
-  ReturnSetInfo *info_;
-  int count_ = 0;
-  Datum values_[24];
-  bool nulls_[24];
-};
 
 bool IsOfThisDatabase(uint64_t id) { return id != 0 && id >> 32 == MyDatabaseId; }
 Oid ObjectOf(uint64_t id) { return static_cast<Oid>(id); }
@@ -89,6 +59,7 @@ void ShowLastCall(Row row) {
   any ? row.Bool(last_call.waited) : row.Null();
   any ? row.Bool(last_call.stored) : row.Null();
   row.Text(any ? last_call.not_stored : nullptr);
+  row.Text(hit ? last_call.from_redis ? "redis" : "shared" : nullptr);
   row.End();
 }
 

@@ -104,7 +104,7 @@ ok($number >= 0, "$readme has no sql block");
 
 # ---- The reference ----
 my $reference = contents('docs/reference.md');
-my $settings = contents('src/pg/settings.cc');
+my $settings = join '', map { contents($_) } glob 'src/pg/*.cc';
 while ($settings =~ /DefineCustom\w+Variable\(\s*"([^"]+)"/g) {
   ok(index($reference, "`$1`") >= 0, "docs/reference.md has no entry for setting $1");
 }

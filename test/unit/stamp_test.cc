@@ -322,6 +322,30 @@ TEST_F(StampTest, CulpritOfIsInAllSlotsOfItsTag) {
   EXPECT_EQ(table_.CulpritOf(stamps.data(), 4, kAt100.Get(), kAt200.Get(), As(kNoXid)), 111u);
 }
 
+TEST_F(StampTest, ExpireEndsAllOfATagAndNothingElse) {
+  const uint64_t tag = FunctionTag(5, 16384), other = CallTag(5, 16384, 42);
+  std::vector<Stamp> stamps;
+  for (uint64_t each : {tag, other}) {
+    for (bool alternative : {false, true}) {
+      Stamp stamp;
+      stamp.slot = alternative ? table_.AlternativeSlotOf(each) : table_.SlotOf(each);
+      stamp.alternative = alternative;
+      ASSERT_EQ(table_.Settle(&stamp, kAt100.Get(), As(kNoXid)), StampCheck::kValid);
+      stamps.push_back(stamp);
+    }
+  }
+  ASSERT_EQ(table_.CheckAll(stamps.data(), 4, kAt100.Get(), kAt200.Get(), As(kNoXid)), StampCheck::kValid);
+  table_.Expire(tag);
+  // for snapshots old and new, and though its neighbours are as they were
+  EXPECT_EQ(table_.CheckAll(stamps.data(), 4, kAt100.Get(), kAt100.Get(), As(kNoXid)), StampCheck::kChanged);
+  EXPECT_EQ(table_.CheckAll(stamps.data(), 4, kAt100.Get(), kAt200.Get(), As(kNoXid)), StampCheck::kChanged);
+  EXPECT_EQ(table_.CheckAll(stamps.data() + 2, 2, kAt100.Get(), kAt200.Get(), As(kNoXid)), StampCheck::kValid);
+  // what is stored from then on is not concerned
+  uint32_t count = 4;
+  ASSERT_EQ(table_.SettleAll(stamps.data(), &count, kAt100.Get(), As(kNoXid)), StampCheck::kValid);
+  EXPECT_EQ(table_.CheckAll(stamps.data(), count, kAt100.Get(), kAt200.Get(), As(kNoXid)), StampCheck::kValid);
+}
+
 // Against the rule as it reads: of each tag the first check, unless another one is kValid; of the tags the first that
 // is not kValid, unless one is kOwnWrite.
 TEST_F(StampTest, CheckAllOfRandomLists) {

@@ -1,0 +1,70 @@
+-- aggcache.mget(): many calls in one statement give what the calls one by one give
+\set VERBOSITY sqlstate
+CREATE SCHEMA mget;
+SET search_path = mget, public;
+CREATE TABLE task (id int PRIMARY KEY, dept int, status text, hours numeric);
+INSERT INTO task SELECT i, i % 300, (ARRAY['open', 'done'])[1 + i % 2], i % 7 FROM generate_series(1, 3000) i;
+CREATE FUNCTION workload(dept int) RETURNS TABLE (status text, tasks bigint, hours numeric) LANGUAGE cached_sql STABLE
+  AS 'SELECT status, count(*), sum(hours) FROM task t WHERE t.dept = $1 GROUP BY status';
+CREATE FUNCTION hours_of(dept int, status text DEFAULT 'open') RETURNS numeric LANGUAGE cached_sql STABLE STRICT
+  AS 'SELECT sum(hours) FROM task t WHERE t.dept = $1 AND t.status = $2';
+CREATE FUNCTION latest(dept int) RETURNS task LANGUAGE cached_sql STABLE
+  AS 'SELECT * FROM task t WHERE t.dept = $1 ORDER BY id DESC LIMIT 1';
+CREATE FUNCTION anonymous(dept int) RETURNS SETOF record LANGUAGE cached_sql STABLE
+  AS 'SELECT id, hours FROM task t WHERE t.dept = $1';
+CREATE FUNCTION plain(dept int) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM task t WHERE t.dept = $1';
+
+-- sets: nothing missing, nothing more, whether computed or hit, in more than one batch
+CREATE VIEW difference AS
+  WITH many AS (
+    SELECT dept, r.* FROM aggcache.mget('workload(int)', (SELECT array_agg(d ORDER BY d) FROM generate_series(1, 700) d))
+        AS r (ordinality bigint, status text, tasks bigint, hours numeric),
+      LATERAL (SELECT ordinality::int AS dept) d),
+  each AS (
+    SELECT dept, t.status, count(*) AS tasks, sum(t.hours) AS hours FROM task t WHERE dept BETWEEN 1 AND 700
+    GROUP BY dept, t.status)
+  SELECT count(*) AS rows,
+         count(*) FILTER (WHERE (m.tasks, m.hours) IS NOT DISTINCT FROM (e.tasks, e.hours)) AS equal
+  FROM (SELECT dept, status, tasks, hours FROM many) m FULL JOIN each e USING (dept, status);
+SELECT * FROM difference;
+SELECT * FROM difference;
+UPDATE task SET hours = hours + 1 WHERE dept IN (5, 250);
+SELECT * FROM difference;
+BEGIN;
+DELETE FROM task WHERE dept = 7;
+SELECT * FROM difference;
+ROLLBACK;
+SELECT * FROM difference;
+
+-- scalars, defaults, nulls of a strict function, rows of a named type, text for other types
+SELECT * FROM aggcache.mget('hours_of(int, text)', ARRAY[1, NULL, 2, 2]) AS r (n bigint, hours numeric) ORDER BY n;
+SELECT * FROM aggcache.mget('hours_of(int, text)', ARRAY[1, 2], ARRAY['done', 'open']) AS r (n bigint, hours numeric)
+ORDER BY n;
+SELECT * FROM aggcache.mget('hours_of(int, text)', ARRAY['1', '2'], ARRAY['done', 'open']::varchar[])
+  AS r (n bigint, hours numeric) ORDER BY n;
+SELECT * FROM aggcache.mget('latest(int)', ARRAY[1, 100000]) AS r (n bigint, id int, dept int, status text, hours numeric)
+ORDER BY n;
+SELECT count(*) FROM aggcache.mget('workload(int)', ARRAY[]::int[]) AS r (n bigint, status text, tasks bigint, hours numeric);
+SELECT count(*) FROM aggcache.mget('workload(int)', NULL::int[]) AS r (n bigint, status text, tasks bigint, hours numeric);
+
+-- errors
+\set VERBOSITY default
+SELECT * FROM aggcache.mget('workload(int)', ARRAY[1]) AS r (status text, tasks bigint, hours numeric);
+SELECT * FROM aggcache.mget('workload(int)', 1) AS r (n bigint, status text, tasks bigint, hours numeric);
+SELECT * FROM aggcache.mget('hours_of(int, text)', ARRAY[1, 2], ARRAY['open']) AS r (n bigint, hours numeric);
+SELECT * FROM aggcache.mget('anonymous(int)', ARRAY[1]) AS r (n bigint, id int, hours numeric);
+SELECT * FROM aggcache.mget('plain(int)', ARRAY[1]) AS r (n bigint, tasks bigint);
+CREATE ROLE regress_mget;
+GRANT USAGE ON SCHEMA mget TO regress_mget;
+REVOKE EXECUTE ON FUNCTION workload(int) FROM PUBLIC;
+SET ROLE regress_mget;
+SELECT * FROM aggcache.mget('workload(int)', ARRAY[1]) AS r (n bigint, status text, tasks bigint, hours numeric);
+SELECT * FROM aggcache.mget('hours_of(int, text)', ARRAY[1]) AS r (n bigint, hours numeric);
+RESET ROLE;
+
+-- a function's own settings count
+ALTER FUNCTION workload(int) SET aggcache.ttl = '1h';
+SELECT count(*) FROM aggcache.mget('workload(int)', ARRAY[1, 2, 3]) AS r (n bigint, status text, tasks bigint, hours numeric);
+SET client_min_messages = warning;
+DROP SCHEMA mget CASCADE;
+DROP ROLE regress_mget;

@@ -1,0 +1,344 @@
+// aggcache.mget(): the calls of a cached function for many arguments, in one statement.
+//
+// In PostgreSQL's executor a function on the inner side of LATERAL learns its next arguments when it is called with
+// them, so that each call that finds its result in Redis waits for a reply of its own. Here all arguments are known:
+// the values of a batch of calls are asked for at once, and then the calls are made, each as any other call and under
+// the same snapshot. Only the bytes come earlier; whether they may be used is decided in the call.
+
+#include "pg/server.h"
+
+#include "pg/described_call.h"
+#include "pg/inspection.h"
+#include "pg/key.h"
+#include "pg/redis_values.h"
+#include "pg/settings.h"
+#include "pg/shared.h"
+
+namespace aggcache {
+
+namespace {
+
+struct ManyCalls {
+  DescribedCall described;  // the first of them
+  FunctionRow row;
+  int given;       // how many arguments are given as arrays; defaults follow
+  int count;       // of calls
+  Datum **values;  // of each given argument
+  bool **nulls;
+  Oid *types;
+  const char *obstacle;  // why such calls are not cached, or NULL
+  // How the results are returned.
+  TupleDesc descriptor;  // of the function's rows
+  bool is_set;
+  bool is_tuple;
+};
+
+// ---- Arguments ---------------------------------------------------------------------------------------------------
+
+void TakeArrays(FunctionCallInfo fcinfo, ManyCalls *calls) {
+  Datum *arrays;
+  Oid *types;
+  bool *nulls;
+  calls->given = extract_variadic_args(fcinfo, 1, false, &arrays, &types, &nulls);
+  if (calls->given <= 0)
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("no arguments are given"),
+                    errhint("Give an array for each argument of the function.")));
+  const Size pointers = sizeof(void *) * calls->given;
+  calls->values = static_cast<Datum **>(palloc(pointers));
+  calls->nulls = static_cast<bool **>(palloc(pointers));
+  calls->types = static_cast<Oid *>(palloc(sizeof(Oid) * calls->given));
+  for (int i = 0; i < calls->given; i++) {
+    Oid element = get_base_element_type(types[i]);
+    if (!OidIsValid(element))
+      ereport(ERROR,
+              (errcode(ERRCODE_DATATYPE_MISMATCH),
+               errmsg("argument %d of mget is of type %s, which is not an array", i + 2, format_type_be(types[i]))));
+    int count = 0;
+    if (!nulls[i]) {
+      int16 length;
+      bool by_value;
+      char alignment;
+      get_typlenbyvalalign(element, &length, &by_value, &alignment);
+      deconstruct_array(DatumGetArrayTypeP(arrays[i]), element, length, by_value, alignment, &calls->values[i],
+                        &calls->nulls[i], &count);
+    }
+    if (i > 0 && count != calls->count)
+      ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR), errmsg("the arrays are of different lengths"),
+                      errdetail("The first has %d elements, that of argument %d has %d.", calls->count, i + 1, count)));
+    calls->count = count;
+    calls->types[i] = element;
+  }
+}
+
+bool SkipsNull(const ManyCalls &calls, int call) {
+  for (int i = 0; calls.described.strict && i < calls.given; i++)
+    if (calls.nulls[i][call]) return true;
+  return false;
+}
+
+// Finds the definition with a call that is one, and makes all arguments those of the function.
+void Prepare(void *context) {
+  auto *calls = static_cast<ManyCalls *>(context);
+  DescribedCall *first = &calls->described;
+  first->strict = func_strict(first->function);
+  int sample = 0;
+  while (sample + 1 < calls->count && SkipsNull(*calls, sample)) sample++;
+  first->count = calls->given;
+  first->values = static_cast<Datum *>(palloc(sizeof(Datum) * calls->given));
+  first->nulls = static_cast<bool *>(palloc(sizeof(bool) * calls->given));
+  first->types = static_cast<Oid *>(palloc(sizeof(Oid) * calls->given));
+  for (int i = 0; i < calls->given; i++) {
+    first->values[i] = calls->values[i][sample];
+    first->nulls[i] = calls->nulls[i][sample];
+    first->types[i] = calls->types[i];
+  }
+  calls->obstacle = PrepareCall(first);
+  for (int i = 0; i < calls->given; i++) {
+    if (calls->types[i] == first->expected[i]) continue;
+    for (int call = 0; call < calls->count; call++)
+      if (!calls->nulls[i][call])
+        calls->values[i][call] = CoerceValue(calls->values[i][call], calls->types[i], first->expected[i]);
+    calls->types[i] = first->expected[i];
+  }
+}
+
+void SetCall(const ManyCalls &calls, int call, FunctionCallInfo fcinfo) {
+  SetArguments(calls.described, fcinfo);
+  for (int i = 0; i < calls.given; i++) {
+    fcinfo->args[i].value = calls.values[i][call];
+    fcinfo->args[i].isnull = calls.nulls[i][call];
+  }
+}
+
+// ---- Reading ahead -----------------------------------------------------------------------------------------------
+
+struct Batch {
+  ManyCalls *calls;
+  int begin;
+  int end;
+};
+
+bool IsInSharedMemory(const Key &key) {
+  LWLockAcquire(shared::PartitionLock(key.hash), LW_SHARED);
+  const bool found = static_cast<bool>(shared::store.Find(key));
+  LWLockRelease(shared::PartitionLock(key.hash));
+  return found;
+}
+
+// Puts the hashes of the keys that may be in Redis into hashes[]; returns how many.
+int HashKeys(const Batch &batch, Definition *definition, uint64_t *hashes) {
+  const ManyCalls &calls = *batch.calls;
+  int count = 0;
+  LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
+  InitFunctionCallInfoData(*fcinfo, nullptr, static_cast<short>(calls.described.count), calls.described.collation,
+                           nullptr, nullptr);
+  for (int call = batch.begin; call < batch.end; call++) {
+    if (SkipsNull(calls, call)) continue;
+    SetCall(calls, call, fcinfo);
+    if (definition->hidden_count > 0 && !EvaluateHiddenParameters(definition, fcinfo, calls.described.hidden)) continue;
+    const Key key = BuildKey(definition, fcinfo, calls.described.hidden);
+    if (settings::store == kTiered && IsInSharedMemory(key)) continue;
+    hashes[count++] = key.hash;
+  }
+  return count;
+}
+
+// Asks for the values of a batch. Runs with the role and the settings of the calls.
+void AskForBatch(void *context) {
+  auto *batch = static_cast<Batch *>(context);
+  Definition *definition = batch->calls->described.definition;
+  if (settings::store == kShared || !definition->valid) return;
+  uint64_t hashes[kMostAhead];
+  int count;
+  definition->pins++;
+  PG_TRY();
+  { count = HashKeys(*batch, definition, hashes); }
+  PG_FINALLY();
+  { definition->pins--; }
+  PG_END_TRY();
+  // One alone can as well be asked for when it is called.
+  if (count > 1) ReadAhead(definition, hashes, count);
+}
+
+// ---- Calling -----------------------------------------------------------------------------------------------------
+
+// Where the rows of all calls go: the number of the call, and the function's columns.
+struct Output {
+  Tuplestorestate *rows;
+  TupleDesc descriptor;
+  Datum *values;
+  bool *nulls;
+};
+
+void PutRow(const Output &output, int call) {
+  output.values[0] = Int64GetDatum(call + 1);
+  output.nulls[0] = false;
+  tuplestore_putvalues(output.rows, output.descriptor, output.values, output.nulls);
+}
+
+void PutValue(const ManyCalls &calls, const Output &output, int call, Datum value, bool is_null) {
+  const int columns = output.descriptor->natts - 1;
+  if (!calls.is_tuple) {
+    output.values[1] = value;
+    output.nulls[1] = is_null;
+  } else if (is_null) {
+    for (int i = 1; i <= columns; i++) output.nulls[i] = true;
+  } else {
+    HeapTupleHeader header = DatumGetHeapTupleHeader(value);
+    HeapTupleData tuple;
+    tuple.t_len = HeapTupleHeaderGetDatumLength(header);
+    ItemPointerSetInvalid(&tuple.t_self);
+    tuple.t_tableOid = InvalidOid;
+    tuple.t_data = header;
+    heap_deform_tuple(&tuple, calls.descriptor, output.values + 1, output.nulls + 1);
+  }
+  PutRow(output, call);
+}
+
+void PutSet(const ManyCalls &calls, const Output &output, int call, Tuplestorestate *set) {
+  TupleTableSlot *slot = MakeSingleTupleTableSlot(calls.descriptor, &TTSOpsMinimalTuple);
+  while (tuplestore_gettupleslot(set, true, false, slot)) {
+    slot_getallattrs(slot);
+    for (int i = 0; i < calls.descriptor->natts; i++) {
+      output.values[i + 1] = slot->tts_values[i];
+      output.nulls[i + 1] = slot->tts_isnull[i];
+    }
+    PutRow(output, call);
+  }
+  ExecDropSingleTupleTableSlot(slot);
+  tuplestore_end(set);
+}
+
+void CallOne(const ManyCalls &calls, const Output &output, int call, FunctionCallInfo fcinfo) {
+  if (SkipsNull(calls, call)) {
+    if (!calls.is_set) PutValue(calls, output, call, Datum{0}, true);
+    return;
+  }
+  auto *info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+  for (bool more = true; more;) {
+    SetCall(calls, call, fcinfo);
+    if (info) {
+      info->isDone = ExprSingleResult;
+      info->returnMode = SFRM_ValuePerCall;
+      info->setResult = nullptr;
+      info->setDesc = nullptr;
+    }
+    fcinfo->isnull = false;
+    Datum value = FunctionCallInvoke(fcinfo);
+    if (info && info->returnMode == SFRM_Materialize) {
+      if (info->setResult) PutSet(calls, output, call, info->setResult);
+      return;
+    }
+    if (info == nullptr || info->isDone != ExprEndResult) PutValue(calls, output, call, value, fcinfo->isnull);
+    more = info && info->isDone == ExprMultipleResult;
+  }
+}
+
+void CallAll(ManyCalls *calls, const Output &output) {
+  FmgrInfo function;
+  fmgr_info(calls->described.function, &function);
+  function.fn_expr = reinterpret_cast<Node *>(ExpressionOf(calls->described));
+  ExprContext *context = CreateStandaloneExprContext();
+  ReturnSetInfo info;
+  memset(static_cast<void *>(&info), 0, sizeof(info));
+  info.type = T_ReturnSetInfo;
+  info.econtext = context;
+  info.expectedDesc = calls->descriptor;
+  info.allowedModes = SFRM_ValuePerCall | SFRM_Materialize | SFRM_Materialize_Preferred;
+  LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
+  InitFunctionCallInfoData(*fcinfo, &function, static_cast<short>(calls->described.count), calls->described.collation,
+                           nullptr, calls->is_set ? reinterpret_cast<Node *>(&info) : nullptr);
+  for (int begin = 0; begin < calls->count; begin += kMostAhead) {
+    Batch batch = {calls, begin, Min(calls->count, begin + kMostAhead)};
+    // The definition is that of the latest look for one, which calls within bodies may have been since.
+    if (begin > 0) RunAsCalled(calls->described.function, calls->row, Prepare, calls);
+    if (calls->obstacle == nullptr) RunAsCalled(calls->described.function, calls->row, AskForBatch, &batch);
+    for (int call = begin; call < batch.end; call++) {
+      CHECK_FOR_INTERRUPTS();
+      MemoryContext outer = MemoryContextSwitchTo(context->ecxt_per_tuple_memory);
+      CallOne(*calls, output, call, fcinfo);
+      MemoryContextSwitchTo(outer);
+      ResetExprContext(context);
+    }
+  }
+  FreeExprContext(context, true);
+}
+
+// ---- The shape of the result -------------------------------------------------------------------------------------
+
+char *ColumnList(const ManyCalls &calls) {
+  StringInfoData list;
+  initStringInfo(&list);
+  appendStringInfoString(&list, "ordinality bigint");
+  for (int i = 0; i < calls.descriptor->natts; i++) {
+    Form_pg_attribute column = TupleDescAttr(calls.descriptor, i);
+    appendStringInfo(&list, ", %s %s", quote_identifier(NameStr(column->attname)),
+                     format_type_with_typemod(column->atttypid, column->atttypmod));
+  }
+  return list.data;
+}
+
+void ShapeRows(ManyCalls *calls) {
+  FuncExpr *expression = ExpressionOf(calls->described);
+  calls->is_set = expression->funcretset;
+  Oid type;
+  TypeFuncClass kind = get_expr_result_type(reinterpret_cast<Node *>(expression), &type, &calls->descriptor);
+  calls->is_tuple = kind == TYPEFUNC_COMPOSITE;
+  if (kind == TYPEFUNC_SCALAR) {
+    calls->descriptor = CreateTemplateTupleDesc(1);
+    TupleDescInitEntry(calls->descriptor, 1, "result", type, -1, 0);
+  } else if (!calls->is_tuple) {
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("mget cannot call function %s", format_procedure(calls->described.function)),
+                    errdetail("What columns its rows have is known only to the query that calls it.")));
+  }
+}
+
+void CheckColumns(const ManyCalls &calls, TupleDesc expected) {
+  bool fits = expected->natts == calls.descriptor->natts + 1 && TupleDescAttr(expected, 0)->atttypid == INT8OID;
+  for (int i = 1; fits && i < expected->natts; i++)
+    fits = TupleDescAttr(expected, i)->atttypid == TupleDescAttr(calls.descriptor, i - 1)->atttypid;
+  if (!fits)
+    ereport(ERROR,
+            (errcode(ERRCODE_DATATYPE_MISMATCH),
+             errmsg("the column definition list does not fit function %s", format_procedure(calls.described.function)),
+             errhint("The list is (%s).", ColumnList(calls))));
+}
+
+}  // namespace
+}  // namespace aggcache
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(aggcache_mget);
+PGDLLEXPORT Datum aggcache_mget(PG_FUNCTION_ARGS) {
+  using namespace aggcache;
+  InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+  if (PG_ARGISNULL(0)) return Datum{0};
+  auto *info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+  ManyCalls calls;
+  memset(static_cast<void *>(&calls), 0, sizeof(calls));
+  Oid function = calls.described.function = PG_GETARG_OID(0);
+  calls.row = RequireCached(function);
+  if (!compat::CanExecute(function, GetUserId()))
+    aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
+  InvokeFunctionExecuteHook(function);
+  TakeArrays(fcinfo, &calls);
+  if (calls.count == 0) return Datum{0};
+  calls.obstacle = "not looked at yet";
+  RunAsCalled(function, calls.row, Prepare, &calls);
+  ShapeRows(&calls);
+  CheckColumns(calls, info->setDesc);
+  Output output;
+  output.rows = info->setResult;
+  output.descriptor = info->setDesc;
+  output.values = static_cast<Datum *>(palloc(sizeof(Datum) * info->setDesc->natts));
+  output.nulls = static_cast<bool *>(palloc(sizeof(bool) * info->setDesc->natts));
+  PG_TRY();
+  { CallAll(&calls, output); }
+  PG_FINALLY();
+  { EndReadAhead(); }
+  PG_END_TRY();
+  return Datum{0};
+}
+}

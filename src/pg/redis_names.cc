@@ -1,0 +1,88 @@
+#include "pg/server.h"
+
+#include "pg/redis_names.h"
+
+#include "pg/redis_state.h"
+#include "pg/settings.h"
+
+namespace aggcache {
+
+namespace {
+
+constexpr size_t kHashDigits = 16;
+
+void Append(RedisName *name, const char *text, size_t size) {
+  memcpy(name->text + name->size, text, size);
+  name->size += size;
+}
+
+void AppendHex(RedisName *name, uint64_t number) {
+  for (int shift = 60; shift >= 0; shift -= 4) name->text[name->size++] = "0123456789abcdef"[number >> shift & 15];
+}
+
+void AppendNumber(RedisName *name, uint64_t number) {
+  char digits[20];
+  int count = 0;
+  do {
+    digits[count++] = static_cast<char>('0' + number % 10);
+    number /= 10;
+  } while (number > 0);
+  while (count > 0) name->text[name->size++] = digits[--count];
+}
+
+void AppendPlain(RedisName *name, const char *text) {
+  // Of schema and function at most 63 bytes each, and quotes; the rest of a name is less than 256 bytes.
+  for (int i = 0; i < 200 && text[i] != '\0'; i++)
+    name->text[name->size++] = strchr(kPlainKeyCharacters, text[i]) ? text[i] : '?';
+}
+
+// Everything before the function's part.
+void Begin(RedisName *name) {
+  name->size = 0;
+  Append(name, settings::redis_prefix, strlen(settings::redis_prefix));
+  name->text[name->size++] = ':';
+  AppendNumber(name, GetSystemIdentifier());
+  name->text[name->size++] = ':';
+  AppendNumber(name, MyDatabaseId);
+  name->text[name->size++] = ':';
+  AppendHex(name, redis_state->boot[0]);
+  name->text[name->size++] = ':';
+}
+
+}  // namespace
+
+void NameResult(const Definition *definition, uint64_t key_hash, RedisName *name) {
+  Begin(name);
+  AppendNumber(name, definition->function);
+  name->text[name->size++] = ':';
+  AppendPlain(name, definition->key_name);
+  name->text[name->size++] = ':';
+  AppendHex(name, key_hash);
+}
+
+void NameResults(Oid function, RedisName *pattern) {
+  Begin(pattern);
+  if (OidIsValid(function)) {
+    AppendNumber(pattern, function);
+    pattern->text[pattern->size++] = ':';
+  }
+  pattern->text[pattern->size++] = '*';
+}
+
+Oid FunctionInName(const char *text, size_t size) {
+  RedisName begin;
+  Begin(&begin);
+  Oid function = InvalidOid;
+  for (size_t i = begin.size; i < size && text[i] >= '0' && text[i] <= '9'; i++)
+    function = function * 10 + text[i] - '0';
+  return function;
+}
+
+uint64_t HashInName(const char *text, size_t size) {
+  if (size < kHashDigits) return 0;
+  char digits[kHashDigits + 1] = {0};
+  memcpy(digits, text + size - kHashDigits, kHashDigits);
+  return strtoull(digits, nullptr, 16);
+}
+
+}  // namespace aggcache

@@ -1,0 +1,25 @@
+// Proof that a value in Redis was put there by who knows the secret: HMAC-SHA256 (RFC 2104) over the key's name and the
+// frame, at the frame's end. It ties a value to its key and, as the frame names it, to the life of the stamp slots.
+
+#ifndef AGGCACHE_PG_REDIS_SECRET_H
+#define AGGCACHE_PG_REDIS_SECRET_H
+
+#include "pg/server.h"
+
+#include "pg/redis_names.h"
+#include "redis/frame.h"
+
+namespace aggcache {
+
+constexpr size_t kProofBytes = 32;
+
+// Appends the proof if a secret is set. Returns NULL, or why it cannot.
+const char *AppendProof(const RedisName &name, redis::Buffer *value);
+
+// Takes the proof from the end of a value: *size becomes that of the frame. False: it is not authentic, or that cannot
+// be told. Without a secret everything passes, and *size stays.
+bool CheckProof(const RedisName &name, const void *value, size_t *size);
+
+}  // namespace aggcache
+
+#endif

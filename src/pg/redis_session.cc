@@ -1,0 +1,353 @@
+#include "pg/server.h"
+
+#include "pg/redis_session.h"
+
+#include "pg/redis_state.h"
+#include "pg/redis_target.h"
+#include "pg/settings.h"
+#include "pg/shared.h"
+
+extern "C" {
+#include "common/pg_prng.h"
+#include "storage/fd.h"
+#include "storage/latch.h"
+#include "utils/timeout.h"
+}
+
+namespace aggcache {
+
+namespace {
+
+using redis::Failure;
+using redis::Passage;
+
+constexpr int kMostSockets = 32;
+constexpr uint32_t kMostCommands = 4096;
+constexpr uint64_t kMostBytes = 64 * 1024 * 1024;
+
+redis::Client *client = nullptr;
+uint64_t client_generation = 0;
+
+// While it is set, the client is at work, and the timer's handler keeps away from it.
+volatile sig_atomic_t client_busy = 0;
+volatile int64_t last_use = 0;
+
+// What the breakers have let this session do. A probe ends with the first answer or failure.
+Passage passage = Passage::kGo;
+Passage write_passage = Passage::kGo;
+
+// What happened within the client, to be logged when it has returned.
+bool opened = false, closed = false, writes_opened = false, writes_closed = false;
+char failure_text[256];
+
+redis::BreakerLimits Limits() {
+  redis::BreakerLimits limits;
+  limits.shortest = 500000;
+  limits.longest = 30000000;
+  limits.lease = 1000000 + 1000 * (static_cast<int64_t>(settings::redis_connect_timeout_ms) +
+                                   static_cast<int64_t>(settings::redis_timeout_ms));
+  return limits;
+}
+
+// ---- What the client tells ---------------------------------------------------------------------------------------
+
+void Answered(void *, int64_t microseconds) noexcept {
+  redis_state->latency.Add(microseconds);
+  if (passage == Passage::kProbe) {
+    passage = Passage::kGo;
+    if (redis_state->breaker.Succeed()) closed = true;
+  }
+}
+
+void Failed(void *, Failure failure, const char *text) noexcept {
+  shared::Count(redis_state->failures[static_cast<int>(failure)]);
+  if (failure == Failure::kLocal) return;
+  const uint32_t random = pg_prng_uint32(&pg_global_prng_state);
+  bool changed;
+  if (failure == Failure::kOutOfMemory || failure == Failure::kReadOnly) {
+    changed = redis_state->writes.Fail(write_passage, RedisClock(), random, Limits());
+    write_passage = Passage::kGo;
+    writes_opened |= changed;
+  } else {
+    changed = redis_state->breaker.Fail(passage, RedisClock(), random, Limits());
+    passage = Passage::kGo;
+    opened |= changed;
+  }
+  if (changed) strlcpy(failure_text, text, sizeof(failure_text));
+}
+
+void Moved(void *, uint64_t sent, uint64_t received) noexcept {
+  shared::Count(redis_state->bytes_sent, sent);
+  shared::Count(redis_state->bytes_received, received);
+}
+
+// One line for each change of a breaker, whoever made it.
+void LogChanges() {
+  if (!opened && !closed && !writes_opened && !writes_closed) return;
+  bool was_opened = opened, was_closed = closed, writes_were_opened = writes_opened, writes_were_closed = writes_closed;
+  opened = closed = writes_opened = writes_closed = false;
+  if (was_opened)
+    ereport(LOG, (errmsg("could not use Redis for cached results: %s", failure_text),
+                  errdetail("Until Redis answers again, results are computed or taken from shared memory.")));
+  if (was_closed) ereport(LOG, (errmsg("Redis is used for cached results again")));
+  if (writes_were_opened)
+    ereport(LOG, (errmsg("could not store cached results in Redis: %s", failure_text),
+                  errdetail("Until Redis takes them again, only those that it has are used.")));
+  if (writes_were_closed) ereport(LOG, (errmsg("cached results are stored in Redis again")));
+}
+
+// ---- The connection ----------------------------------------------------------------------------------------------
+
+TimeoutId idle_timer = MAX_TIMEOUTS;
+
+// In a signal handler.
+void CloseIdle() {
+  if (client == nullptr || client_busy || settings::redis_idle_timeout_ms == 0) return;
+  if (RedisClock() - last_use >= static_cast<int64_t>(settings::redis_idle_timeout_ms) * 1000)
+    client->ShutdownSockets();
+}
+
+// PostgreSQL forgets timers after an error, so it is asked each time.
+void WindIdleTimer() {
+  if (settings::redis_idle_timeout_ms == 0) return;
+  if (idle_timer == MAX_TIMEOUTS) idle_timer = RegisterTimeout(USER_TIMEOUT, CloseIdle);
+  if (get_timeout_active(idle_timer)) return;
+  const int delay = Max(1, settings::redis_idle_timeout_ms / 2);
+  enable_timeout_every(idle_timer, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay), delay);
+}
+
+void DropClient() {
+  if (client == nullptr) return;
+  redis::Client *old = client;
+  client = nullptr;
+  redis::Client::Destroy(old);
+  ReleaseExternalFD();
+}
+
+// Counts a failure that is not the client's.
+void FailBefore(const char *text) {
+  Failed(nullptr, Failure::kConnect, text);
+  LogChanges();
+}
+
+bool MakeClient() {
+  redis::Options options;
+  memset(static_cast<void *>(&options), 0, sizeof(options));
+  const char *problem = ReadRedisTarget(&options.target);
+  if (problem) {
+    FailBefore(problem);
+    return false;
+  }
+  options.connect_timeout = static_cast<int64_t>(settings::redis_connect_timeout_ms) * 1000;
+  options.command_timeout = static_cast<int64_t>(settings::redis_timeout_ms) * 1000;
+  options.most_commands = kMostCommands;
+  options.most_bytes = kMostBytes;
+  strlcpy(options.certificates, RedisCertificateFile(), sizeof(options.certificates));
+  options.observer = {Answered, Failed, Moved, nullptr};
+  client = redis::Client::Create(options, &problem);
+  explicit_bzero(options.target.password, sizeof(options.target.password));
+  if (client == nullptr) {
+    FailBefore(problem ? problem : "out of memory");
+    return false;
+  }
+  ReserveExternalFD();
+  client_generation = redis_target_generation;
+  return true;
+}
+
+// Whether a command may be sent now, as the breakers have it.
+bool MayPass(RedisUse use) {
+  const int64_t now = RedisClock();
+  if (passage != Passage::kProbe) passage = redis_state->breaker.Enter(now, Limits());
+  if (passage == Passage::kStop) {
+    passage = Passage::kGo;
+    shared::Count(redis_state->skipped);
+    return false;
+  }
+  if (use == RedisUse::kRead) return true;
+  if (write_passage != Passage::kProbe) write_passage = redis_state->writes.Enter(now, Limits());
+  if (write_passage == Passage::kStop) {
+    write_passage = Passage::kGo;
+    shared::Count(redis_state->skipped);
+    return false;
+  }
+  return true;
+}
+
+// What this session was to find out, another one may.
+void GiveUpProbes() {
+  if (passage == Passage::kProbe) redis_state->breaker.GiveUp(RedisClock());
+  if (write_passage == Passage::kProbe) redis_state->writes.GiveUp(RedisClock());
+  passage = write_passage = Passage::kGo;
+}
+
+bool Prepare(RedisUse use) {
+  if (redis_state == nullptr || !RedisIsConfigured() || proc_exit_inprogress || !MayPass(use)) return false;
+  if (client != nullptr && client_generation != redis_target_generation) DropClient();
+  if (client == nullptr && !MakeClient()) return false;
+  client->SetTimeouts(static_cast<int64_t>(settings::redis_connect_timeout_ms) * 1000,
+                      static_cast<int64_t>(settings::redis_timeout_ms) * 1000);
+  WindIdleTimer();
+  return true;
+}
+
+// ---- Waiting -----------------------------------------------------------------------------------------------------
+
+WaitEventSet *wait_set = nullptr;
+redis::Interest waited[kMostSockets];
+int waited_count = 0;
+
+uint32 EventsOf(const redis::Interest &interest) {
+  return (interest.readable || !interest.writable ? WL_SOCKET_READABLE : 0) |
+         (interest.writable ? WL_SOCKET_WRITEABLE : 0);
+}
+
+// The set is kept from wait to wait as long as the connections stay the same: making one costs more than a reply.
+void FitWaitSet() {
+  redis::Interest wanted[kMostSockets];
+  const int count = client->Interests(wanted, kMostSockets);
+  bool same = wait_set != nullptr && count == waited_count;
+  for (int i = 0; same && i < count; i++) same = wanted[i].connection == waited[i].connection;
+  if (!same) {
+    if (wait_set) FreeWaitEventSet(wait_set);
+    wait_set = nullptr;
+    wait_set = compat::MakeWaitEventSet(2 + kMostSockets);
+    AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, nullptr);
+    AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, nullptr, nullptr);
+    for (int i = 0; i < count; i++)
+      AddWaitEventToSet(wait_set, EventsOf(wanted[i]), wanted[i].socket, nullptr, nullptr);
+  } else {
+    for (int i = 0; i < count; i++)
+      if (EventsOf(wanted[i]) != EventsOf(waited[i])) ModifyWaitEvent(wait_set, 2 + i, EventsOf(wanted[i]), nullptr);
+  }
+  memcpy(waited, wanted, sizeof(wanted[0]) * count);
+  waited_count = count;
+}
+
+void Advance() {
+  client_busy = 1;
+  last_use = RedisClock();
+  client->Advance(last_use);
+  client_busy = 0;
+  LogChanges();
+}
+
+// Waits until something can be done, and does it. An error of an interrupt leaves `ticket` forgotten.
+void WaitOnce(redis::Ticket ticket) {
+  FitWaitSet();
+  const int64_t deadline = client->Deadline();
+  // rounded up: a wait that ends before the deadline would only be repeated
+  long milliseconds = 1000;
+  if (deadline < INT64_MAX) milliseconds = Max(0L, Min(milliseconds, (deadline - RedisClock() + 999) / 1000));
+  WaitEvent event;
+  const int events = WaitEventSetWait(wait_set, milliseconds, &event, 1, PG_WAIT_EXTENSION);
+  if (events > 0 && (event.events & WL_LATCH_SET) != 0) {
+    ResetLatch(MyLatch);
+    PG_TRY();
+    { CHECK_FOR_INTERRUPTS(); }
+    PG_CATCH();
+    {
+      client->Forget(ticket);
+      GiveUpProbes();
+      PG_RE_THROW();
+    }
+    PG_END_TRY();
+  }
+  Advance();
+}
+
+redis::Ticket Submit(int master, const redis::Argument *arguments, int count) {
+  client_busy = 1;
+  last_use = RedisClock();
+  const redis::Ticket ticket =
+      master < 0 ? client->Submit(arguments, count, last_use) : client->SubmitTo(master, arguments, count, last_use);
+  client_busy = 0;
+  if (ticket == redis::kNoTicket) GiveUpProbes();
+  LogChanges();
+  return ticket;
+}
+
+// Before more is sent: the replies to what was posted earlier, if they have come.
+void TakeReplies() {
+  if (!client->IsIdle()) Advance();
+}
+
+bool IsUnsent() {
+  redis::Interest interests[kMostSockets];
+  const int count = client->Interests(interests, kMostSockets);
+  for (int i = 0; i < count; i++)
+    if (interests[i].writable) return true;
+  return false;
+}
+
+}  // namespace
+
+redis::Ticket SendToRedis(RedisUse use, const redis::Argument *arguments, int count) {
+  if (!Prepare(use)) return redis::kNoTicket;
+  TakeReplies();
+  return Submit(-1, arguments, count);
+}
+
+redis::Ticket SendToRedisMaster(int master, RedisUse use, const redis::Argument *arguments, int count) {
+  if (!Prepare(use)) return redis::kNoTicket;
+  TakeReplies();
+  return Submit(master, arguments, count);
+}
+
+int CountRedisMasters() {
+  if (!Prepare(RedisUse::kRead)) return 0;
+  if (client->MasterCount() == 0) {
+    // Any command makes the client learn what the cluster looks like.
+    const redis::Argument get[] = {{"GET", 3}, {settings::redis_prefix, strlen(settings::redis_prefix)}};
+    const redis::Ticket ticket = Submit(-1, get, 2);
+    if (ticket != redis::kNoTicket) AwaitRedis(ticket);
+    client->Forget(ticket);
+  }
+  return client->MasterCount();
+}
+
+const redis::Reply *AwaitRedis(redis::Ticket ticket) {
+  while (!client->IsDone(ticket)) WaitOnce(ticket);
+  return client->FailureOf(ticket) == Failure::kNone ? &client->ReplyOf(ticket) : nullptr;
+}
+
+void ForgetRedis(redis::Ticket ticket) {
+  if (client) client->Forget(ticket);
+}
+
+bool PostToRedis(const redis::Argument *arguments, int count) {
+  if (!Prepare(RedisUse::kWrite)) return false;
+  TakeReplies();
+  const redis::Ticket ticket = Submit(-1, arguments, count);
+  if (ticket == redis::kNoTicket) return false;
+  // Whoever probes has to know how it ended.
+  if (passage == Passage::kProbe || write_passage == Passage::kProbe) {
+    const bool stored = AwaitRedis(ticket) != nullptr;
+    client->Forget(ticket);
+    if (stored && write_passage == Passage::kProbe) {
+      write_passage = Passage::kGo;
+      if (redis_state->writes.Succeed()) writes_closed = true;
+    }
+    GiveUpProbes();
+    LogChanges();
+    return stored;
+  }
+  // What does not fit into the socket now would wait for the session's next use of Redis.
+  while (!client->IsDone(ticket) && IsUnsent()) WaitOnce(ticket);
+  client->Forget(ticket);
+  return true;
+}
+
+void AwaitAllOfRedis() {
+  while (client != nullptr && !client->IsIdle()) WaitOnce(redis::kNoTicket);
+}
+
+const char *RedisObstacle(RedisUse use) {
+  if (!RedisIsConfigured()) return "aggcache.redis_url is not set";
+  if (redis_state->breaker.State() != redis::BreakerState::kClosed) return "Redis does not answer";
+  if (use == RedisUse::kWrite && redis_state->writes.State() != redis::BreakerState::kClosed)
+    return "Redis takes no writes";
+  return nullptr;
+}
+
+}  // namespace aggcache

@@ -1,0 +1,257 @@
+#include "pg/server.h"
+
+#include "pg/redis_values.h"
+
+#include "pg/redis_names.h"
+#include "pg/redis_secret.h"
+#include "pg/redis_session.h"
+#include "pg/redis_state.h"
+#include "pg/redis_target.h"
+#include "pg/results.h"
+#include "pg/settings.h"
+#include "pg/shared.h"
+
+namespace aggcache {
+
+namespace {
+
+using redis::Argument;
+using redis::FrameCode;
+using redis::Ticket;
+
+// Longer values are not kept around for the next one to reuse their memory.
+constexpr size_t kKeptBuffer = 1024 * 1024;
+
+redis::Buffer frame;    // of a result to be sent
+redis::Buffer scratch;  // of the latest fetched result, where its value had to be moved
+Ticket fetched = redis::kNoTicket;
+
+// What was asked for ahead: the hashes of keys and their tickets, in the order of the calls to come.
+struct Ahead {
+  uint64_t hash;
+  Ticket ticket;
+};
+Ahead ahead[kMostAhead];
+int ahead_next = 0, ahead_end = 0;
+
+Argument Text(const char *text) { return {text, strlen(text)}; }
+
+void Trim(redis::Buffer *buffer) {
+  if (buffer->capacity > kKeptBuffer) buffer->Free();
+  buffer->size = 0;
+}
+
+void ForgetFetched() {
+  ForgetRedis(fetched);
+  fetched = redis::kNoTicket;
+  Trim(&scratch);
+}
+
+redis::FrameIdentity IdentityOf(const Definition *definition, const Key &key) {
+  redis::FrameIdentity identity;
+  identity.boot[0] = redis_state->boot[0];
+  identity.boot[1] = redis_state->boot[1];
+  identity.row_type = definition->result.row_type;
+  identity.function = shared::ObjectId(definition->function);
+  identity.key = key.bytes;
+  identity.key_size = key.size;
+  return identity;
+}
+
+// The ticket of a key that was asked for ahead. Calls come in the order in which they were announced, but some may be
+// answered from elsewhere.
+Ticket TakeAhead(uint64_t hash) {
+  for (int i = ahead_next; i < ahead_end; i++) {
+    if (ahead[i].hash != hash) continue;
+    const Ticket ticket = ahead[i].ticket;
+    for (; ahead_next < i; ahead_next++) ForgetRedis(ahead[ahead_next].ticket);
+    ahead_next = i + 1;
+    return ticket;
+  }
+  return redis::kNoTicket;
+}
+
+Ticket Ask(const RedisName &name) {
+  const Argument get[] = {Text("GET"), {name.text, name.size}};
+  return SendToRedis(RedisUse::kRead, get, 2);
+}
+
+// Makes bytes from Redis a result.
+bool Read(const Definition *definition, const Key &key, const RedisName &name, const redis::Reply &reply,
+          redis::FrameContents *contents) {
+  size_t size = reply.size;
+  if (!CheckProof(name, reply.bytes, &size)) {
+    shared::Count(redis_state->unauthentic);
+    return false;
+  }
+  const auto most = static_cast<uint64_t>(settings::max_entry_size_kb) * 1024;
+  FrameCode code =
+      DecodeFrame(reply.bytes, size, IdentityOf(definition, key), shared::stamps.count(), most, &scratch, contents);
+  if (code == FrameCode::kOk && !IsWellFormed(definition->result, static_cast<const char *>(contents->value),
+                                              static_cast<Size>(contents->value_size)))
+    code = FrameCode::kMalformed;
+  if (code == FrameCode::kOk) return true;
+  shared::Count(redis_state->unreadable[static_cast<int>(code)]);
+  return false;
+}
+
+// How long Redis keeps a result, in milliseconds; 0: it has expired.
+int64_t Life(const NewEntry &entry) {
+  if (entry.expires_at == 0) return static_cast<int64_t>(settings::redis_ttl_s) * 1000;
+  return Max(int64_t{0}, (entry.expires_at - GetCurrentTimestamp() + 999) / 1000);
+}
+
+}  // namespace
+
+bool FetchFromRedis(const Definition *definition, const Key &key, redis::FrameContents *contents) {
+  ForgetFetched();
+  if (redis_state == nullptr) return false;
+  RedisName name;
+  NameResult(definition, key.hash, &name);
+  fetched = TakeAhead(key.hash);
+  if (fetched == redis::kNoTicket) fetched = Ask(name);
+  if (fetched == redis::kNoTicket) return false;
+  // If an interrupt ends the wait, the ticket is forgotten already.
+  const Ticket ticket = fetched;
+  fetched = redis::kNoTicket;
+  const redis::Reply *reply = AwaitRedis(ticket);
+  fetched = ticket;
+  if (reply != nullptr && reply->type == redis::Reply::Type::kString && Read(definition, key, name, *reply, contents))
+    return true;
+  if (reply != nullptr && reply->type == redis::Reply::Type::kNil) shared::Count(redis_state->misses);
+  ForgetFetched();
+  return false;
+}
+
+const char *StoreInRedis(const Definition *definition, const NewEntry &entry) {
+  const char *obstacle = RedisObstacle(RedisUse::kWrite);
+  // An open breaker may be due for a probe, which sending is.
+  if (obstacle && !RedisIsConfigured()) return obstacle;
+  const int64_t life = Life(entry);
+  if (life == 0) return "the result has expired";
+  redis::FrameContents contents;
+  contents.snapshot = entry.snapshot;
+  contents.stamps = entry.stamps;
+  contents.stamp_count = entry.stamp_count;
+  contents.stored_at = entry.stored_at;
+  contents.expires_at = entry.expires_at;
+  contents.cost_ns = entry.cost_ns;
+  contents.value = entry.value;
+  contents.value_size = entry.value_size;
+  const uint64_t compress_from =
+      settings::redis_compress_from < 0 ? UINT64_MAX : static_cast<uint64_t>(settings::redis_compress_from);
+  RedisName name;
+  NameResult(definition, entry.key.hash, &name);
+  frame.size = 0;
+  const char *why = nullptr;
+  if (EncodeFrame(IdentityOf(definition, entry.key), contents, compress_from, &frame) != FrameCode::kOk)
+    why = "the result is larger than a value in Redis can be";
+  else
+    why = AppendProof(name, &frame);
+  if (why == nullptr) {
+    char milliseconds[24];
+    snprintf(milliseconds, sizeof(milliseconds), INT64_FORMAT, life);
+    const Argument set[] = {
+        Text("SET"), {name.text, name.size}, {frame.bytes, frame.size}, Text("PX"), Text(milliseconds)};
+    if (PostToRedis(set, 5))
+      shared::Count(redis_state->writes_sent);
+    else
+      why = obstacle ? obstacle : "Redis could not be reached";
+  }
+  Trim(&frame);
+  return why;
+}
+
+void ReadAhead(const Definition *definition, const uint64_t *hashes, int count) {
+  EndReadAhead();
+  if (redis_state == nullptr) return;
+  for (int i = 0; i < Min(count, kMostAhead); i++) {
+    RedisName name;
+    NameResult(definition, hashes[i], &name);
+    const Ticket ticket = Ask(name);
+    if (ticket == redis::kNoTicket) return;
+    ahead[ahead_end++] = {hashes[i], ticket};
+  }
+}
+
+void EndReadAhead() {
+  for (; ahead_next < ahead_end; ahead_next++) ForgetRedis(ahead[ahead_next].ticket);
+  ahead_next = ahead_end = 0;
+}
+
+bool RemoveFromRedis(const Definition *definition, const Key &key) {
+  if (!RedisIsConfigured()) return false;
+  RedisName name;
+  NameResult(definition, key.hash, &name);
+  const Argument unlink[] = {Text("UNLINK"), {name.text, name.size}};
+  const Ticket ticket = SendToRedis(RedisUse::kWrite, unlink, 2);
+  if (ticket == redis::kNoTicket) return false;
+  const redis::Reply *reply = AwaitRedis(ticket);
+  const bool removed = reply != nullptr && reply->type == redis::Reply::Type::kInteger && reply->integer > 0;
+  ForgetRedis(ticket);
+  return removed;
+}
+
+namespace {
+
+struct Removal {
+  const List *functions;
+  bool all;
+  RedisName pattern;
+  void (*visit)(void *context, uint64_t hash);
+  void *context;
+};
+
+bool IsString(const redis::Reply &reply) { return reply.type == redis::Reply::Type::kString; }
+
+// Removes those of one batch of names that are of the functions. False: Redis cannot be written to.
+bool RemoveNames(const Removal &removal, const redis::Reply &names) {
+  for (size_t i = 0; i < names.element_count; i++) {
+    const redis::Reply &name = names.elements[i];
+    if (!IsString(name)) continue;
+    if (!removal.all && !list_member_oid(removal.functions, FunctionInName(name.bytes, name.size))) continue;
+    removal.visit(removal.context, HashInName(name.bytes, name.size));
+    const Argument unlink[] = {Text("UNLINK"), {name.bytes, name.size}};
+    if (!PostToRedis(unlink, 2)) return false;
+  }
+  return true;
+}
+
+void RemoveFromMaster(int master, const Removal &removal) {
+  char cursor[32] = "0";
+  bool going = true;
+  while (going) {
+    CHECK_FOR_INTERRUPTS();
+    const Argument scan[] = {Text("SCAN"),  Text(cursor), Text("MATCH"), {removal.pattern.text, removal.pattern.size},
+                             Text("COUNT"), Text("1000")};
+    const Ticket ticket = SendToRedisMaster(master, RedisUse::kRead, scan, 6);
+    if (ticket == redis::kNoTicket) return;
+    const redis::Reply *reply = AwaitRedis(ticket);
+    going = reply != nullptr && reply->type == redis::Reply::Type::kArray && reply->element_count == 2 &&
+            IsString(reply->elements[0]) && reply->elements[0].size < sizeof(cursor) &&
+            reply->elements[1].type == redis::Reply::Type::kArray;
+    if (going) {
+      memcpy(cursor, reply->elements[0].bytes, reply->elements[0].size);
+      cursor[reply->elements[0].size] = '\0';
+      going = RemoveNames(removal, reply->elements[1]) && strcmp(cursor, "0") != 0;
+    }
+    ForgetRedis(ticket);
+    AwaitAllOfRedis();
+  }
+}
+
+}  // namespace
+
+void RemoveAllFromRedis(const List *functions, bool all, void (*visit)(void *, uint64_t), void *context) {
+  if (!RedisIsConfigured()) return;
+  Removal removal;
+  removal.functions = functions;
+  removal.all = all;
+  removal.visit = visit;
+  removal.context = context;
+  NameResults(!all && list_length(functions) == 1 ? linitial_oid(functions) : InvalidOid, &removal.pattern);
+  const int masters = CountRedisMasters();
+  for (int master = 0; master < masters; master++) RemoveFromMaster(master, removal);
+}
+
+}  // namespace aggcache

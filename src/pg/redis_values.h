@@ -1,0 +1,37 @@
+// Results in Redis: asks for the value of a key and makes it a result again, or sends one. Whether a result may be used
+// is decided by its stamps, as for one in shared memory (lookup.cc).
+
+#ifndef AGGCACHE_PG_REDIS_VALUES_H
+#define AGGCACHE_PG_REDIS_VALUES_H
+
+#include "pg/server.h"
+
+#include "core/entry_store.h"
+#include "pg/definition.h"
+#include "redis/frame.h"
+
+namespace aggcache {
+
+// The result under the key, if Redis has one that is what this server put there. *contents is good until the next call.
+bool FetchFromRedis(const Definition *definition, const Key &key, redis::FrameContents *contents);
+
+// Sends a settled result, without waiting. Returns NULL, or why not in words.
+const char *StoreInRedis(const Definition *definition, const NewEntry &entry);
+
+// Asks for the values of keys, given by their hashes, that will be fetched soon and in this order; forgets those asked
+// for earlier. All are asked for at once, and fetching one then waits for its own reply only. At most kMostAhead.
+constexpr int kMostAhead = 256;
+void ReadAhead(const Definition *definition, const uint64_t *hashes, int count);
+// Forgets what was asked for and not fetched.
+void EndReadAhead();
+
+// Removes the result of one call; returns whether there was one. False too if Redis could not be asked.
+bool RemoveFromRedis(const Definition *definition, const Key &key);
+
+// Removes, as far as Redis can be asked, all results of functions of this database, or all results of this database.
+// Calls visit with the hash of each key that was there, perhaps more than once.
+void RemoveAllFromRedis(const List *functions, bool all, void (*visit)(void *context, uint64_t hash), void *context);
+
+}  // namespace aggcache
+
+#endif
