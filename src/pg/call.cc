@@ -14,6 +14,7 @@
 #include "pg/lookup.h"
 #include "pg/opaque.h"
 #include "pg/redis_session.h"
+#include "pg/redis_values.h"
 #include "pg/results.h"
 #include "pg/serializable.h"
 #include "pg/settings.h"
@@ -151,8 +152,8 @@ Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, Definition *definition
     last_call.waited |= waited;
     if (boarding == Boarding::kFailed) continue;
     leading = boarding == Boarding::kLeader;
-    // Between the look-up and the boarding another session may have stored, and landed. Redis is asked again only if one
-    // has.
+    // Between the look-up and the boarding another session may have stored, and landed. Redis is asked again only if
+    // one has.
     if (boarding != Boarding::kAlone &&
         (settings::store == kShared || waited || missed.flights != CountFlights(key.hash))) {
       Found found = LookUp(definition, key, GetActiveSnapshot());
@@ -168,6 +169,7 @@ Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, Definition *definition
     }
     break;
   }
+  TakeReadAhead();
   Computed computed;
   Collection *outer = collection;
   bool waited = last_call.waited;

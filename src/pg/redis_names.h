@@ -30,7 +30,8 @@ void NameResult(const Definition *definition, uint64_t key_hash, RedisName *name
 // database.
 void NameResults(Oid function, RedisName *pattern);
 
-// Of a name that fits a pattern of NameResults: the function, and the hash of the key. InvalidOid, 0: it is no such name.
+// Of a name that fits a pattern of NameResults: the function, and the hash of the key. InvalidOid, 0: it is no such
+// name.
 Oid FunctionInName(const char *text, size_t size);
 uint64_t HashInName(const char *text, size_t size);
 

@@ -1,5 +1,5 @@
-// This session's connection to Redis: sends commands, and waits for replies together with the latch, so that a cancel, a
-// timeout or the end of the server acts at once.
+// This session's connection to Redis: sends commands, and waits for replies together with the latch, so that a cancel,
+// a timeout or the end of the server acts at once.
 //
 // A command that cannot be sent, or fails, is counted, and the breakers that all sessions share decide who may try next
 // (redis_state.h). No error is ever raised but those of interrupts.

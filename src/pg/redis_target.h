@@ -1,6 +1,7 @@
 // Which Redis, and the secrets for it: aggcache.redis_url and the files with password, secret and certificates.
 //
-// No password is shown anywhere: the setting holds the URL with its password masked, and the password is kept beside it.
+// No password is shown anywhere: the setting holds the URL with its password masked, and the password is kept beside
+// it.
 
 #ifndef AGGCACHE_PG_REDIS_TARGET_H
 #define AGGCACHE_PG_REDIS_TARGET_H

@@ -47,6 +47,20 @@ void ForgetFetched() {
   Trim(&scratch);
 }
 
+// What an error has left behind, and what the latest call was given.
+void OnTransactionEnd(XactEvent event, void *) {
+  if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PARALLEL_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+    return;
+  EndReadAhead();
+  ForgetFetched();
+}
+
+void CleanUpAtTransactionEnd() {
+  static bool registered = false;
+  if (!registered) RegisterXactCallback(OnTransactionEnd, nullptr);
+  registered = true;
+}
+
 redis::FrameIdentity IdentityOf(const Definition *definition, const Key &key) {
   redis::FrameIdentity identity;
   identity.boot[0] = redis_state->boot[0];
@@ -106,6 +120,7 @@ int64_t Life(const NewEntry &entry) {
 bool FetchFromRedis(const Definition *definition, const Key &key, redis::FrameContents *contents) {
   ForgetFetched();
   if (redis_state == nullptr) return false;
+  CleanUpAtTransactionEnd();
   RedisName name;
   NameResult(definition, key.hash, &name);
   fetched = TakeAhead(key.hash);
@@ -177,6 +192,10 @@ void ReadAhead(const Definition *definition, const uint64_t *hashes, int count) 
 void EndReadAhead() {
   for (; ahead_next < ahead_end; ahead_next++) ForgetRedis(ahead[ahead_next].ticket);
   ahead_next = ahead_end = 0;
+}
+
+void TakeReadAhead() {
+  if (ahead_next < ahead_end) AwaitAllOfRedis();
 }
 
 bool RemoveFromRedis(const Definition *definition, const Key &key) {

@@ -24,6 +24,8 @@ constexpr int kMostAhead = 256;
 void ReadAhead(const Definition *definition, const uint64_t *hashes, int count);
 // Forgets what was asked for and not fetched.
 void EndReadAhead();
+// Takes all replies that are still on their way, before something else takes time: they would be late.
+void TakeReadAhead();
 
 // Removes the result of one call; returns whether there was one. False too if Redis could not be asked.
 bool RemoveFromRedis(const Definition *definition, const Key &key);
