@@ -19,7 +19,9 @@ sub new_node
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	$node->init(allows_streaming => $options{streaming} ? 1 : 0);
 	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_aggcache'\n");
+	# what is expected to be a hit must not depend on how busy the machine is
 	$node->append_conf('postgresql.conf', "aggcache.store = '$ENV{AGGCACHE_TEST_STORE}'\n"
+		. "aggcache.redis_timeout = '30s'\naggcache.redis_connect_timeout = '30s'\n"
 		. PostgreSQL::Test::Utils::slurp_file("$ENV{AGGCACHE_TEST_REDIS}/postgresql.conf"))
 		if $ENV{AGGCACHE_TEST_STORE};
 	$node->append_conf('postgresql.conf', $options{conf}) if $options{conf};
