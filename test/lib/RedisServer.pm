@@ -67,6 +67,9 @@ sub kill { return tool('kill', $_[0]{directory}, $_[1] // 'redis'); }
 
 sub restart { return tool('restart', $_[0]{directory}, $_[1] // 'redis'); }
 
+# The names of the masters, one a line.
+sub masters { return tool('master', $_[0]{directory}); }
+
 # Kills a master, waits until its replica has taken over, restarts it; returns its name.
 sub failover { return tool('failover', $_[0]{directory}); }
 

@@ -1,0 +1,232 @@
+# Redis that is away, full, read-only, not ready, refuses this user, or is reached badly: results are computed, no error
+# is seen, each failure is counted, and the log has one line for each change.
+use strict;
+use warnings;
+use AggcacheTest;
+use FaultProxy;
+use PostgreSQL::Test::Utils;
+use RedisServer;
+use Test::More;
+
+plan skip_all => RedisServer::lacks() if RedisServer::lacks();
+
+my $redis = RedisServer->start('unix');
+my $node = new_node('main',
+	conf => $redis->conf . "aggcache.store = 'redis'\nrestart_after_crash = on\naggcache.redis_ttl = '1h'\n");
+fixture($node);
+my @hours = ('cached_hours(1)', 'plain_hours(1)');
+my $value = 18;
+my $log_start;
+
+sub counter { return $node->safe_psql('postgres', "SELECT $_[0] FROM aggcache.redis"); }
+sub reset_log { $log_start = -s $node->logfile; return; }
+
+sub logged
+{
+	my ($pattern) = @_;
+	my $log = substr slurp_file($node->logfile), $log_start;
+	return scalar(() = $log =~ /$pattern/g);
+}
+
+# Calls until Redis is tried again and answers, or takes a result again. What is not stored yet has to be.
+sub wait_until_ready
+{
+	my ($what) = @_;
+	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		$node->safe_psql('postgres', 'UPDATE task SET hours = hours + 1 WHERE id = 6; SELECT cached_hours(1)');
+		$value++;
+		return pass("$what: used again") if counter(q{state || ' ' || writes}) eq 'ready ready';
+		select(undef, undef, undef, 0.1);
+	}
+	return fail("$what: used again");
+}
+# the tasks with ids 3, 6 and 9 are those of department 1
+$node->safe_psql('postgres', 'SELECT cached_hours(1)');
+
+# COUNTER counts what makes the calls fail; many sessions, one line.
+sub suffers
+{
+	my ($what, $counter, $line) = @_;
+	my $before = counter($counter);
+	$node->safe_psql('postgres', 'UPDATE task SET hours = hours + 1 WHERE id = 3');
+	$value++;
+	same($node, @hours, $value, "$what: right") for 1 .. 5;
+	same($node, "cached_hours($_)", "plain_hours($_)", $node->safe_psql('postgres', "SELECT plain_hours($_)"),
+		"$what: right for $_") for 2 .. 3;
+	cmp_ok(counter($counter), '>', $before, "$what: counted as $counter");
+	is(logged($line), 1, "$what: one line in the log");
+	return;
+}
+my $unusable = qr/LOG:  could not use Redis for cached results/;
+my $unwritable = qr/LOG:  could not store cached results in Redis/;
+
+# ---- Killed, flushed ----------------------------------------------------------------------------------------------
+
+reset_log();
+$redis->kill;
+suffers('killed', 'connection_errors', $unusable);
+is(counter('state') =~ /unavailable|probing/, 1, 'the view says so');
+is($node->safe_psql('postgres', q{SELECT ok FROM aggcache.health() WHERE "check" = 'redis'}), 'f', 'health() too');
+cmp_ok(counter('skipped'), '>', 0, 'most calls did not try');
+$redis->restart;
+wait_until_ready('killed');
+is(logged(qr/LOG:  Redis is used for cached results again/), 1, 'that is logged once');
+is_hit($node, 'SELECT cached_hours(1)', 'and results are found');
+is($node->safe_psql('postgres', q{SELECT ok FROM aggcache.health() WHERE "check" = 'redis'}), 't', 'health() agrees');
+
+$redis->command('FLUSHALL');
+is_computed($node, 'SELECT cached_hours(1)', 1, 'flushed: computed');
+is_hit($node, 'SELECT cached_hours(1)', 'flushed: stored again');
+
+# ---- Full, a replica, not ready -----------------------------------------------------------------------------------
+
+reset_log();
+$redis->command('CONFIG', 'SET', 'maxmemory', '1');
+suffers('full', 'out_of_memory_errors', $unwritable);
+is(counter('state'), 'ready', 'full: it can be read all the same');
+$redis->command('CONFIG', 'SET', 'maxmemory', '0');
+wait_until_ready('full');
+is_hit($node, 'SELECT cached_hours(1)', 'full no more: found');
+is(logged(qr/LOG:  cached results are stored in Redis again/), 1, 'full no more: one line');
+is(logged($unusable), 0, 'full: no other line');
+
+reset_log();
+$redis->command('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
+$redis->command('CONFIG', 'SET', 'maxmemory', '1');
+same($node, @hours, $value, 'evicting: right');
+$redis->command('CONFIG', 'SET', 'maxmemory', '0');
+wait_until_ready('evicting');
+
+reset_log();
+$redis->command('REPLICAOF', '127.0.0.1', '1');
+suffers('a replica', 'read_only_errors', $unwritable);
+is(counter('state'), 'ready', 'a replica: it can be read all the same');
+reset_log();
+$redis->command('CONFIG', 'SET', 'replica-serve-stale-data', 'no');
+suffers('a replica without its master', 'not_ready_errors', $unusable);
+$redis->command('CONFIG', 'SET', 'replica-serve-stale-data', 'yes');
+$redis->command('REPLICAOF', 'NO', 'ONE');
+wait_until_ready('a master again');
+
+# ---- Loading ------------------------------------------------------------------------------------------------------
+
+reset_log();
+$redis->command('SAVE');
+$redis->kill;
+my $config = $redis->directory . '/redis.conf';
+append_to_file($config, "key-load-delay 2000000\nloading-process-events-interval-bytes 1\n");
+$redis->restart;
+# reading one of its keys takes seconds, and it answers in between
+SKIP:
+{
+	skip 'it has loaded already', 11 unless $redis->command('GET', 'x') =~ /LOADING/;
+	suffers('loading', 'not_ready_errors + connection_errors + timeouts', $unusable);
+}
+$redis->kill;
+unlink glob($redis->directory . '/redis/*.rdb');
+$redis->restart;
+wait_until_ready('loaded');
+
+# ---- The user -----------------------------------------------------------------------------------------------------
+
+my $guarded = RedisServer->start('acl');
+my ($url) = $guarded->conf =~ /redis_url = '(.*)'/;
+$node->append_conf('postgresql.conf', $guarded->conf);
+$node->reload;
+wait_for_query($node, "SELECT current_setting('aggcache.redis_url') = '$url'", 'the new URL');
+wait_until_ready('an ACL user');
+reset_log();
+$guarded->command('ACL', 'SETUSER', 'pgcache', '-get');
+suffers('no right to GET', 'authentication_errors', $unusable);
+$guarded->command('ACL', 'SETUSER', 'pgcache', '+get');
+wait_until_ready('a right regained');
+reset_log();
+$guarded->command('ACL', 'SETUSER', 'pgcache', 'resetpass');
+$guarded->command('CLIENT', 'KILL', 'USER', 'pgcache');
+suffers('a password no more right', 'authentication_errors', $unusable);
+my $password = slurp_file($guarded->directory . '/password_file');
+chomp $password;
+$guarded->command('ACL', 'SETUSER', 'pgcache', ">$password");
+wait_until_ready('right again');
+reset_log();
+rename $guarded->directory . '/password_file', $guarded->directory . '/moved';
+$node->reload;
+suffers('a password file that is gone', 'connection_errors', $unusable);
+rename $guarded->directory . '/moved', $guarded->directory . '/password_file';
+$node->reload;
+wait_until_ready('the file is back');
+is_hit($node, 'SELECT cached_hours(1)', 'and results are found');
+
+# ---- Connections --------------------------------------------------------------------------------------------------
+
+my $proxy = FaultProxy->start($redis->socket);
+$url = 'unix://' . $proxy->address . '?db=1';
+$node->append_conf('postgresql.conf', "aggcache.redis_url = '$url'\naggcache.redis_password_file = ''\n");
+$node->reload;
+wait_for_query($node, "SELECT current_setting('aggcache.redis_url') = '$url'", 'the new URL');
+wait_until_ready('by the proxy');
+for my $fault ('drop', 'reset', 'refuse', 'blackhole', 'half', 'truncate 1', 'truncate 3', 'garble 7 1', 'delay 2000')
+{
+	reset_log();
+	$proxy->mode($fault);
+	suffers($fault, 'connection_errors + timeouts + protocol_errors + other_errors', $unusable);
+	$proxy->mode('pass');
+	wait_until_ready($fault);
+	is_hit($node, 'SELECT cached_hours(1)', "$fault: found afterwards");
+}
+# replies that answer other commands, and bytes altered here and there: right, whatever it is counted as
+for my $fault ('lose', 'garble 1 400', 'garble 2 400', 'garble 3 200', 'truncate 60', 'truncate 200', 'random 1 3', 'random 2 3')
+{
+	$proxy->mode($fault);
+	for my $round (1 .. 4)
+	{
+		$node->safe_psql('postgres', 'UPDATE task SET hours = hours + 1 WHERE id = 9');
+		$value++;
+		is($node->safe_psql('postgres', q{SELECT count(*) FROM generate_series(1, 60) i
+			WHERE cached_hours(1 + i % 3) IS DISTINCT FROM plain_hours(1 + i % 3)}), 0, "$fault: right $round");
+	}
+	$proxy->mode('pass');
+	wait_until_ready($fault);
+}
+my %harmed = $proxy->counts;
+is(scalar(grep { $harmed{$_} } qw(drop reset refuse blackhole half truncate garble delay lose)), 9,
+	'all of that has happened');
+
+# ---- Invalidated while Redis is away ------------------------------------------------------------------------------
+
+$node->safe_psql('postgres', 'SELECT cached_hours(d) FROM generate_series(1, 3) d');
+$proxy->mode('refuse');
+$node->safe_psql('postgres', q{SELECT aggcache.invalidate('cached_hours(int)', 2), aggcache.invalidate_like('cached_h%')});
+$proxy->mode('pass');
+wait_until_ready('away while invalidating');
+is_computed($node, 'SELECT cached_hours(2)', 1, 'what was invalidated while Redis was away is not used');
+
+# ---- kill -9 ------------------------------------------------------------------------------------------------------
+
+# in the middle of sending a value, of which Redis takes nothing
+$node->safe_psql('postgres', q{CREATE FUNCTION cached_big(d int) RETURNS text LANGUAGE cached_sql STABLE
+	AS 'SELECT string_agg(md5(i::text || d), $$$$) FROM public.task, generate_series(1, 20000) i WHERE dept = d'});
+$node->safe_psql('postgres', q{ALTER SYSTEM SET aggcache.redis_timeout = '60s'});
+$node->reload;
+wait_for_query($node, q{SELECT current_setting('aggcache.redis_timeout') = '1min'}, 'the new setting');
+for my $mode ('blackhole', 'half')
+{
+	$node->safe_psql('postgres', 'SELECT cached_hours(1)');
+	$proxy->mode($mode);
+	my $session = background($node, q{SET application_name = 'victim'; SELECT length(cached_big(1))});
+	wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'victim'
+		AND wait_event_type = 'Extension'}, 'the victim to wait for Redis');
+	my $started = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE application_name = 'victim'});
+	kill 'KILL', $started;
+	wait_background($session);
+	$proxy->mode('pass');
+	$node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die 'the server did not come back';
+	is(counter('hits'), 0, "killed in $mode: counters begin anew");
+	is_computed($node, 'SELECT cached_hours(1)', 1, "killed in $mode: no entry from before is used");
+	same($node, @hours, $value, "killed in $mode: right");
+	is_hit($node, 'SELECT cached_hours(1)', "killed in $mode: found again");
+	is($node->safe_psql('postgres', 'SELECT length(cached_big(1))'), 3 * 20000 * 32, "killed in $mode: the big one") for 1 .. 2;
+}
+is(logged(qr/PANIC|TRAP/), 0, 'nothing else crashed');
+done_testing();

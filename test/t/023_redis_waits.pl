@@ -1,0 +1,141 @@
+# Waiting for Redis ends at once when it should; connections that are not used are closed.
+use strict;
+use warnings;
+use AggcacheTest;
+use FaultProxy;
+use PostgreSQL::Test::Utils;
+use RedisServer;
+use Test::More;
+use Time::HiRes qw(time);
+
+plan skip_all => RedisServer::lacks() if RedisServer::lacks();
+
+# what would be waited for if nothing ended the wait, in seconds; an end by itself is taken to be a tenth of that
+my $timeout = 50;
+my $redis = RedisServer->start('unix');
+my $proxy = FaultProxy->start($redis->socket);
+my $node = new_node('main', conf => "aggcache.redis_url = 'unix://" . $proxy->address . "?db=1'\n"
+	. "aggcache.store = 'redis'\naggcache.redis_timeout = '${timeout}s'\naggcache.redis_connect_timeout = '${timeout}s'\n");
+fixture($node);
+my @hours = ('cached_hours(1)', 'plain_hours(1)');
+my $value = 18;
+same($node, @hours, $value, 'at first') for 1 .. 2;
+
+sub counter { return $node->safe_psql('postgres', "SELECT $_[0] FROM aggcache.redis"); }
+
+my %ends = (
+	cancel => [ '', 'SELECT pg_cancel_backend(pid)', qr/canceling statement due to user request/ ],
+	timeout => [ q{SET statement_timeout = '200ms';}, undef, qr/canceling statement due to statement timeout/ ],
+	terminate => [ '', 'SELECT pg_terminate_backend(pid)', qr/terminating connection/ ],
+);
+my %works = (
+	'the first command' => '',
+	'a command on a connection' => 'SELECT cached_hours(2);',
+	'in a transaction' => 'SELECT cached_hours(2); BEGIN; UPDATE task SET hours = hours WHERE id = 4;',
+);
+for my $end (sort keys %ends)
+{
+	for my $work (sort keys %works)
+	{
+		my ($set, $act, $error) = @{ $ends{$end} };
+		my $name = "$end, $work";
+		$proxy->mode('pass');
+		# the session says when it is where the fault may come, and waits for it
+		my $holder = background($node, q{SELECT pg_advisory_lock(1); SET application_name = 'holder'; SELECT pg_sleep(1000)});
+		wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'holder'
+			AND wait_event = 'PgSleep'}, 'the lock');
+		my $session = background($node, qq{\\set ON_ERROR_STOP 0
+			SET application_name = 'victim'; $works{$work}
+			SELECT pg_advisory_lock(1);
+			$set
+			SELECT cached_hours(1);
+			ROLLBACK;
+			RESET statement_timeout;
+			SET application_name = 'afterwards';
+			SELECT pg_advisory_lock(2);
+			SELECT cached_hours(d) = plain_hours(d) FROM generate_series(1, 3) d;});
+		wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'victim'
+			AND wait_event = 'advisory'}, "$name: the victim to come so far");
+		my $second = background($node, q{SELECT pg_advisory_lock(2); SET application_name = 'second'; SELECT pg_sleep(1000)});
+		wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'second'
+			AND wait_event = 'PgSleep'}, 'the second lock');
+		$proxy->mode('blackhole');
+		my $began = time;
+		$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+			WHERE application_name = 'holder'});
+		wait_background($holder);
+		if (defined $act)
+		{
+			wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'victim'
+				AND wait_event_type = 'Extension'}, "$name: the victim to wait for Redis");
+			$began = time;
+			$node->safe_psql('postgres', "$act FROM pg_stat_activity WHERE application_name = 'victim'");
+		}
+		if ($end eq 'terminate')
+		{
+			my ($out, $err) = wait_background($session);
+			cmp_ok(time - $began, '<', $timeout / 10, "$name: ends at once");
+			like($err, $error, "$name: by that");
+			$proxy->mode('pass');
+		}
+		else
+		{
+			wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'afterwards'
+				AND wait_event = 'advisory'}, "$name: the victim to go on");
+			cmp_ok(time - $began, '<', $timeout / 10, "$name: ends at once");
+			$proxy->mode('pass');
+		}
+		$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+			WHERE application_name = 'second'});
+		wait_background($second);
+		if ($end ne 'terminate')
+		{
+			my ($out, $err) = wait_background($session);
+			like($err, $error, "$name: by that");
+			like($out, qr/t\nt\nt$/, "$name: the session goes on and is right");
+		}
+		same($node, @hours, $value, "$name: right");
+		$node->safe_psql('postgres', 'UPDATE task SET hours = hours + 1 WHERE id = 3');
+		$value++;
+		same($node, @hours, $value, "$name: sees the next write") for 1 .. 2;
+	}
+}
+is($node->safe_psql('postgres', q{SELECT state || ' ' || writes FROM aggcache.redis}), 'ready ready',
+	'that calls were cancelled is no failure of Redis');
+
+# a shutdown does not wait either
+$proxy->mode('blackhole');
+my $session = background($node, q{SET application_name = 'victim'; SELECT cached_hours(1)});
+wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'victim'
+	AND wait_event_type = 'Extension'}, 'the victim to wait for Redis');
+my $began = time;
+$node->stop('fast');
+cmp_ok(time - $began, '<', $timeout / 10, 'a fast shutdown does not wait for Redis');
+wait_background($session);
+$proxy->mode('pass');
+
+# ---- Idle connections ---------------------------------------------------------------------------------------------
+
+sub connections { return scalar(grep { !/cmd=client/ } split /\n/, $redis->command('CLIENT', 'LIST')); }
+
+$node->append_conf('postgresql.conf', "aggcache.redis_idle_timeout = '200ms'\n");
+$node->start;
+my $keeper = background($node, q{SELECT pg_advisory_lock(1); SET application_name = 'keeper'; SELECT pg_sleep(1000)});
+wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'keeper'
+	AND wait_event = 'PgSleep'}, 'the lock');
+my $idle = background($node, q{SELECT cached_hours(1) > 0; SELECT pg_advisory_lock(1);
+	SELECT cached_hours(1) = plain_hours(1); SELECT result, tier FROM aggcache.last_call()});
+wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'advisory'}, 'the session to wait');
+my $open = 1;
+for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+{
+	last unless $open = connections();
+	select(undef, undef, undef, 0.1);
+}
+is($open, 0, 'a connection that is not used is closed');
+is(counter('connection_errors + timeouts'), 0, 'which is no failure');
+$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'keeper'});
+wait_background($keeper);
+is((wait_background($idle))[0], "t\n\nt\nhit|redis", 'and opened again when it is needed');
+is(counter('connection_errors + timeouts'), 0, 'without a failure either');
+done_testing();
