@@ -242,7 +242,7 @@ class WithUser(Servers):
                              'user admin on ">%s" ~* &* +@all' % ADMIN_PASSWORD]
 
     def url(self):
-        return "redis://%s@%s/0" % (USER, self.address("redis"))
+        return "redis://%s:@%s/0" % (USER, self.address("redis"))
 
 
 class WithSentinels(Servers):
