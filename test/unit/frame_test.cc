@@ -420,7 +420,10 @@ TEST_F(FrameTest, MoreIdsThanAllowed) {
   Buffer out;
   EXPECT_EQ(EncodeFrame(result.Identity(), result.Contents(), 0, &out), FrameCode::kTooLarge);
   EXPECT_EQ(out.size, 0u);
-  frame.insert(frame.end(), 8, 0);
+  // as it would be written: one more of the same ids, before the others
+  const size_t running = (kFrameHeader + result.key.size() + 12 * result.stamps.size() + 7) / 8 * 8;
+  const Bytes id(frame.begin() + static_cast<long>(running), frame.begin() + static_cast<long>(running) + 8);
+  frame.insert(frame.begin() + static_cast<long>(running), id.begin(), id.end());
   frame = With(frame, kRunningCountAt, uint32_t{kMaxRunning + 1});
   EXPECT_EQ(Decode(frame, result), FrameCode::kMalformed);
 }
@@ -434,6 +437,7 @@ TEST_F(FrameTest, HostileCompression) {
   for (uint32_t size : {0u, stored - 1, stored, stored + 1, 1999u, 2001u, 255 * stored, 255 * stored + 255, 1u << 20})
     EXPECT_EQ(Decode(With(frame, kValueSizeAt, size), result), FrameCode::kMalformed) << size;
   EXPECT_EQ(Decode(With(frame, kValueSizeAt, 0xffffffffu), result, 0, UINT64_MAX), FrameCode::kMalformed);
+  EXPECT_LT(scratch_.capacity, 100000u) << "memory for what the compressed bytes cannot give";
   EXPECT_EQ(Decode(With(frame, kFlagsAt, 0u), result), FrameCode::kMalformed);
   EXPECT_EQ(Decode(With(frame, kVersionAt, 1u), result), FrameCode::kOk);
   // Any byte of what is compressed: refused, or other bytes of the right size.
@@ -445,6 +449,17 @@ TEST_F(FrameTest, HostileCompression) {
         EXPECT_EQ(contents_.value_size, 2000u);
       }
     }
+}
+
+// What is right for LZ4 but more than the value is nothing that EncodeFrame writes.
+TEST_F(FrameTest, CompressedToMoreThanItWas) {
+  Result result = Small();
+  result.value =
+      "\x30"
+      "abc";
+  Bytes frame = result.Encode();
+  frame = With(frame, kFlagsAt, uint32_t{1});
+  EXPECT_EQ(Decode(With(frame, kValueSizeAt, uint32_t{3}), result), FrameCode::kMalformed);
 }
 
 // Every flipped bit with a checksum that fits: what is still read keeps what the header promises.
@@ -503,7 +518,9 @@ TEST_F(FrameTest, NoMemoryIsAnAnswer) {
   Result large = Small();
   large.value.assign(size_t{9} << 20, 'v');
   Bytes frame = large.Encode();
-  frame = With(With(frame, kFlagsAt, uint32_t{1}), kValueSizeAt, uint32_t{0x7e000000});
+  frame = With(frame, kFlagsAt, uint32_t{1});
+  EXPECT_EQ(Decode(With(frame, kValueSizeAt, uint32_t{0x7e000001}), large, 0, UINT64_MAX), FrameCode::kMalformed);
+  frame = With(frame, kValueSizeAt, uint32_t{0x7e000000});
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   rlimit before;
   ASSERT_EQ(getrlimit(RLIMIT_AS, &before), 0);
