@@ -5,6 +5,8 @@
 #include <new>
 
 #include "redis/client_base.h"
+#include "redis/cluster.h"
+#include "redis/sentinel.h"
 
 namespace aggcache {
 namespace redis {
@@ -33,8 +35,8 @@ class SingleClient final : public ClientBase {
 ClientBase *MakeClient(const Options &options) noexcept {
   switch (options.target.topology) {
     case Topology::kSingle: return new (std::nothrow) SingleClient(options);
-    case Topology::kSentinel: return nullptr;
-    case Topology::kCluster: return nullptr;
+    case Topology::kSentinel: return MakeSentinelClient(options);
+    case Topology::kCluster: return MakeClusterClient(options);
   }
   return nullptr;
 }

@@ -173,9 +173,14 @@ void ClientBase::CompleteAll(CommandQueue *commands, Failure failure, const char
   while (Command *command = commands->TakeFirst()) Complete(command, failure, text, now);
 }
 
-void ClientBase::Repeat(Command *command, int64_t now) noexcept {
+void ClientBase::PutBack(Command *command) noexcept {
   unsent_bytes_ += command->written;
   command->written = 0;
+  command->is_bounded = true;
+}
+
+void ClientBase::Repeat(Command *command, int64_t now) noexcept {
+  PutBack(command);
   command->is_repeated = true;
   Route(command, now);
 }
@@ -241,11 +246,13 @@ void ClientBase::Close() noexcept {
     connections_[i]->TakeCommands(&commands);
   }
   commands.TakeAll(&waiting_);
-  ResetTopology();
   const Observer observer = options_.observer;
   options_.observer = Observer{};
-  CompleteAll(&commands, Failure::kConnect, "", 0);
+  while (Command *command = commands.TakeFirst()) {
+    if (command->ticket != kNoTicket) Complete(command, Failure::kConnect, "", 0);
+  }
   options_.observer = observer;
+  ResetTopology();
 }
 
 void ClientBase::ShutdownSockets() const noexcept {

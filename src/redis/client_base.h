@@ -68,7 +68,9 @@ class ClientBase : public Client, protected ConnectionListener {
   // The command has its reply, or will not have one.
   void Complete(Command *command, Failure failure, const char *text, int64_t now) noexcept;
   void CompleteAll(CommandQueue *commands, Failure failure, const char *text, int64_t now) noexcept;
-  // Sends a command anew. REQUIRES: it stands in no queue.
+  // A command that left its queue without reply is all unsent again.
+  void PutBack(Command *command) noexcept;
+  // Sends a command anew that may be sent anew. REQUIRES: it stands in no queue.
   void Repeat(Command *command, int64_t now) noexcept;
   // What becomes of the commands of a lost connection.
   void SettleLoss(Connection *connection, const Loss &loss, int64_t now) noexcept;

@@ -19,14 +19,15 @@ struct Command {
   size_t written;  // of the request, on the connection in whose queue it stands
   int64_t submitted;
   int64_t timeout;   // from sending, or from the end of the connection's handshake
-  int64_t longest;   // from Submit, whatever happens: for who is sent a second time
+  int64_t longest;   // from Submit, whatever happens: for who is sent more than once
   int64_t deadline;  // INT64_MAX while the connection is not open
   int32_t place;     // of a cluster: the key's slot, or of SubmitTo ~master
   uint8_t redirections;
   bool is_done;
   bool is_forgotten;
   bool is_repeatable;  // may reach the server twice without harm
-  bool is_repeated;    // was sent anew, on another connection or to another node
+  bool is_repeated;    // was sent anew because a connection was lost
+  bool is_bounded;     // its time counts from Submit
   bool asks;           // its request begins with ASKING
   uint8_t skips;       // how many replies come before its own
   Failure failure;

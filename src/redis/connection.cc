@@ -60,7 +60,7 @@ void Connection::Enqueue(Command *command, int64_t connect_deadline, int64_t now
 
 void Connection::SetDeadline(Command *command, int64_t now) noexcept {
   command->deadline = now + command->timeout;
-  if (command->is_repeated && command->longest < command->deadline) command->deadline = command->longest;
+  if (command->is_bounded && command->longest < command->deadline) command->deadline = command->longest;
   if (command->deadline < queue_.First()->deadline) is_ordered_ = false;
 }
 
@@ -87,7 +87,7 @@ void Connection::ShutdownSocket() const noexcept {
 void Connection::Fail(Failure failure, const char *text, Command *culprit, int64_t now) noexcept {
   char kept[256];  // `text` may be the reader's
   snprintf(kept, sizeof kept, "%s", text);
-  const Loss loss{failure, kept, culprit, state_ == State::kOpen && silent_};
+  const Loss loss{failure, kept, state_ == State::kOpen, culprit, state_ == State::kOpen && silent_};
   Close();
   listener_->Lost(this, loss, now);
 }

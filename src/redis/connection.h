@@ -27,6 +27,7 @@ class Connection;
 struct Loss {
   Failure failure;
   const char *text;  // good during the call
+  bool was_open;     // not still connecting or logging in
   Command *culprit;  // the command that timed out or got nonsense, at most one; NULL: all are concerned alike
   bool was_silent;   // nothing was received since the connection had nothing to do: it may have been dead before
 };

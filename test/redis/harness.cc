@@ -100,7 +100,8 @@ void RedisServer::Start() {
   if (sentinel_) {
     words = {"redis-server", arguments_[1], "--sentinel", "--port", std::to_string(port_), "--bind", "127.0.0.1"};
   } else {
-    for (const char *word : {"--save", "", "--appendonly", "no", "--dir"}) words.push_back(word);
+    for (const char *word : {"--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0", "--dir"})
+      words.push_back(word);
     words.push_back(directory_.Path());
     words.insert(words.end(), {"--port", std::to_string(port_), "--bind", "127.0.0.1"});
     words.insert(words.end(), {"--unixsocket", directory_.Path() + "/s"});
@@ -147,27 +148,34 @@ std::string RedisServer::Command(const std::vector<std::string> &words) const {
 std::string RawCommand(const std::string &host, int port, const std::vector<std::string> &words) {
   const int socket = Connect(host, port);
   if (socket < 0) return "";
-  SendText(socket, Serialized(words) + "*1\r\n$4\r\nQUIT\r\n");
+  SendText(socket, Serialized(words));
+  shutdown(socket, SHUT_WR);  // it answers, then closes
   std::string reply;
   char bytes[65536];
   for (ssize_t size; (size = read(socket, bytes, sizeof bytes)) > 0;) reply.append(bytes, static_cast<size_t>(size));
   close(socket);
-  const std::string end = "+OK\r\n";
-  if (reply.size() >= end.size() && reply.compare(reply.size() - end.size(), end.size(), end) == 0) {
-    reply.resize(reply.size() - end.size());
-  }
   return reply;
 }
 
 // ---- Servers that misbehave -----------------------------------------------------------------------------------------
 
-FakeServer::FakeServer(std::function<void(int)> serve) : serve_(std::move(serve)) {
+FakeServer::FakeServer(std::function<void(int)> serve, bool tcp) : serve_(std::move(serve)) {
   path_ = directory_.Path() + "/s";
-  listening_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  strncpy(address.sun_path, path_.c_str(), sizeof address.sun_path - 1);
-  EXPECT_EQ(bind(listening_, reinterpret_cast<sockaddr *>(&address), sizeof address), 0);
+  listening_ = socket(tcp ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (tcp) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(bind(listening_, reinterpret_cast<sockaddr *>(&address), sizeof address), 0);
+    socklen_t size = sizeof address;
+    getsockname(listening_, reinterpret_cast<sockaddr *>(&address), &size);
+    port_ = ntohs(address.sin_port);
+  } else {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    strncpy(address.sun_path, path_.c_str(), sizeof address.sun_path - 1);
+    EXPECT_EQ(bind(listening_, reinterpret_cast<sockaddr *>(&address), sizeof address), 0);
+  }
   EXPECT_EQ(listen(listening_, 16), 0);
   accepting_ = std::thread([this] {
     for (int socket; (socket = accept4(listening_, nullptr, nullptr, SOCK_CLOEXEC)) >= 0 && !ends_;) {

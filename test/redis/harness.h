@@ -64,17 +64,19 @@ class RedisServer {
 // reply to a command of words, empty if there is none.
 std::string RawCommand(const std::string &host, int port, const std::vector<std::string> &words);
 
-// Listens on a Unix socket; for each connection calls `serve` with its socket in a thread, and closes it afterwards.
+// Listens on a Unix socket, or on a port of 127.0.0.1; for each connection calls `serve` with its socket in a thread, and closes it afterwards.
 class FakeServer {
  public:
-  explicit FakeServer(std::function<void(int socket)> serve);
+  explicit FakeServer(std::function<void(int socket)> serve, bool tcp = false);
   ~FakeServer();
   std::string Url() const;
+  std::string Address() const { return "127.0.0.1:" + std::to_string(port_); }
   int Connections() const { return connections_; }
 
  private:
   TemporaryDirectory directory_;
   std::string path_;
+  int port_ = 0;
   int listening_;
   std::function<void(int)> serve_;
   std::atomic<int> connections_{0};
