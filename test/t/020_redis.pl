@@ -21,8 +21,8 @@ sub keys_like { return split /\n/, $redis->command('KEYS', $_[0]); }
 
 same($node, @hours, $value, 'computed, by a user who may do little more than GET and SET');
 is_hit($node, 'SELECT cached_hours(1)', 'another session finds it');
-is($node->safe_psql('postgres', 'SELECT cached_hours(1); SELECT result, tier FROM aggcache.last_call()'), "18\nhit|redis",
-	'in Redis');
+is($node->safe_psql('postgres', 'SELECT cached_hours(1); SELECT result, tier FROM aggcache.last_call()'),
+	"18\nhit|redis", 'in Redis');
 same($node, @hours, $value, 'it is right');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM aggcache.entries'), 0, 'shared memory has none');
 is(redis_state(q{state || ' ' || writes}), 'ready ready', 'the view says that all is well');

@@ -143,7 +143,7 @@ my $password = slurp_file($secured->directory . '/password_file');
 chomp $password;
 (my $encoded = $password) =~ s/([^\w.-])/sprintf '%%%02X', ord $1/ge;
 my $hidden = qr/\Q$password\E|\Q$encoded\E|p%40ss|p\@ss/;
-(my $url = $secured->url) =~ s/\@/:$encoded\@/;
+(my $url = $secured->url) =~ s/\@/$encoded\@/;
 my $log_start = -s $node->logfile;
 $node->append_conf('postgresql.conf', "aggcache.redis_url = '$url'\nlog_min_messages = debug1\n");
 $node->reload;
@@ -153,13 +153,13 @@ same($node, @hours, $value, 'with the password in the URL');
 is_hit($node, 'SELECT cached_hours(1)', 'it works');
 
 $node->safe_psql('postgres', 'CREATE ROLE plain LOGIN; CREATE ROLE monitor LOGIN; GRANT pg_monitor TO monitor');
-for my $role ('postgres', 'monitor', 'plain')
+for my $role ('superuser', 'monitor', 'plain')
 {
-	for my $sql (q{SELECT string_agg(s::text, E'\n') FROM pg_settings s}, 'SHOW ALL', 'SELECT r::text FROM aggcache.redis r',
-		'SELECT string_agg(h::text, $$ $$) FROM aggcache.health() h', 'SHOW aggcache.redis_url',
-		q{SELECT current_setting('aggcache.redis_url')})
+	for my $sql (q{SELECT string_agg(s::text, E'\n') FROM pg_settings s}, 'SHOW ALL',
+		'SELECT r::text FROM aggcache.redis r', 'SELECT string_agg(h::text, $$ $$) FROM aggcache.health() h',
+		'SHOW aggcache.redis_url', q{SELECT current_setting('aggcache.redis_url')})
 	{
-		my ($rc, $out, $err) = $node->psql('postgres', $sql, extra_params => [ '-U', $role ]);
+		my ($rc, $out, $err) = $node->psql('postgres', $sql, extra_params => $role eq 'superuser' ? [] : [ '-U', $role ]);
 		unlike("$out$err", $hidden, "$role does not learn the password by $sql");
 		like($err, qr/pg_read_all_settings|permission denied/, "$role may not ask")
 			if $role eq 'plain' && $sql =~ /SHOW aggcache|current_setting/;

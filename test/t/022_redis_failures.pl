@@ -115,7 +115,7 @@ reset_log();
 $redis->command('SAVE');
 $redis->kill;
 my $config = $redis->directory . '/redis.conf';
-append_to_file($config, "key-load-delay 2000000\nloading-process-events-interval-bytes 1\n");
+append_to_file($config, "key-load-delay 2000000\nloading-process-events-interval-bytes 1024\n");
 $redis->restart;
 # reading one of its keys takes seconds, and it answers in between
 SKIP:
@@ -176,7 +176,8 @@ for my $fault ('drop', 'reset', 'refuse', 'blackhole', 'half', 'truncate 1', 'tr
 	is_hit($node, 'SELECT cached_hours(1)', "$fault: found afterwards");
 }
 # replies that answer other commands, and bytes altered here and there: right, whatever it is counted as
-for my $fault ('lose', 'garble 1 400', 'garble 2 400', 'garble 3 200', 'truncate 60', 'truncate 200', 'random 1 3', 'random 2 3')
+for my $fault ('lose', 'garble 1 400', 'garble 2 400', 'garble 3 200', 'truncate 60', 'truncate 200', 'random 1 3',
+	'random 2 3')
 {
 	$proxy->mode($fault);
 	for my $round (1 .. 4)
@@ -197,7 +198,8 @@ is(scalar(grep { $harmed{$_} } qw(drop reset refuse blackhole half truncate garb
 
 $node->safe_psql('postgres', 'SELECT cached_hours(d) FROM generate_series(1, 3) d');
 $proxy->mode('refuse');
-$node->safe_psql('postgres', q{SELECT aggcache.invalidate('cached_hours(int)', 2), aggcache.invalidate_like('cached_h%')});
+$node->safe_psql('postgres', q{SELECT aggcache.invalidate('cached_hours(int)', 2)});
+$node->safe_psql('postgres', q{SELECT aggcache.invalidate_like('cached_h%')});
 $proxy->mode('pass');
 wait_until_ready('away while invalidating');
 is_computed($node, 'SELECT cached_hours(2)', 1, 'what was invalidated while Redis was away is not used');
@@ -226,7 +228,8 @@ for my $mode ('blackhole', 'half')
 	is_computed($node, 'SELECT cached_hours(1)', 1, "killed in $mode: no entry from before is used");
 	same($node, @hours, $value, "killed in $mode: right");
 	is_hit($node, 'SELECT cached_hours(1)', "killed in $mode: found again");
-	is($node->safe_psql('postgres', 'SELECT length(cached_big(1))'), 3 * 20000 * 32, "killed in $mode: the big one") for 1 .. 2;
+	is($node->safe_psql('postgres', 'SELECT length(cached_big(1))'), 3 * 20000 * 32, "killed in $mode: the big one")
+		for 1 .. 2;
 }
 is(logged(qr/PANIC|TRAP/), 0, 'nothing else crashed');
 done_testing();

@@ -15,13 +15,42 @@ my $timeout = 50;
 my $redis = RedisServer->start('unix');
 my $proxy = FaultProxy->start($redis->socket);
 my $node = new_node('main', conf => "aggcache.redis_url = 'unix://" . $proxy->address . "?db=1'\n"
-	. "aggcache.store = 'redis'\naggcache.redis_timeout = '${timeout}s'\naggcache.redis_connect_timeout = '${timeout}s'\n");
+	. "aggcache.store = 'redis'\naggcache.redis_timeout = '${timeout}s'\n"
+	. "aggcache.redis_connect_timeout = '${timeout}s'\n");
 fixture($node);
 my @hours = ('cached_hours(1)', 'plain_hours(1)');
 my $value = 18;
 same($node, @hours, $value, 'at first') for 1 .. 2;
 
 sub counter { return $node->safe_psql('postgres', "SELECT $_[0] FROM aggcache.redis"); }
+
+# a session that holds an advisory lock until it is released
+sub holder
+{
+	my ($lock) = @_;
+	my $session = background($node, qq{SELECT pg_advisory_lock($lock); SET application_name = 'holder $lock';
+		SELECT pg_sleep(1000)});
+	wait_for_query($node, qq{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'holder $lock'
+		AND wait_event = 'PgSleep'}, 'the lock');
+	return $session;
+}
+
+sub release
+{
+	my ($lock, $session) = @_;
+	$node->safe_psql('postgres', qq{SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE application_name = 'holder $lock'});
+	wait_background($session);
+	return;
+}
+
+# Until Redis, which could not be reached, is tried again.
+sub wait_until_ready
+{
+	wait_for_query($node, q{SELECT state = 'ready' FROM aggcache.redis, (SELECT cached_hours(1) AS h OFFSET 0) c
+		WHERE h IS NOT NULL}, 'Redis to be used again');
+	return;
+}
 
 my %ends = (
 	cancel => [ '', 'SELECT pg_cancel_backend(pid)', qr/canceling statement due to user request/ ],
@@ -39,11 +68,8 @@ for my $end (sort keys %ends)
 	{
 		my ($set, $act, $error) = @{ $ends{$end} };
 		my $name = "$end, $work";
-		$proxy->mode('pass');
 		# the session says when it is where the fault may come, and waits for it
-		my $holder = background($node, q{SELECT pg_advisory_lock(1); SET application_name = 'holder'; SELECT pg_sleep(1000)});
-		wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'holder'
-			AND wait_event = 'PgSleep'}, 'the lock');
+		my ($first, $second) = (holder(1), holder(2));
 		my $session = background($node, qq{\\set ON_ERROR_STOP 0
 			SET application_name = 'victim'; $works{$work}
 			SELECT pg_advisory_lock(1);
@@ -56,14 +82,9 @@ for my $end (sort keys %ends)
 			SELECT cached_hours(d) = plain_hours(d) FROM generate_series(1, 3) d;});
 		wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'victim'
 			AND wait_event = 'advisory'}, "$name: the victim to come so far");
-		my $second = background($node, q{SELECT pg_advisory_lock(2); SET application_name = 'second'; SELECT pg_sleep(1000)});
-		wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'second'
-			AND wait_event = 'PgSleep'}, 'the second lock');
 		$proxy->mode('blackhole');
 		my $began = time;
-		$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-			WHERE application_name = 'holder'});
-		wait_background($holder);
+		release(1, $first);
 		if (defined $act)
 		{
 			wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'victim'
@@ -76,18 +97,17 @@ for my $end (sort keys %ends)
 			my ($out, $err) = wait_background($session);
 			cmp_ok(time - $began, '<', $timeout / 10, "$name: ends at once");
 			like($err, $error, "$name: by that");
-			$proxy->mode('pass');
 		}
 		else
 		{
 			wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'afterwards'
 				AND wait_event = 'advisory'}, "$name: the victim to go on");
 			cmp_ok(time - $began, '<', $timeout / 10, "$name: ends at once");
-			$proxy->mode('pass');
 		}
-		$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-			WHERE application_name = 'second'});
-		wait_background($second);
+		# connections that were not answered have to go, or they would never be
+		$proxy->mode('drop');
+		$proxy->mode('pass');
+		release(2, $second);
 		if ($end ne 'terminate')
 		{
 			my ($out, $err) = wait_background($session);
@@ -95,22 +115,35 @@ for my $end (sort keys %ends)
 			like($out, qr/t\nt\nt$/, "$name: the session goes on and is right");
 		}
 		same($node, @hours, $value, "$name: right");
+		wait_until_ready();
 		$node->safe_psql('postgres', 'UPDATE task SET hours = hours + 1 WHERE id = 3');
 		$value++;
 		same($node, @hours, $value, "$name: sees the next write") for 1 .. 2;
 	}
 }
-is($node->safe_psql('postgres', q{SELECT state || ' ' || writes FROM aggcache.redis}), 'ready ready',
-	'that calls were cancelled is no failure of Redis');
+# replies that come late, after those who wanted them have gone, are no failure
+$proxy->mode('delay', 1000);
+my $errors = counter('connection_errors + timeouts + protocol_errors');
+my ($out, $err) = wait_background(background($node, q{\set ON_ERROR_STOP 0
+	SET statement_timeout = '100ms';
+	SELECT cached_hours(1);
+	SELECT cached_hours(2);
+	RESET statement_timeout;
+	SELECT cached_hours(d) = plain_hours(d), cached_hours(d) = plain_hours(d) FROM generate_series(1, 3) d;
+	SELECT result, tier FROM aggcache.last_call();}));
+like($err, qr/statement timeout.*statement timeout/s, 'replies come late');
+is($out, "t|t\nt|t\nt|t\nhit|redis", 'the session goes on with the replies that it wants');
+is(counter('connection_errors + timeouts + protocol_errors'), $errors, 'which is no failure of Redis');
+$proxy->mode('pass');
 
 # a shutdown does not wait either
 $proxy->mode('blackhole');
 my $session = background($node, q{SET application_name = 'victim'; SELECT cached_hours(1)});
 wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'victim'
 	AND wait_event_type = 'Extension'}, 'the victim to wait for Redis');
-my $began = time;
+my $stopped = time;
 $node->stop('fast');
-cmp_ok(time - $began, '<', $timeout / 10, 'a fast shutdown does not wait for Redis');
+cmp_ok(time - $stopped, '<', $timeout / 10, 'a fast shutdown does not wait for Redis');
 wait_background($session);
 $proxy->mode('pass');
 
@@ -120,12 +153,11 @@ sub connections { return scalar(grep { !/cmd=client/ } split /\n/, $redis->comma
 
 $node->append_conf('postgresql.conf', "aggcache.redis_idle_timeout = '200ms'\n");
 $node->start;
-my $keeper = background($node, q{SELECT pg_advisory_lock(1); SET application_name = 'keeper'; SELECT pg_sleep(1000)});
-wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'keeper'
-	AND wait_event = 'PgSleep'}, 'the lock');
+my $keeper = holder(1);
 my $idle = background($node, q{SELECT cached_hours(1) > 0; SELECT pg_advisory_lock(1);
 	SELECT cached_hours(1) = plain_hours(1); SELECT result, tier FROM aggcache.last_call()});
-wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'advisory'}, 'the session to wait');
+wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'advisory'},
+	'the session to wait');
 my $open = 1;
 for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
 {
@@ -134,8 +166,7 @@ for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
 }
 is($open, 0, 'a connection that is not used is closed');
 is(counter('connection_errors + timeouts'), 0, 'which is no failure');
-$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'keeper'});
-wait_background($keeper);
+release(1, $keeper);
 is((wait_background($idle))[0], "t\n\nt\nhit|redis", 'and opened again when it is needed');
 is(counter('connection_errors + timeouts'), 0, 'without a failure either');
 done_testing();
