@@ -61,7 +61,8 @@ void Answered(void *, int64_t microseconds) noexcept {
 
 void Failed(void *, Failure failure, const char *text) noexcept {
   shared::Count(redis_state->failures[static_cast<int>(failure)]);
-  if (failure == Failure::kLocal) return;
+  // A key that someone made a list says nothing of Redis.
+  if (failure == Failure::kLocal || strncmp(text, "WRONGTYPE", 9) == 0) return;
   const uint32_t random = pg_prng_uint32(&pg_global_prng_state);
   bool changed;
   if (failure == Failure::kOutOfMemory || failure == Failure::kReadOnly) {
