@@ -51,18 +51,23 @@ redis::BreakerLimits Limits() {
 
 // ---- What the client tells ---------------------------------------------------------------------------------------
 
+// Redis has answered, whatever it said.
+void EndProbe() noexcept {
+  if (passage != Passage::kProbe) return;
+  passage = Passage::kGo;
+  if (redis_state->breaker.Succeed()) closed = true;
+}
+
 void Answered(void *, int64_t microseconds) noexcept {
   redis_state->latency.Add(microseconds);
-  if (passage == Passage::kProbe) {
-    passage = Passage::kGo;
-    if (redis_state->breaker.Succeed()) closed = true;
-  }
+  EndProbe();
 }
 
 void Failed(void *, Failure failure, const char *text) noexcept {
   shared::Count(redis_state->failures[static_cast<int>(failure)]);
+  if (failure == Failure::kLocal) return;
   // A key that someone made a list says nothing of Redis.
-  if (failure == Failure::kLocal || strncmp(text, "WRONGTYPE", 9) == 0) return;
+  if (strncmp(text, "WRONGTYPE", 9) == 0) return EndProbe();
   const uint32_t random = pg_prng_uint32(&pg_global_prng_state);
   bool changed;
   if (failure == Failure::kOutOfMemory || failure == Failure::kReadOnly) {

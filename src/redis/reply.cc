@@ -67,7 +67,7 @@ using ArrayLength = int;
 #endif
 
 void *CreateArray(const redisReadTask *task, ArrayLength length) noexcept {
-  if (task->type != REDIS_REPLY_ARRAY || length < ArrayLength{0}) return Refuse(task);
+  if (task->type != REDIS_REPLY_ARRAY || static_cast<int64_t>(length) < 0) return Refuse(task);
   ReplyReader::Building *building = BuildingOf(task);
   const size_t count = static_cast<size_t>(length);
   if (count > kMostElements - building->elements) return Refuse(task);
