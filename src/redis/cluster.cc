@@ -1,7 +1,8 @@
 // ClusterClient: which master serves which slot, as CLUSTER SLOTS said last and MOVED has said since.
 //
 // The map is a guess that the nodes correct. It is asked for anew, beside the commands, when a node moved a slot, does
-// not answer, or says that the cluster is down; commands go on by the old map meanwhile. Only without any map they wait.
+// not answer, or says that the cluster is down; commands go on by the old map meanwhile. Only without any map they
+// wait.
 //
 // A node is a connection that is opened when a command needs it. Nodes are never given up; one that no longer serves
 // anything is closed, and its place is used for another.

@@ -91,9 +91,10 @@ bool ReadSlots(const Reply &line, const Endpoint &asked, int *first, int *last, 
 bool ReadRedirection(const char *text, const Endpoint &from, bool *asks, int *slot, Endpoint *to) noexcept {
   *asks = StartsWithWord(text, "ASK");
   if (!*asks && !StartsWithWord(text, "MOVED")) return false;
+  const char *digits = text + (*asks ? 3 : 5);
   char *end;
-  const long number = strtol(text + (*asks ? 3 : 5), &end, 10);
-  if (number < 0 || number >= kSlots || *end != ' ') return false;
+  const long number = strtol(digits, &end, 10);
+  if (end == digits || number < 0 || number >= kSlots || *end != ' ') return false;
   *slot = static_cast<int>(number);
   const char *host = end + 1, *colon = strrchr(host, ':');
   if (colon == nullptr) return false;
