@@ -7,6 +7,7 @@
 #include "redis/client_base.h"
 #include "redis/cluster.h"
 #include "redis/sentinel.h"
+#include "redis/tls.h"
 
 namespace aggcache {
 namespace redis {
@@ -45,7 +46,7 @@ ClientBase *MakeClient(const Options &options) noexcept {
 
 Client *Client::Create(const Options &options, const char **error) noexcept {
   *error = nullptr;
-  if (options.target.tls) {
+  if (options.target.tls && !TlsAuthorities::IsAvailable()) {
     *error = "This build's hiredis has no TLS.";
     return nullptr;
   }

@@ -36,10 +36,9 @@ Connection *ClientBase::AddConnection() noexcept {
   return connection;
 }
 
-Login ClientBase::DataLogin() const noexcept {
+Login ClientBase::DataLogin() noexcept {
   const Target &target = options_.target;
-  return Login{target.user, target.password,      target.database, target.topology == Topology::kSentinel,
-               target.tls,  options_.certificates};
+  return Login{target.user, target.password, target.database, target.topology == Topology::kSentinel, Authorities()};
 }
 
 int64_t ClientBase::ConnectDeadline(int64_t begun_deadline, int64_t now) const noexcept {

@@ -40,7 +40,7 @@ class ClientBase : public Client, protected ConnectionListener {
 
  protected:
   ClientBase(const Options &options, int most_connections) noexcept
-      : options_(options), most_connections_(most_connections) {}
+      : options_(options), tls_authorities_(options_.certificates), most_connections_(most_connections) {}
 
   // Finds a command its connection, or puts it into waiting_, or completes it with a failure.
   virtual void Route(Command *command, int64_t now) noexcept = 0;
@@ -61,7 +61,7 @@ class ClientBase : public Client, protected ConnectionListener {
   // A connection more, for the client's life. NULL: no memory, or there are most_connections.
   Connection *AddConnection() noexcept;
   // How to log in to a node that holds data.
-  Login DataLogin() const noexcept;
+  Login DataLogin() noexcept;
   // A deadline for connecting that began earlier, or begins now if that is over.
   int64_t ConnectDeadline(int64_t begun_deadline, int64_t now) const noexcept;
 
@@ -76,7 +76,10 @@ class ClientBase : public Client, protected ConnectionListener {
   void SettleLoss(Connection *connection, const Loss &loss, int64_t now) noexcept;
   void TellFailed(Failure failure, const char *text) const noexcept;
 
+  TlsAuthorities *Authorities() noexcept { return options_.target.tls ? &tls_authorities_ : nullptr; }
+
   Options options_;
+  TlsAuthorities tls_authorities_;
   CommandQueue waiting_;       // for where to go
   uint64_t unsent_bytes_ = 0;  // of all commands
 

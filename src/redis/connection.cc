@@ -19,9 +19,10 @@ namespace aggcache {
 namespace redis {
 namespace {
 
-constexpr int kMostParts = 32;           // of one write
-constexpr size_t kReadSize = 64 * 1024;  // of one read
-constexpr int64_t kBacklogPause = 1000;  // before a Unix socket with a full backlog is tried again
+constexpr int kMostParts = 32;             // of one write
+constexpr size_t kRecordSize = 16 * 1024;  // of TLS
+constexpr size_t kReadSize = 64 * 1024;    // of one read
+constexpr int64_t kBacklogPause = 1000;    // before a Unix socket with a full backlog is tried again
 constexpr int64_t kNever = INT64_MAX;
 
 uint64_t NextNumber() noexcept {
@@ -71,6 +72,7 @@ void Connection::TakeCommands(CommandQueue *commands) noexcept {
 
 void Connection::Close() noexcept {
   socket_ = -1;  // before its number can be another file's
+  tls_.End();
   if (context_ != nullptr) redisFree(context_);
   context_ = nullptr;
   reader_.End();
@@ -130,14 +132,18 @@ void Connection::AdvanceConnecting(int64_t now) noexcept {
     char buffer[128];
     return Fail(Failure::kConnect, strerror_r(error, buffer, sizeof buffer), nullptr, now);
   }
-  if (login_.tls) {
+  if (login_.tls != nullptr) {
     state_ = State::kTls;
-    return AdvanceTls(now);
+    return AdvanceTls(tls_.Begin(context_, endpoint_.host, login_.tls), now);
   }
   BeginLogin(now);
 }
 
-void Connection::AdvanceTls(int64_t now) noexcept { Fail(Failure::kConnect, "no TLS", nullptr, now); }
+void Connection::AdvanceTls(Tls::Progress progress, int64_t now) noexcept {
+  if (progress == Tls::Progress::kDone) return BeginLogin(now);
+  if (progress == Tls::Progress::kFailed) return Fail(tls_.FailureSeen(), tls_.Text(), nullptr, now);
+  tls_writes_ = progress == Tls::Progress::kWantsToWrite;
+}
 
 void Connection::Open(int64_t now) noexcept {
   state_ = State::kOpen;
@@ -151,13 +157,26 @@ void Connection::Open(int64_t now) noexcept {
 // ---- Sending and receiving ------------------------------------------------------------------------------------------
 
 int64_t Connection::WriteSome(const iovec *parts, int count) noexcept {
+  if (login_.tls != nullptr) {
+    // One record for what is small. After a wait the same bytes come first again, as OpenSSL wants it.
+    char record[kRecordSize];
+    size_t size = 0;
+    for (int i = 0; i < count && size < sizeof record; i++) {
+      const size_t part = parts[i].iov_len < sizeof record - size ? parts[i].iov_len : sizeof record - size;
+      memcpy(record + size, parts[i].iov_base, part);
+      size += part;
+    }
+    return tls_.Write(record, size);
+  }
   msghdr message{};
   message.msg_iov = const_cast<iovec *>(parts);
   message.msg_iovlen = static_cast<size_t>(count);
   return sendmsg(socket_, &message, MSG_NOSIGNAL);
 }
 
-int64_t Connection::ReadSome(char *bytes, size_t size) noexcept { return recv(socket_, bytes, size, 0); }
+int64_t Connection::ReadSome(char *bytes, size_t size) noexcept {
+  return login_.tls != nullptr ? tls_.Read(bytes, size) : recv(socket_, bytes, size, 0);
+}
 
 void Connection::WriteFailed(int error, int64_t now) noexcept {
   // Who closed may have said why.
@@ -211,7 +230,9 @@ void Connection::Receive(int64_t now) noexcept {
     reader_.Feed(bytes, static_cast<size_t>(size));
     listener_->Moved(0, static_cast<uint64_t>(size));
     TakeReplies(now);
-    if (number != number_ || IsClosed() || static_cast<size_t>(size) < sizeof bytes) return;
+    if (number != number_ || IsClosed()) return;
+    // Of TLS a read gives one record, and more may be there that the socket does not show.
+    if (login_.tls == nullptr && static_cast<size_t>(size) < sizeof bytes) return;
   }
   Close();
   listener_->ClosedIdle(this);
@@ -263,7 +284,7 @@ void Connection::Advance(bool even_idle, int64_t now) noexcept {
       if (now >= next_try_) Start(now);
       break;
     case State::kConnecting: AdvanceConnecting(now); break;
-    case State::kTls: AdvanceTls(now); break;
+    case State::kTls: AdvanceTls(tls_.Continue(), now); break;
     case State::kLogin:
       SendLogin(now);
       if (state_ == State::kLogin) Receive(now);
@@ -308,8 +329,10 @@ bool Connection::GetInterest(Interest *interest) const noexcept {
   if (socket_ < 0 || (state_ == State::kOpen && queue_.IsEmpty())) return false;
   interest->socket = socket_;
   interest->connection = number_;
-  interest->readable = state_ != State::kConnecting;
-  interest->writable = state_ == State::kConnecting || (state_ == State::kLogin && login_written_ < login_size_) ||
+  const bool writes_tls = state_ == State::kTls && tls_writes_;
+  interest->readable = state_ != State::kConnecting && !writes_tls;
+  interest->writable = state_ == State::kConnecting || writes_tls ||
+                       (state_ == State::kLogin && login_written_ < login_size_) ||
                        (state_ == State::kOpen && unsent_ != nullptr);
   return true;
 }

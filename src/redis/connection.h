@@ -14,6 +14,7 @@
 #include "redis/client.h"
 #include "redis/command.h"
 #include "redis/reply.h"
+#include "redis/tls.h"
 
 struct iovec;
 struct redisContext;
@@ -53,9 +54,8 @@ struct Login {
   const char *user;      // empty: the default user
   const char *password;  // empty: no AUTH
   uint16_t database;
-  bool wants_master;  // ask for the node's role, and leave one that is none
-  bool tls;
-  const char *certificates;
+  bool wants_master;    // ask for the node's role, and leave one that is none
+  TlsAuthorities *tls;  // NULL: no TLS
 };
 
 class Connection {
@@ -95,7 +95,7 @@ class Connection {
 
   void Start(int64_t now) noexcept;
   void AdvanceConnecting(int64_t now) noexcept;
-  void AdvanceTls(int64_t now) noexcept;
+  void AdvanceTls(Tls::Progress progress, int64_t now) noexcept;
   void BeginLogin(int64_t now) noexcept;
   bool FormatLogin() noexcept;
   void SendLogin(int64_t now) noexcept;
@@ -126,6 +126,8 @@ class Connection {
   int64_t connect_deadline_ = 0;
   int64_t next_try_ = 0;  // kBacklog
   ReplyReader reader_;
+  Tls tls_;
+  bool tls_writes_ = false;  // its handshake waits until it can write
 
   LoginStep steps_[kLoginSteps];
   int step_count_ = 0;

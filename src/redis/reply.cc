@@ -1,8 +1,8 @@
 // ReplyReader: hiredis's parser with object functions of our own. They put a reply where its parent has room for it, so
 // a bulk string is copied once and a reply to GET is one allocation.
 //
-// What hiredis 0.14 leaves open is closed here: an array's announced length is allocated only within kMostElements
-// together, a string must end where it says, a line or string without end is given up.
+// What hiredis leaves open is closed here: an array's announced length is allocated only within kMostElements together,
+// arrays nest only so deep (hiredis 1.x has no limit), a string must end where it says, a line without end is given up.
 
 #include "redis/reply.h"
 
@@ -67,7 +67,11 @@ using ArrayLength = int;
 #endif
 
 void *CreateArray(const redisReadTask *task, ArrayLength length) noexcept {
-  if (task->type != REDIS_REPLY_ARRAY || static_cast<int64_t>(length) < 0) return Refuse(task);
+  if (task->type != REDIS_REPLY_ARRAY) return Refuse(task);
+  int depth = 0;
+  for (const redisReadTask *around = task->parent; around != nullptr; around = around->parent) {
+    if (++depth > kDeepestArray) return Refuse(task);
+  }
   ReplyReader::Building *building = BuildingOf(task);
   const size_t count = static_cast<size_t>(length);
   if (count > kMostElements - building->elements) return Refuse(task);
@@ -93,6 +97,8 @@ void *CreateInteger(const redisReadTask *task, long long value) noexcept {
 }
 
 void *CreateNil(const redisReadTask *task) noexcept {
+  // "$-1" or "*-1"
+  if (task->type != REDIS_REPLY_STRING && task->type != REDIS_REPLY_ARRAY) return Refuse(task);
   Reply *reply = PlaceOf(task);
   reply->type = Reply::Type::kNil;
   return reply;
@@ -157,7 +163,7 @@ constexpr ErrorWord kErrorWords[] = {
 }  // namespace
 
 void FreeReply(Reply *reply) noexcept {
-  // not deeper than hiredis nests
+  // kDeepestArray bounds the recursion
   for (size_t i = 0; i < reply->element_count; i++) FreeReply(const_cast<Reply *>(&reply->elements[i]));
   free(const_cast<Reply *>(reply->elements));
   free(const_cast<char *>(reply->bytes));

@@ -18,6 +18,7 @@ namespace aggcache {
 namespace redis {
 
 constexpr uint32_t kMostElements = 1048576;           // of one reply, of nested arrays together
+constexpr int kDeepestArray = 7;                      // arrays around an array
 constexpr int64_t kLongestString = int64_t{1} << 30;  // twice what Redis accepts by default
 constexpr size_t kLongestLine = 65536;
 

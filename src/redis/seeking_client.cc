@@ -47,9 +47,8 @@ void SeekingClient::AskNext(Failure failure, const char *text, int64_t now) noex
 
 void SeekingClient::Ask(int64_t now) noexcept {
   const Target &target = options_.target;
-  asker_->SetTarget(Candidate(candidate_),
-                    Login{with_password_ ? target.user : "", with_password_ ? target.password : "", 0, false,
-                          target.tls, options_.certificates});
+  const Login login{with_password_ ? target.user : "", with_password_ ? target.password : "", 0, false, Authorities()};
+  asker_->SetTarget(Candidate(candidate_), login);
   if (!FormatQuestion(&question_.request, &question_.size)) {
     asked_ = CandidateCount();
     return AskNext(Failure::kLocal, "out of memory", now);

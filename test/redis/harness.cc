@@ -239,6 +239,7 @@ void SendText(int socket, const std::string &text) {
 
 Driver::Driver(const std::string &url, int64_t connect_timeout, int64_t command_timeout, uint32_t most_commands,
                uint64_t most_bytes) {
+  signal(SIGPIPE, SIG_IGN);  // as in the database; OpenSSL writes without MSG_NOSIGNAL
   auto options = std::make_unique<Options>();
   *options = Options{};
   const char *problem = ParseUrl(url.c_str(), &options->target);

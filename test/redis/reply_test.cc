@@ -93,6 +93,17 @@ TEST(ReplyTest, Limits) {
   EXPECT_EQ(Read("+" + std::string(60000, 'x') + "\r\n", 1000)[0].size(), 60000u);
 }
 
+// A million arrays in each other would be as many calls on the stack.
+TEST(ReplyTest, Depth) {
+  std::string deep;
+  for (int i = 0; i < kDeepestArray; i++) deep += "*1\r\n";
+  EXPECT_EQ(Read(deep + ":1\r\n", 100).at(0).substr(0, 4), "[[[[");
+  for (int i = 0; i < 10; i++) deep += "*1\r\n";
+  EXPECT_EQ(Read(deep + ":1\r\n", 100), Texts{"!protocol"});
+  for (int i = 0; i < 100000; i++) deep += "*1\r\n";
+  EXPECT_EQ(Read(deep + ":1\r\n", 65536), Texts{"!protocol"});
+}
+
 TEST(ReplyTest, AStringEndsWhereItSays) {
   EXPECT_EQ(Read("$3\r\nabcd\r\n", 100), Texts{"!protocol"});
   EXPECT_EQ(Read("$3\r\nab\r\n+OK\r\n", 100), Texts{"!protocol"});
