@@ -63,6 +63,15 @@ void Answered(void *, int64_t microseconds) noexcept {
   EndProbe();
 }
 
+// A server's words are for the log: in no encoding that it might not have, and without what it repeats of a command.
+void KeepText(const char *text) noexcept {
+  const char *repeated = strstr(text, ", with args beginning with");
+  size_t size = 0;
+  for (; text + size != repeated && text[size] != '\0' && size + 1 < sizeof(failure_text); size++)
+    failure_text[size] = text[size] >= ' ' && text[size] <= '~' ? text[size] : '?';
+  failure_text[size] = '\0';
+}
+
 void Failed(void *, Failure failure, const char *text) noexcept {
   shared::Count(redis_state->failures[static_cast<int>(failure)]);
   if (failure == Failure::kLocal) return;
@@ -79,7 +88,7 @@ void Failed(void *, Failure failure, const char *text) noexcept {
     passage = Passage::kGo;
     opened |= changed;
   }
-  if (changed) strlcpy(failure_text, text, sizeof(failure_text));
+  if (changed) KeepText(text);
 }
 
 void Moved(void *, uint64_t sent, uint64_t received) noexcept {

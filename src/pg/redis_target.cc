@@ -16,53 +16,66 @@ namespace {
 constexpr char kMask[] = "********";
 constexpr size_t kMostUrl = 8192;
 
+// The setting's value is always this, and what it says is beside it: the postmaster logs the text of a changed line of
+// the configuration file, password and all, if the value has become another one.
+constexpr char kValue[] = "(kept apart)";
+
+struct Wanted {
+  redis::Target target;  // with its password
+  char shown[kMostUrl];  // the URL with its password masked; empty: none is set
+};
+
 char *url = nullptr;
 char *password_file = nullptr;
 char *secret_file = nullptr;
 char *certificate_file = nullptr;
 
-// What `url` says, with its password.
-redis::Target target;
+Wanted wanted;
+// The latest that was not empty. A parallel worker is handed the setting's value, after an empty one: it means what the
+// process has inherited.
+Wanted latest;
 
-// Puts the masked URL in place of the given one, and what the given one says into *extra.
+bool ParseWanted(const char *text, Wanted *parsed) {
+  memset(static_cast<void *>(parsed), 0, sizeof(*parsed));
+  if (strcmp(text, kValue) == 0)
+    *parsed = latest;
+  else if (*text != '\0') {
+    const char *problem = redis::ParseUrl(text, &parsed->target);
+    if (problem == nullptr && !redis::MaskUrl(text, kMask, parsed->shown, kMostUrl)) problem = "The URL is too long.";
+    if (problem) {
+      // The text is not shown: it may hold a password.
+      GUC_check_errmsg("invalid value for parameter \"aggcache.redis_url\"");
+      GUC_check_errdetail("%s", problem);
+      return false;
+    }
+  }
+  return true;
+}
+
 bool CheckUrl(char **value, void **extra, GucSource) {
-  if (*value == nullptr || **value == '\0') return true;
-  auto *parsed = static_cast<redis::Target *>(compat::AllocateSetting(sizeof(redis::Target)));
-  if (parsed == nullptr) return false;
-  const char *problem = redis::ParseUrl(*value, parsed);
-  char *masked = problem ? nullptr : static_cast<char *>(compat::AllocateSetting(kMostUrl));
-  if (problem || masked == nullptr || !redis::MaskUrl(*value, kMask, masked, kMostUrl)) {
-    GUC_check_errdetail("%s", problem ? problem : "The URL is too long.");
-    if (masked) compat::FreeSetting(masked);
-    compat::FreeSetting(parsed);
+  auto *parsed = static_cast<Wanted *>(compat::AllocateSetting(sizeof(Wanted)));
+  auto *constant = static_cast<char *>(compat::AllocateSetting(sizeof(kValue)));
+  if (parsed == nullptr || constant == nullptr || !ParseWanted(*value ? *value : "", parsed)) {
+    if (constant) compat::FreeSetting(constant);
+    if (parsed) compat::FreeSetting(parsed);
     return false;
   }
-  compat::FreeSetting(*value);
-  *value = masked;
+  memcpy(constant, kValue, sizeof(kValue));
+  if (*value) compat::FreeSetting(*value);
+  *value = constant;
   *extra = parsed;
   return true;
 }
 
 void AssignUrl(const char *, void *extra) {
   redis_target_generation++;
-  if (extra == nullptr) {
-    memset(&target, 0, sizeof(target));
-    return;
-  }
-  target = *static_cast<redis::Target *>(extra);
-  // A parallel worker is handed the masked URL, after an empty one. The password it has inherited.
-  static char latest_password[sizeof(target.password)];
-  if (strcmp(target.password, kMask) == 0)
-    memcpy(target.password, latest_password, sizeof(target.password));
-  else
-    memcpy(latest_password, target.password, sizeof(target.password));
+  wanted = *static_cast<Wanted *>(extra);
+  if (wanted.shown[0] != '\0') latest = wanted;
 }
 
-void AssignFile(const char *, void *) { redis_target_generation++; }
+const char *ShowUrl() { return wanted.shown; }
 
-// The postmaster logs the text of a changed line of the configuration file, password and all, if the setting then shows
-// as something else than before. So there it always shows as the same.
-const char *ShowUrl() { return IsUnderPostmaster || url == nullptr ? (url ? url : "") : kMask; }
+void AssignFile(const char *, void *) { redis_target_generation++; }
 
 // Reads a whole file without the line ends at its end. Returns NULL, or what is wrong.
 const char *ReadSmallFile(const char *path, const char *setting, char *text, size_t limit, size_t *size) {
@@ -108,19 +121,19 @@ void DefineRedisTarget() {
       "Empty: those of the system.", &certificate_file, "", PGC_SIGHUP, hidden, nullptr, AssignFile, nullptr);
 }
 
-bool RedisIsConfigured() { return IsSet(url); }
+bool RedisIsConfigured() { return wanted.shown[0] != '\0'; }
 
-const char *RedisUrl() { return url ? url : ""; }
+const char *RedisUrl() { return wanted.shown; }
 
-const char *ReadRedisTarget(redis::Target *wanted) {
-  *wanted = target;
+const char *ReadRedisTarget(redis::Target *target) {
+  *target = wanted.target;
   if (!IsSet(password_file)) return nullptr;
   size_t size;
-  char password[sizeof(wanted->password)];
+  char password[sizeof(target->password)];
   const char *problem = ReadSmallFile(password_file, "aggcache.redis_password_file", password, sizeof(password), &size);
   if (problem) return problem;
-  memset(wanted->password, 0, sizeof(wanted->password));
-  memcpy(wanted->password, password, size);
+  memset(target->password, 0, sizeof(target->password));
+  memcpy(target->password, password, size);
   explicit_bzero(password, sizeof(password));
   return nullptr;
 }

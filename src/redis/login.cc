@@ -93,7 +93,11 @@ void Connection::TakeLoginReply(ReplyReader::Outcome outcome, const Reply &reply
     Failure failure = reader_.FailureSeen();
     switch (step) {
       case LoginStep::kAuth:
-        if (failure == Failure::kReply) failure = Failure::kAuthentication;  // of old servers: ERR invalid password
+        if (failure == Failure::kReply) {
+          // of old servers: ERR invalid password; or the server knows no AUTH, and repeats what it was sent
+          failure = Failure::kAuthentication;
+          text = "the server refuses AUTH";
+        }
         return Fail(failure, text, nullptr, now);
       case LoginStep::kSelect: return Fail(failure, text, nullptr, now);
       case LoginStep::kRole:
