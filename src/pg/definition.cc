@@ -5,6 +5,7 @@
 #include "pg/analysis.h"
 #include "pg/composition.h"
 #include "pg/function_facts.h"
+#include "pg/redis_names.h"
 #include "pg/results.h"
 #include "pg/settings.h"
 #include "pg/sources.h"
@@ -232,7 +233,7 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
   Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(call.row));
   definition->name = psprintf("%s", format_procedure(definition->function));
   char *schema = get_namespace_name(form->pronamespace);
-  definition->key_name = psprintf("%s.%s", schema ? schema : "", NameStr(form->proname));
+  definition->key_name = NameFunction(schema, NameStr(form->proname));
   definition->collation = call.collation;
   definition->fixed_types = HasFixedTypes(call.row);
 

@@ -10,7 +10,7 @@
 #include "pg/described_call.h"
 #include "pg/inspection.h"
 #include "pg/key.h"
-#include "pg/redis_values.h"
+#include "pg/redis_ahead.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 

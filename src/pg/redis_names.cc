@@ -30,32 +30,40 @@ void AppendNumber(RedisName *name, uint64_t number) {
   while (count > 0) name->text[name->size++] = digits[--count];
 }
 
-void AppendPlain(RedisName *name, const char *text) {
-  // Of schema and function at most 63 bytes each, and quotes; the rest of a name is less than 256 bytes.
-  for (int i = 0; i < 200 && text[i] != '\0'; i++)
-    name->text[name->size++] = strchr(kPlainKeyCharacters, text[i]) ? text[i] : '?';
-}
-
-// Everything before the function's part.
+// Everything before the function's part, which only another prefix changes.
 void Begin(RedisName *name) {
-  name->size = 0;
-  Append(name, settings::redis_prefix, strlen(settings::redis_prefix));
-  name->text[name->size++] = ':';
-  AppendNumber(name, GetSystemIdentifier());
-  name->text[name->size++] = ':';
-  AppendNumber(name, MyDatabaseId);
-  name->text[name->size++] = ':';
-  AppendHex(name, redis_state->boot[0]);
-  name->text[name->size++] = ':';
+  static RedisName begin;
+  static char prefix[kMostPrefix + 1];
+  if (begin.size == 0 || strcmp(prefix, settings::redis_prefix) != 0) {
+    strlcpy(prefix, settings::redis_prefix, sizeof(prefix));
+    begin.size = 0;
+    Append(&begin, prefix, strlen(prefix));
+    begin.text[begin.size++] = ':';
+    AppendNumber(&begin, GetSystemIdentifier());
+    begin.text[begin.size++] = ':';
+    AppendNumber(&begin, MyDatabaseId);
+    begin.text[begin.size++] = ':';
+    AppendHex(&begin, redis_state->boot[0]);
+    begin.text[begin.size++] = ':';
+  }
+  memcpy(name->text, begin.text, begin.size);
+  name->size = begin.size;
 }
 
 }  // namespace
+
+char *NameFunction(const char *schema, const char *name) {
+  char *plain = psprintf("%s.%s", schema ? schema : "", name);
+  for (char *at = plain; *at != '\0'; at++)
+    if (strchr(kPlainKeyCharacters, *at) == nullptr) *at = '?';
+  return plain;
+}
 
 void NameResult(const Definition *definition, uint64_t key_hash, RedisName *name) {
   Begin(name);
   AppendNumber(name, definition->function);
   name->text[name->size++] = ':';
-  AppendPlain(name, definition->key_name);
+  Append(name, definition->key_name, strlen(definition->key_name));
   name->text[name->size++] = ':';
   AppendHex(name, key_hash);
 }

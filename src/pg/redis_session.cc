@@ -171,8 +171,7 @@ bool MakeClient() {
 }
 
 // Whether a command may be sent now, as the breakers have it.
-bool MayPass(RedisUse use) {
-  const int64_t now = RedisClock();
+bool MayPass(RedisUse use, int64_t now) {
   if (passage != Passage::kProbe) passage = redis_state->breaker.Enter(now, Limits());
   if (passage == Passage::kStop) {
     passage = Passage::kGo;
@@ -196,8 +195,12 @@ void GiveUpProbes() {
   passage = write_passage = Passage::kGo;
 }
 
+// Sets last_use if Redis can be used.
 bool Prepare(RedisUse use) {
-  if (redis_state == nullptr || !RedisIsConfigured() || proc_exit_inprogress || !MayPass(use)) return false;
+  if (redis_state == nullptr || !RedisIsConfigured() || proc_exit_inprogress) return false;
+  const int64_t now = RedisClock();
+  if (!MayPass(use, now)) return false;
+  last_use = now;
   if (client != nullptr && client_generation != redis_target_generation) DropClient();
   if (client == nullptr && !MakeClient()) return false;
   client->SetTimeouts(static_cast<int64_t>(settings::redis_connect_timeout_ms) * 1000,
@@ -271,9 +274,9 @@ void WaitOnce(redis::Ticket ticket) {
   Advance();
 }
 
+// REQUIRES: Prepare, just now.
 redis::Ticket Submit(int master, const redis::Argument *arguments, int count) {
   client_busy = 1;
-  last_use = RedisClock();
   const redis::Ticket ticket =
       master < 0 ? client->Submit(arguments, count, last_use) : client->SubmitTo(master, arguments, count, last_use);
   client_busy = 0;

@@ -123,6 +123,8 @@ void DefineRedisTarget() {
 
 bool RedisIsConfigured() { return wanted.shown[0] != '\0'; }
 
+bool RedisIsCluster() { return wanted.target.topology == redis::Topology::kCluster; }
+
 const char *RedisUrl() { return wanted.shown; }
 
 const char *ReadRedisTarget(redis::Target *target) {

@@ -18,6 +18,9 @@ void DefineRedisTarget();
 // Whether aggcache.redis_url is set.
 bool RedisIsConfigured();
 
+// Whether it is a cluster, each node of which has some of the keys.
+bool RedisIsCluster();
+
 // The URL without its password, for people to read; empty if there is none.
 const char *RedisUrl();
 

@@ -2,6 +2,7 @@
 
 #include "pg/redis_values.h"
 
+#include "pg/redis_ahead.h"
 #include "pg/redis_names.h"
 #include "pg/redis_secret.h"
 #include "pg/redis_session.h"
@@ -25,14 +26,6 @@ constexpr size_t kKeptBuffer = 1024 * 1024;
 redis::Buffer frame;    // of a result to be sent
 redis::Buffer scratch;  // of the latest fetched result, where its value had to be moved
 Ticket fetched = redis::kNoTicket;
-
-// What was asked for ahead: the hashes of keys and their tickets, in the order of the calls to come.
-struct Ahead {
-  uint64_t hash;
-  Ticket ticket;
-};
-Ahead ahead[kMostAhead];
-int ahead_next = 0, ahead_end = 0;
 
 Argument Text(const char *text) { return {text, strlen(text)}; }
 
@@ -70,19 +63,6 @@ redis::FrameIdentity IdentityOf(const Definition *definition, const Key &key) {
   identity.key = key.bytes;
   identity.key_size = key.size;
   return identity;
-}
-
-// The ticket of a key that was asked for ahead. Calls come in the order in which they were announced, but some may be
-// answered from elsewhere.
-Ticket TakeAhead(uint64_t hash) {
-  for (int i = ahead_next; i < ahead_end; i++) {
-    if (ahead[i].hash != hash) continue;
-    const Ticket ticket = ahead[i].ticket;
-    for (; ahead_next < i; ahead_next++) ForgetRedis(ahead[ahead_next].ticket);
-    ahead_next = i + 1;
-    return ticket;
-  }
-  return redis::kNoTicket;
 }
 
 Ticket Ask(const RedisName &name) {
@@ -123,14 +103,14 @@ bool FetchFromRedis(const Definition *definition, const Key &key, redis::FrameCo
   CleanUpAtTransactionEnd();
   RedisName name;
   NameResult(definition, key.hash, &name);
-  fetched = TakeAhead(key.hash);
-  if (fetched == redis::kNoTicket) fetched = Ask(name);
-  if (fetched == redis::kNoTicket) return false;
-  // If an interrupt ends the wait, the ticket is forgotten already.
-  const Ticket ticket = fetched;
-  fetched = redis::kNoTicket;
-  const redis::Reply *reply = AwaitRedis(ticket);
-  fetched = ticket;
+  const redis::Reply *reply = nullptr;
+  if (!TakeAhead(key.hash, &reply)) {
+    const Ticket ticket = Ask(name);
+    if (ticket == redis::kNoTicket) return false;
+    // If an interrupt ends the wait, the ticket is forgotten already.
+    reply = AwaitRedis(ticket);
+    fetched = ticket;
+  }
   if (reply != nullptr && reply->type == redis::Reply::Type::kString && Read(definition, key, name, *reply, contents))
     return true;
   if (reply != nullptr && reply->type == redis::Reply::Type::kNil) shared::Count(redis_state->misses);
@@ -175,27 +155,6 @@ const char *StoreInRedis(const Definition *definition, const NewEntry &entry) {
   }
   Trim(&frame);
   return why;
-}
-
-void ReadAhead(const Definition *definition, const uint64_t *hashes, int count) {
-  EndReadAhead();
-  if (redis_state == nullptr) return;
-  for (int i = 0; i < Min(count, kMostAhead); i++) {
-    RedisName name;
-    NameResult(definition, hashes[i], &name);
-    const Ticket ticket = Ask(name);
-    if (ticket == redis::kNoTicket) return;
-    ahead[ahead_end++] = {hashes[i], ticket};
-  }
-}
-
-void EndReadAhead() {
-  for (; ahead_next < ahead_end; ahead_next++) ForgetRedis(ahead[ahead_next].ticket);
-  ahead_next = ahead_end = 0;
-}
-
-void TakeReadAhead() {
-  if (ahead_next < ahead_end) AwaitAllOfRedis();
 }
 
 bool RemoveFromRedis(const Definition *definition, const Key &key) {

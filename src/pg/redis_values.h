@@ -18,15 +18,6 @@ bool FetchFromRedis(const Definition *definition, const Key &key, redis::FrameCo
 // Sends a settled result, without waiting. Returns NULL, or why not in words.
 const char *StoreInRedis(const Definition *definition, const NewEntry &entry);
 
-// Asks for the values of keys, given by their hashes, that will be fetched soon and in this order; forgets those asked
-// for earlier. All are asked for at once, and fetching one then waits for its own reply only. At most kMostAhead.
-constexpr int kMostAhead = 256;
-void ReadAhead(const Definition *definition, const uint64_t *hashes, int count);
-// Forgets what was asked for and not fetched.
-void EndReadAhead();
-// Takes all replies that are still on their way, before something else takes time: they would be late.
-void TakeReadAhead();
-
 // Removes the result of one call; returns whether there was one. False too if Redis could not be asked.
 bool RemoveFromRedis(const Definition *definition, const Key &key);
 

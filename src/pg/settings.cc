@@ -52,7 +52,7 @@ bool CheckRelationNames(char **value, void **, GucSource) {
 
 // A prefix must not be mistaken for a pattern or a cluster's hash tag.
 bool CheckPrefix(char **value, void **, GucSource) {
-  if (strlen(*value) <= 64 && strspn(*value, kPlainKeyCharacters) == strlen(*value)) return true;
+  if (strlen(*value) <= kMostPrefix && strspn(*value, kPlainKeyCharacters) == strlen(*value)) return true;
   GUC_check_errdetail("The value must be at most 64 letters, digits, \"_\", \"-\", \".\", \":\" or \"/\".");
   return false;
 }

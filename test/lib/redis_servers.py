@@ -35,7 +35,7 @@ PATIENCE = 60
 USER, PASSWORD, ADMIN_PASSWORD = "pgcache", "it's:a/p@ss%20word", "the-tests-own"
 MASTER_NAME = "the-master"
 # What the extension needs, no more.
-RIGHTS = "~aggcache:* +@connection +get +set +unlink +scan"
+RIGHTS = "~aggcache:* +@connection +get +mget +set +unlink +scan"
 
 
 def wait_for(what, condition, patience=PATIENCE):
