@@ -11,6 +11,7 @@
 #include "pg/inspection.h"
 #include "pg/key.h"
 #include "pg/redis_ahead.h"
+#include "pg/results.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 
@@ -168,6 +169,9 @@ struct Output {
   TupleDesc descriptor;
   Datum *values;
   bool *nulls;
+  TupleTableSlot *slot;      // of the function's rows
+  TupleTableSlot *out_slot;  // of those with the number
+  int call;                  // the one whose rows come
 };
 
 void PutRow(const Output &output, int call) {
@@ -195,23 +199,51 @@ void PutValue(const ManyCalls &calls, const Output &output, int call, Datum valu
   PutRow(output, call);
 }
 
-void PutSet(const ManyCalls &calls, const Output &output, int call, Tuplestorestate *set) {
-  TupleTableSlot *slot = MakeSingleTupleTableSlot(calls.descriptor, &TTSOpsMinimalTuple);
-  while (tuplestore_gettupleslot(set, true, false, slot)) {
-    slot_getallattrs(slot);
-    for (int i = 0; i < calls.descriptor->natts; i++) {
-      output.values[i + 1] = slot->tts_values[i];
-      output.nulls[i + 1] = slot->tts_isnull[i];
-    }
-    PutRow(output, call);
+void PutSlot(const Output &output, int call, TupleTableSlot *slot) {
+  slot_getallattrs(slot);
+  for (int i = 0; i < output.descriptor->natts - 1; i++) {
+    output.values[i + 1] = slot->tts_values[i];
+    output.nulls[i + 1] = slot->tts_isnull[i];
   }
-  ExecDropSingleTupleTableSlot(slot);
+  PutRow(output, call);
+}
+
+void PutSet(const Output &output, int call, Tuplestorestate *set) {
+  while (tuplestore_gettupleslot(set, true, false, output.slot)) PutSlot(output, call, output.slot);
+  ExecClearTuple(output.slot);
   tuplestore_end(set);
 }
 
-void CallOne(const ManyCalls &calls, const Output &output, int call, FunctionCallInfo fcinfo) {
+// A row of a hit. The number before its columns moves them by 8 bytes, and no column is aligned to more: so a row
+// without nulls can be put together without taking it apart.
+void PutHitRow(void *context, MinimalTuple row) {
+  const auto &output = *static_cast<const Output *>(context);
+  if ((row->t_infomask & HEAP_HASNULL) != 0 || row->t_hoff != MAXALIGN(SizeofHeapTupleHeader) ||
+      HeapTupleHeaderGetNatts(row) != output.descriptor->natts - 1) {
+    ExecStoreMinimalTuple(row, output.slot, false);
+    PutSlot(output, output.call, output.slot);
+    ExecClearTuple(output.slot);
+    return;
+  }
+  static_assert(MAXIMUM_ALIGNOF == sizeof(int64), "as said above");
+  constexpr Size header = MAXALIGN(SizeofHeapTupleHeader) - MINIMAL_TUPLE_OFFSET;
+  auto *numbered = static_cast<MinimalTuple>(palloc(row->t_len + sizeof(int64)));
+  const int64 number = output.call + 1;
+  char *bytes = reinterpret_cast<char *>(numbered);
+  memcpy(bytes, row, header);
+  memcpy(bytes + header, &number, sizeof(number));
+  memcpy(bytes + header + sizeof(number), reinterpret_cast<char *>(row) + header, row->t_len - header);
+  numbered->t_len += sizeof(number);
+  HeapTupleHeaderSetNatts(numbered, output.descriptor->natts);
+  ExecStoreMinimalTuple(numbered, output.out_slot, false);
+  tuplestore_puttupleslot(output.rows, output.out_slot);
+  ExecClearTuple(output.out_slot);
+}
+
+void CallOne(const ManyCalls &calls, Output *output, int call, FunctionCallInfo fcinfo) {
+  output->call = call;
   if (SkipsNull(calls, call)) {
-    if (!calls.is_set) PutValue(calls, output, call, Datum{0}, true);
+    if (!calls.is_set) PutValue(calls, *output, call, Datum{0}, true);
     return;
   }
   auto *info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
@@ -226,15 +258,15 @@ void CallOne(const ManyCalls &calls, const Output &output, int call, FunctionCal
     fcinfo->isnull = false;
     Datum value = FunctionCallInvoke(fcinfo);
     if (info && info->returnMode == SFRM_Materialize) {
-      if (info->setResult) PutSet(calls, output, call, info->setResult);
+      if (info->setResult) PutSet(*output, call, info->setResult);
       return;
     }
-    if (info == nullptr || info->isDone != ExprEndResult) PutValue(calls, output, call, value, fcinfo->isnull);
+    if (info == nullptr || info->isDone != ExprEndResult) PutValue(calls, *output, call, value, fcinfo->isnull);
     more = info && info->isDone == ExprMultipleResult;
   }
 }
 
-void CallAll(ManyCalls *calls, const Output &output) {
+void CallAll(ManyCalls *calls, Output *output) {
   FmgrInfo function;
   fmgr_info(calls->described.function, &function);
   function.fn_expr = reinterpret_cast<Node *>(ExpressionOf(calls->described));
@@ -248,6 +280,7 @@ void CallAll(ManyCalls *calls, const Output &output) {
   LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
   InitFunctionCallInfoData(*fcinfo, &function, static_cast<short>(calls->described.count), calls->described.collation,
                            nullptr, calls->is_set ? reinterpret_cast<Node *>(&info) : nullptr);
+  const RowTaker taker = {&info, PutHitRow, output};
   for (int begin = 0; begin < calls->count; begin += kMostAhead) {
     Batch batch = {calls, begin, Min(calls->count, begin + kMostAhead)};
     // The definition is that of the latest look for one, which calls within bodies may have been since.
@@ -256,7 +289,9 @@ void CallAll(ManyCalls *calls, const Output &output) {
     for (int call = begin; call < batch.end; call++) {
       CHECK_FOR_INTERRUPTS();
       MemoryContext outer = MemoryContextSwitchTo(context->ecxt_per_tuple_memory);
+      row_taker = &taker;
       CallOne(*calls, output, call, fcinfo);
+      row_taker = nullptr;
       MemoryContextSwitchTo(outer);
       ResetExprContext(context);
     }
@@ -334,11 +369,19 @@ PGDLLEXPORT Datum aggcache_mget(PG_FUNCTION_ARGS) {
   output.descriptor = info->setDesc;
   output.values = static_cast<Datum *>(palloc(sizeof(Datum) * info->setDesc->natts));
   output.nulls = static_cast<bool *>(palloc(sizeof(bool) * info->setDesc->natts));
+  output.slot = MakeSingleTupleTableSlot(calls.descriptor, &TTSOpsMinimalTuple);
+  output.out_slot = MakeSingleTupleTableSlot(output.descriptor, &TTSOpsMinimalTuple);
+  output.call = 0;
   PG_TRY();
-  { CallAll(&calls, output); }
+  { CallAll(&calls, &output); }
   PG_FINALLY();
-  { EndReadAhead(); }
+  {
+    row_taker = nullptr;
+    EndReadAhead();
+  }
   PG_END_TRY();
+  ExecDropSingleTupleTableSlot(output.slot);
+  ExecDropSingleTupleTableSlot(output.out_slot);
   return Datum{0};
 }
 }

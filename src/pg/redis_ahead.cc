@@ -19,7 +19,7 @@ using redis::Argument;
 using redis::Reply;
 using redis::Ticket;
 
-constexpr int kKeysAtOnce = 32;
+constexpr int kKeysAtOnce = 64;
 
 // One value, in the order of the calls to come.
 struct Value {

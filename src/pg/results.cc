@@ -132,8 +132,29 @@ void ReturnTuplestore(const ResultShape &shape, Tuplestorestate *rows, ReturnSet
   }
 }
 
+const RowTaker *row_taker = nullptr;
+
+namespace {
+
+void HandOutRows(const char *data, int64 count) {
+  const char *at = data + sizeof(int64);
+  for (int64 i = 0; i < count; i++) {
+    auto *row = reinterpret_cast<MinimalTuple>(const_cast<char *>(at));
+    row_taker->take(row_taker->context, row);
+    at += MAXALIGN(row->t_len);
+  }
+}
+
+}  // namespace
+
 void ReturnRows(const ResultShape &shape, const char *data, ReturnSetInfo *info) {
   int64 count = *reinterpret_cast<const int64 *>(data);
+  if (row_taker != nullptr && row_taker->info == info) {
+    HandOutRows(data, count);
+    info->returnMode = SFRM_Materialize;
+    info->setResult = nullptr;
+    return;
+  }
   MemoryContext outer = MemoryContextSwitchTo(info->econtext->ecxt_per_query_memory);
   Tuplestorestate *rows = tuplestore_begin_heap((info->allowedModes & SFRM_Materialize_Random) != 0, false, work_mem);
   if (count > 0) {

@@ -33,7 +33,18 @@ ResultBytes EncodeRows(const ResultShape &shape, Tuplestorestate *rows, Size lim
 
 // The value is copied into the current memory context.
 Datum DecodeScalar(const ResultShape &shape, const char *data, Size size, bool *is_null);
-// Makes a tuplestore in the statement's memory and gives it to the executor.
+
+// Who takes the rows of hits one by one, instead of a tuplestore for each call that it would only empty into its own.
+// Set as long as it makes calls.
+struct RowTaker {
+  const ReturnSetInfo *info;  // of these calls
+  void (*take)(void *context, MinimalTuple row);
+  void *context;
+};
+extern const RowTaker *row_taker;
+
+// Makes a tuplestore in the statement's memory and gives it to the executor; or hands the rows to who takes them, and
+// gives none.
 void ReturnRows(const ResultShape &shape, const char *data, ReturnSetInfo *info);
 // Gives an already filled tuplestore to the executor.
 void ReturnTuplestore(const ResultShape &shape, Tuplestorestate *rows, ReturnSetInfo *info);
