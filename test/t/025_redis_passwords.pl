@@ -11,7 +11,8 @@ plan skip_all => RedisServer::lacks() if RedisServer::lacks();
 my $redis = RedisServer->start('unix');
 # it repeats the arguments of commands that it does not know
 my $ignorant = RedisServer->start('unix', 'rename-command AUTH ""', 'rename-command SET ""');
-my $node = new_node('main', conf => "aggcache.redis_url = ''\naggcache.redis_password_file = ''\naggcache.store = 'redis'\n");
+my $node = new_node('main',
+	conf => "aggcache.redis_url = ''\naggcache.redis_password_file = ''\naggcache.store = 'redis'\n");
 fixture($node);
 
 sub reload_url
