@@ -112,19 +112,20 @@ wait_until_ready('a master again');
 # ---- Loading ------------------------------------------------------------------------------------------------------
 
 reset_log();
+# it takes a minute for these, and answers in between
+$redis->command('CONFIG', 'SET', 'rdbcompression', 'no');
+$redis->command('EVAL', q{for i = 1, 3000 do redis.call('SET', 'filler' .. i, string.rep('x', 2000)) end}, '0');
 $redis->command('SAVE');
 $redis->kill;
-my $config = $redis->directory . '/redis.conf';
-append_to_file($config, "key-load-delay 2000000\nloading-process-events-interval-bytes 1024\n");
+my $config = slurp_file($redis->directory . '/redis.conf');
+append_to_file($redis->directory . '/redis.conf',
+	"key-load-delay 20000\nloading-process-events-interval-bytes 1024\n");
 $redis->restart;
-# reading one of its keys takes seconds, and it answers in between
-SKIP:
-{
-	skip 'it has loaded already', 11 unless $redis->command('GET', 'x') =~ /LOADING/;
-	suffers('loading', 'not_ready_errors + connection_errors + timeouts', $unusable);
-}
+like($redis->command('GET', 'x'), qr/LOADING/, 'Redis is loading');
+suffers('loading', 'not_ready_errors', $unusable);
 $redis->kill;
-unlink glob($redis->directory . '/redis/*.rdb');
+unlink $redis->directory . '/redis/dump.rdb', $redis->directory . '/redis.conf';
+append_to_file($redis->directory . '/redis.conf', $config);
 $redis->restart;
 wait_until_ready('loaded');
 
@@ -191,7 +192,7 @@ for my $fault ('lose', 'garble 1 400', 'garble 2 400', 'garble 3 200', 'truncate
 	wait_until_ready($fault);
 }
 my %harmed = $proxy->counts;
-is(scalar(grep { $harmed{$_} } qw(drop reset refuse blackhole half truncate garble delay lose)), 9,
+is(scalar(grep { $harmed{$_} } qw(drop reset blackhole half truncate garble delay lose)), 8,
 	'all of that has happened');
 
 # ---- Invalidated while Redis is away ------------------------------------------------------------------------------
@@ -209,7 +210,8 @@ is_computed($node, 'SELECT cached_hours(2)', 1, 'what was invalidated while Redi
 # in the middle of sending a value, of which Redis takes nothing
 $node->safe_psql('postgres', q{CREATE FUNCTION cached_big(d int) RETURNS text LANGUAGE cached_sql STABLE
 	AS 'SELECT string_agg(md5(i::text || d), $$$$) FROM public.task, generate_series(1, 20000) i WHERE dept = d'});
-$node->safe_psql('postgres', q{ALTER SYSTEM SET aggcache.redis_timeout = '60s'});
+$node->append_conf('postgresql.conf',
+	"aggcache.redis_timeout = '60s'\naggcache.redis_connect_timeout = '60s'\n");
 $node->reload;
 wait_for_query($node, q{SELECT current_setting('aggcache.redis_timeout') = '1min'}, 'the new setting');
 for my $mode ('blackhole', 'half')

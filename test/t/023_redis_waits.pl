@@ -60,7 +60,7 @@ my %ends = (
 my %works = (
 	'the first command' => '',
 	'a command on a connection' => 'SELECT cached_hours(2);',
-	'in a transaction' => 'SELECT cached_hours(2); BEGIN; UPDATE task SET hours = hours WHERE id = 4;',
+	'in a transaction' => 'SELECT cached_hours(2); BEGIN; SELECT pg_current_xact_id();',
 );
 for my $end (sort keys %ends)
 {
