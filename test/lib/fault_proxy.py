@@ -16,6 +16,7 @@ tests need not wait for anything. Ends at the end of its input. The first line i
   lose               hands on the replies but the next one of each connection, so that later ones seem to answer earlier
                      commands
   blackhole          takes everything and answers nothing
+  clog N             takes N more bytes of commands from a connection, then no more
   refuse             does not listen, and closes the connections
   random SEED [N]    chooses anew for every connection and after every N replies or so (20): mostly pass
   count              'ok' and how often each mode has harmed something
@@ -33,9 +34,10 @@ import struct
 import sys
 
 MODES = {"pass": 0, "delay": 1, "drop": 0, "reset": 0, "truncate": 1, "garble": (1, 2), "half": 0, "lose": 0,
-         "blackhole": 0, "refuse": 0, "random": (1, 2)}
+         "blackhole": 0, "clog": 1, "refuse": 0, "random": (1, 2)}
 AT_RANDOM = [("pass",)] * 12 + [("delay", 20), ("delay", 300), ("drop",), ("reset",), ("truncate", 7),
-                                ("truncate", 5000), ("garble", 1, 64), ("half",), ("lose",), ("blackhole",)]
+                                ("truncate", 5000), ("garble", 1, 64), ("half",), ("lose",), ("blackhole",),
+                                ("clog", 3000)]
 PIECE = 65536
 
 
@@ -62,7 +64,7 @@ class Link:
             self.patience = self.chooser.randint(1, 2 * arguments[1])
             mode, *arguments = self.chooser.choice(AT_RANDOM)
         self.mode, self.arguments = mode, arguments
-        self.left = arguments[0] if mode == "truncate" else 0
+        self.left = arguments[0] if mode in ("truncate", "clog") else 0
         self.lost = False
         if mode == "garble":
             self.bytes = random.Random(self.proxy.random.random() if self.chooser else arguments[0])
@@ -106,6 +108,12 @@ class Link:
                         self.harmed()
                     self.dead = True
                     continue
+                if self.mode == "clog":
+                    self.left -= len(data)
+                    if self.left < 0:
+                        self.harmed()
+                        self.dead = True
+                        await asyncio.get_running_loop().create_future()  # that never comes
                 if self.server is None:
                     where = self.proxy.server
                     answers, self.server = await (asyncio.open_unix_connection(where) if isinstance(where, str)

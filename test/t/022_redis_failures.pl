@@ -167,7 +167,8 @@ $node->append_conf('postgresql.conf', "aggcache.redis_url = '$url'\naggcache.red
 $node->reload;
 wait_for_query($node, "SELECT current_setting('aggcache.redis_url') = '$url'", 'the new URL');
 wait_until_ready('by the proxy');
-for my $fault ('drop', 'reset', 'refuse', 'blackhole', 'half', 'truncate 1', 'truncate 3', 'garble 7 1', 'delay 2000')
+for my $fault ('drop', 'reset', 'refuse', 'blackhole', 'half', 'truncate 1', 'truncate 3', 'garble 7 1', 'delay 2000',
+	'clog 10')
 {
 	reset_log();
 	$proxy->mode($fault);
@@ -192,7 +193,7 @@ for my $fault ('lose', 'garble 1 400', 'garble 2 400', 'garble 3 200', 'truncate
 	wait_until_ready($fault);
 }
 my %harmed = $proxy->counts;
-is(scalar(grep { $harmed{$_} } qw(drop reset blackhole half truncate garble delay lose)), 8,
+is(scalar(grep { $harmed{$_} } qw(drop reset blackhole half truncate garble delay lose clog)), 9,
 	'all of that has happened');
 
 # ---- Invalidated while Redis is away ------------------------------------------------------------------------------
@@ -214,7 +215,7 @@ $node->append_conf('postgresql.conf',
 	"aggcache.redis_timeout = '60s'\naggcache.redis_connect_timeout = '60s'\n");
 $node->reload;
 wait_for_query($node, q{SELECT current_setting('aggcache.redis_timeout') = '1min'}, 'the new setting');
-for my $mode ('blackhole', 'half')
+for my $mode ('blackhole', 'half', 'clog 5000')
 {
 	$node->safe_psql('postgres', 'UPDATE task SET hours = hours + 1 WHERE id = 3; SELECT cached_hours(1)');
 	$value++;
