@@ -217,8 +217,8 @@ $node->reload;
 wait_for_query($node, q{SELECT current_setting('aggcache.redis_timeout') = '1min'}, 'the new setting');
 for my $mode ('blackhole', 'half', 'clog 5000')
 {
-	$node->safe_psql('postgres', 'UPDATE task SET hours = hours + 1 WHERE id = 3; SELECT cached_hours(1)');
-	$value++;
+	$redis->command('FLUSHALL');
+	$node->safe_psql('postgres', 'SELECT cached_hours(1)');
 	$proxy->mode($mode);
 	my $session = background($node, q{SET application_name = 'victim'; SELECT length(cached_big(1))});
 	wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'victim'
