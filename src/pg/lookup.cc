@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/stamp_list.h"
 #include "core/tag.h"
 #include "pg/collection.h"
 #include "pg/dependencies.h"
@@ -166,6 +167,20 @@ Found LookUpShared(const Key &key, ::Snapshot snapshot) {
   }
 }
 
+// Whether it was invalidated by hand since it was stored: then no staleness is accepted. Store puts the tags of that last.
+bool IsInvalidated(const redis::FrameContents &contents) {
+  uint32_t first = contents.stamp_count;
+  for (int tag = 0; tag < 2; tag++) {
+    do {
+      if (first-- == 0) return true;
+    } while (contents.stamps[first].alternative);
+  }
+  ListIsDead dead(shared::stamps);
+  for (uint32_t i = first; i < contents.stamp_count && dead.Next(contents.stamps[i]); i++) {
+  }
+  return dead.Answer();
+}
+
 // Puts a result from Redis into shared memory. Whether there was room for it makes no difference to the call.
 void Promote(const Definition *definition, const Key &key, const redis::FrameContents &contents) {
   NewEntry entry;
@@ -179,7 +194,11 @@ void Promote(const Definition *definition, const Key &key, const redis::FrameCon
   entry.stored_at = contents.stored_at;
   entry.expires_at = contents.expires_at;
   entry.cost_ns = contents.cost_ns;
-  StoreShared(entry, nullptr);
+  if (StoreShared(entry, nullptr) != nullptr || !IsInvalidated(contents)) return;
+  // It came after aggcache.invalidate() had looked for it.
+  LWLockAcquire(shared::PartitionLock(key.hash), LW_EXCLUSIVE);
+  shared::store.Remove(key);
+  LWLockRelease(shared::PartitionLock(key.hash));
 }
 
 Found LookUpRedis(const Definition *definition, const Key &key, ::Snapshot snapshot) {
@@ -191,6 +210,7 @@ Found LookUpRedis(const Definition *definition, const Key &key, ::Snapshot snaps
   const Times times = {contents.stored_at, contents.expires_at};
   found.result = Judge(
       times, shared::stamps.CheckAll(contents.stamps, contents.stamp_count, contents.snapshot, reader, transactions));
+  if (found.result == CallResult::kStaleHit && IsInvalidated(contents)) found.result = CallResult::kChanged;
   shared::Count(IsHit(found.result) ? redis_state->hits : redis_state->changed);
   if (found.result == CallResult::kChanged && settings::max_blames > 0)
     found.writer =

@@ -27,6 +27,7 @@ struct Value {
   Ticket ticket;
   int element;   // of the reply to an MGET; negative: the reply is that to a GET
   bool is_last;  // of those with this ticket
+  bool is_old;   // not to be taken any more
 };
 Value values[kMostAhead];
 int begin = 0;  // tickets of values before it are forgotten
@@ -49,7 +50,7 @@ bool Ask(const Definition *definition, const uint64_t *hashes, int count) {
   }
   const Ticket ticket = SendToRedis(RedisUse::kRead, arguments, 1 + count);
   if (ticket == redis::kNoTicket) return false;
-  for (int i = 0; i < count; i++) values[end++] = {hashes[i], ticket, count > 1 ? i : -1, i + 1 == count};
+  for (int i = 0; i < count; i++) values[end++] = {hashes[i], ticket, count > 1 ? i : -1, i + 1 == count, false};
   return true;
 }
 
@@ -72,11 +73,16 @@ void TakeReadAhead() {
   if (next < end) AwaitAllOfRedis();
 }
 
+void PassOverAhead(uint64_t hash) {
+  for (int i = next; i < end; i++)
+    if (values[i].hash == hash) values[i].is_old = true;
+}
+
 bool TakeAhead(uint64_t hash, const Reply **reply) {
   ForgetUntil(next);
   // Calls come in the order in which they were announced, but some may be answered from elsewhere.
   int found = next;
-  while (found < end && values[found].hash != hash) found++;
+  while (found < end && (values[found].hash != hash || values[found].is_old)) found++;
   if (found == end) return false;
   ForgetUntil(found);
   next = found + 1;

@@ -19,6 +19,9 @@ void EndReadAhead();
 // Takes all replies that are still on their way, before something else takes time: they would be late.
 void TakeReadAhead();
 
+// The key is stored now: what was asked for earlier is older than that, and is not to be taken.
+void PassOverAhead(uint64_t hash);
+
 // Whether the key was asked for and not taken. Then waits for *reply, as to a GET; NULL: there is none. It is good
 // until the next call of a function of this file.
 bool TakeAhead(uint64_t hash, const redis::Reply **reply);

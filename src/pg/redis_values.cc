@@ -148,10 +148,12 @@ const char *StoreInRedis(const Definition *definition, const NewEntry &entry) {
     snprintf(milliseconds, sizeof(milliseconds), INT64_FORMAT, life);
     const Argument set[] = {
         Text("SET"), {name.text, name.size}, {frame.bytes, frame.size}, Text("PX"), Text(milliseconds)};
-    if (PostToRedis(set, 5))
+    if (PostToRedis(set, 5)) {
       shared::Count(redis_state->writes_sent);
-    else
+      PassOverAhead(entry.key.hash);
+    } else {
       why = obstacle ? obstacle : "Redis could not be reached";
+    }
   }
   Trim(&frame);
   return why;

@@ -1,0 +1,51 @@
+# What a result in Redis must not be used for, and what many calls in one statement cost.
+use strict;
+use warnings;
+use AggcacheTest;
+use PostgreSQL::Test::Utils;
+use RedisServer;
+use Test::More;
+
+plan skip_all => RedisServer::lacks() if RedisServer::lacks();
+
+my $redis = RedisServer->start('unix');
+my $node = new_node('main', conf => $redis->conf . "aggcache.store = 'redis'\n");
+fixture($node);
+
+# ---- Invalidated by hand, and back in Redis -----------------------------------------------------------------------
+
+# as if a store had been on its way, or Redis had not been there to remove it
+for my $act (q{aggcache.invalidate('cached_hours(int)', 1)}, q{aggcache.invalidate('cached_hours(int)')},
+	'aggcache.invalidate_all()')
+{
+	$redis->command('FLUSHALL');
+	$node->safe_psql('postgres', 'SELECT cached_hours(1)');
+	my $key = $redis->command('KEYS', '*');
+	$redis->command('COPY', $key, 'kept');
+	is($node->safe_psql('postgres', "SELECT $act"), 1, "$act removes it");
+	for my $store ('redis', 'tiered')
+	{
+		for my $staleness ('0', '1h')
+		{
+			$redis->command('COPY', 'kept', $key, 'REPLACE');
+			is($node->safe_psql('postgres', "SET aggcache.store = $store; SET aggcache.max_staleness = '$staleness';
+				SELECT cached_hours(1); SELECT result FROM aggcache.last_call()"), "18\nmiss",
+				"$act ends every copy: $store, max_staleness $staleness");
+			$node->safe_psql('postgres', "SELECT aggcache.invalidate('cached_hours(int)', 1)");
+		}
+	}
+}
+$node->safe_psql('postgres', 'SELECT cached_hours(1); UPDATE task SET hours = hours + 1 WHERE id = 3');
+is($node->safe_psql('postgres', q{SET aggcache.max_staleness = '1h'; SELECT cached_hours(1);
+	SELECT result, tier FROM aggcache.last_call()}), "18\nstale hit|redis",
+	'of what a write has changed the earlier one is accepted');
+
+# ---- mget ---------------------------------------------------------------------------------------------------------
+
+$redis->command('FLUSHALL');
+is_computed($node, q{SELECT sum(hours) FROM aggcache.mget('cached_hours(int)', array_fill(2, ARRAY[100]))
+	AS r (ordinality bigint, hours bigint)}, 1, 'mget computes a result once that is asked for many times');
+is($node->safe_psql('postgres', q{SELECT count(*), min(hours), max(hours) FROM
+	aggcache.mget('cached_hours(int)', array_fill(2, ARRAY[100])) AS r (ordinality bigint, hours bigint)}), '100|12|12',
+	'all of them are right');
+done_testing();
