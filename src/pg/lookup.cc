@@ -167,7 +167,8 @@ Found LookUpShared(const Key &key, ::Snapshot snapshot) {
   }
 }
 
-// Whether it was invalidated by hand since it was stored: then no staleness is accepted. Store puts the tags of that last.
+// Whether it was invalidated by hand since it was stored: then no staleness is accepted. Store puts the tags of that
+// last.
 bool IsInvalidated(const redis::FrameContents &contents) {
   uint32_t first = contents.stamp_count;
   for (int tag = 0; tag < 2; tag++) {

@@ -360,6 +360,23 @@ void AwaitAllOfRedis() {
   while (client != nullptr && !client->IsIdle()) WaitOnce(redis::kNoTicket);
 }
 
+void DistrustRedis() {
+  if (client == nullptr) return;
+  client_busy = 1;
+  client->Close();
+  client_busy = 0;
+  GiveUpProbes();
+}
+
+bool RedisIsTried(RedisUse use) {
+  const int64_t now = RedisClock();
+  auto may_pass = [now](const redis::Breaker &breaker) {
+    return breaker.State() == redis::BreakerState::kClosed || breaker.Until() <= now;
+  };
+  return RedisIsConfigured() && may_pass(redis_state->breaker) &&
+         (use == RedisUse::kRead || may_pass(redis_state->writes));
+}
+
 const char *RedisObstacle(RedisUse use) {
   if (!RedisIsConfigured()) return "aggcache.redis_url is not set";
   if (redis_state->breaker.State() != redis::BreakerState::kClosed) return "Redis does not answer";

@@ -33,8 +33,14 @@ bool PostToRedis(const redis::Argument *arguments, int count);
 // Waits until Redis has answered all that was sent.
 void AwaitAllOfRedis();
 
-// Why Redis cannot be used now, in words; NULL if it can be tried.
+// Closes this session's connections, which are made anew when they are needed: what came was not the reply to what was
+// asked, so the others might not be either. Commands on their way are lost.
+void DistrustRedis();
+
+// Why Redis cannot be used, in words; NULL if it can.
 const char *RedisObstacle(RedisUse use);
+// Whether a command would be sent now: Redis can be used, or is due to be tried again.
+bool RedisIsTried(RedisUse use);
 
 }  // namespace aggcache
 

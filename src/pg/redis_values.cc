@@ -70,12 +70,13 @@ Ticket Ask(const RedisName &name) {
   return SendToRedis(RedisUse::kRead, get, 2);
 }
 
-// Makes bytes from Redis a result.
+// Makes bytes from Redis a result. *strange is set if they are those of another key.
 bool Read(const Definition *definition, const Key &key, const RedisName &name, const redis::Reply &reply,
-          redis::FrameContents *contents) {
+          redis::FrameContents *contents, bool *strange) {
   size_t size = reply.size;
   if (!CheckProof(name, reply.bytes, &size)) {
     shared::Count(redis_state->unauthentic);
+    *strange = true;
     return false;
   }
   const auto most = static_cast<uint64_t>(settings::max_entry_size_kb) * 1024;
@@ -86,6 +87,7 @@ bool Read(const Definition *definition, const Key &key, const RedisName &name, c
     code = FrameCode::kMalformed;
   if (code == FrameCode::kOk) return true;
   shared::Count(redis_state->unreadable[static_cast<int>(code)]);
+  *strange = code == FrameCode::kOtherKey;
   return false;
 }
 
@@ -111,17 +113,23 @@ bool FetchFromRedis(const Definition *definition, const Key &key, redis::FrameCo
     reply = AwaitRedis(ticket);
     fetched = ticket;
   }
-  if (reply != nullptr && reply->type == redis::Reply::Type::kString && Read(definition, key, name, *reply, contents))
+  bool strange = false;
+  if (reply != nullptr && reply->type == redis::Reply::Type::kString &&
+      Read(definition, key, name, *reply, contents, &strange))
     return true;
   if (reply != nullptr && reply->type == redis::Reply::Type::kNil) shared::Count(redis_state->misses);
   ForgetFetched();
+  // Someone has put it there, or a reply was lost on its way and all that follow would be taken for others.
+  if (strange) DistrustRedis();
   return false;
 }
 
 const char *StoreInRedis(const Definition *definition, const NewEntry &entry) {
   const char *obstacle = RedisObstacle(RedisUse::kWrite);
-  // An open breaker may be due for a probe, which sending is.
-  if (obstacle && !RedisIsConfigured()) return obstacle;
+  if (!RedisIsTried(RedisUse::kWrite)) {
+    shared::Count(redis_state->skipped);
+    return obstacle;
+  }
   const int64_t life = Life(entry);
   if (life == 0) return "the result has expired";
   redis::FrameContents contents;

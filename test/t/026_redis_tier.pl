@@ -3,6 +3,7 @@ use strict;
 use warnings;
 use AggcacheTest;
 use PostgreSQL::Test::Utils;
+use PsqlSession;
 use RedisServer;
 use Test::More;
 
@@ -48,4 +49,26 @@ is_computed($node, q{SELECT sum(hours) FROM aggcache.mget('cached_hours(int)', a
 is($node->safe_psql('postgres', q{SELECT count(*), min(hours), max(hours) FROM
 	aggcache.mget('cached_hours(int)', array_fill(2, ARRAY[100])) AS r (ordinality bigint, hours bigint)}), '100|12|12',
 	'all of them are right');
+
+# ---- The value of another key -------------------------------------------------------------------------------------
+
+sub connections
+{
+	return join ' ', map { /^id=(\d+)/ ? $1 : () } grep { !/cmd=client/ } split /\n/, $redis->command('CLIENT', 'LIST');
+}
+
+$redis->command('FLUSHALL');
+my $session = PsqlSession->new('psql', '-d', $node->connstr('postgres'));
+$session->query('SELECT cached_hours(1);');
+my $of_one = $redis->command('KEYS', '*');
+$session->query('SELECT cached_hours(2);');
+my ($of_two) = grep { $_ ne $of_one } split /\n/, $redis->command('KEYS', '*');
+my $before = connections();
+$redis->command('COPY', $of_one, $of_two, 'REPLACE');
+is(join('|', map { @$_ } $session->query('SELECT cached_hours(2); SELECT result FROM aggcache.last_call();')), '12|miss',
+	'the value of another key is not used');
+is(join('|', map { @$_ } $session->query('SELECT cached_hours(2); SELECT result FROM aggcache.last_call();')), '12|hit',
+	'and replaced');
+isnt(connections(), $before, 'a connection on which it came is given up: it might be out of step');
+$session->finish;
 done_testing();
