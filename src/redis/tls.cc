@@ -60,14 +60,26 @@ Tls::Progress Tls::Fail(Failure failure, const char *text) noexcept {
   return Progress::kFailed;
 }
 
+// Why a handshake failed.
+Tls::Progress Tls::Explain(const ssl_st *ssl) noexcept {
+  const long verified = SSL_get_verify_result(ssl);
+  if (verified != X509_V_OK) return Fail(Failure::kAuthentication, X509_verify_cert_error_string(verified));
+  const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+  return Fail(Failure::kConnect,
+              reason != nullptr ? reason : "the server closed the connection during the TLS handshake");
+}
+
 Tls::Progress Tls::Begin(redisContext *context, const char *host, TlsAuthorities *authorities) noexcept {
   SSL_CTX *trusted = authorities->Get();
   if (trusted == nullptr) return Fail(Failure::kAuthentication, "could not read the certificate authorities");
   SSL *ssl = SSL_new(trusted);
   if (ssl == nullptr) return Fail(Failure::kLocal, "out of memory");
-  if (!ExpectHost(ssl, host) || redisInitiateSSL(context, ssl) != REDIS_OK) {
+  const bool expects = ExpectHost(ssl, host);
+  if (!expects || redisInitiateSSL(context, ssl) != REDIS_OK) {
+    // A quick server has shown its certificate by now.
+    const Progress failed = expects ? Explain(ssl) : Fail(Failure::kLocal, "out of memory");
     SSL_free(ssl);
-    return Fail(Failure::kConnect, "could not begin TLS");
+    return failed;
   }
   ssl_ = ssl;
   return Continue();
@@ -82,11 +94,7 @@ Tls::Progress Tls::Continue() noexcept {
     case SSL_ERROR_WANT_WRITE: return Progress::kWantsToWrite;
     default: break;
   }
-  const long verified = SSL_get_verify_result(ssl_);
-  if (verified != X509_V_OK) return Fail(Failure::kAuthentication, X509_verify_cert_error_string(verified));
-  const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-  return Fail(Failure::kConnect,
-              reason != nullptr ? reason : "the server closed the connection during the TLS handshake");
+  return Explain(ssl_);
 }
 
 int64_t Tls::Result(int result) noexcept {

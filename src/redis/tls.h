@@ -54,6 +54,7 @@ class Tls {
 
  private:
   Progress Fail(Failure failure, const char *text) noexcept;
+  Progress Explain(const ssl_st *ssl) noexcept;
   int64_t Result(int result) noexcept;
 
   ssl_st *ssl_ = nullptr;
