@@ -1,6 +1,6 @@
-// Of one server MGET asks for some dozens of values at once, which costs both sides a fraction of as many GETs. It is
-// not one MGET for all: the first values are looked at while Redis still collects the next. A cluster's nodes have some
-// of the keys each, and get GETs.
+// Of one server MGET asks for many values at once, which costs both sides a fraction of as many GETs. It is not one MGET
+// for all: the first values are looked at while Redis still collects the next. A cluster's nodes have some of the keys
+// each, and get GETs.
 
 #include "pg/server.h"
 
@@ -19,7 +19,7 @@ using redis::Argument;
 using redis::Reply;
 using redis::Ticket;
 
-constexpr int kKeysAtOnce = 64;
+constexpr int kKeysAtOnce = 128;
 
 // One value, in the order of the calls to come.
 struct Value {
@@ -41,7 +41,7 @@ void ForgetUntil(int until) {
 
 // Asks for the values of the keys. False: Redis cannot be asked now.
 bool Ask(const Definition *definition, const uint64_t *hashes, int count) {
-  RedisName names[kKeysAtOnce];
+  static RedisName names[kKeysAtOnce];  // too large for the stack
   Argument arguments[1 + kKeysAtOnce];
   arguments[0] = count > 1 ? Argument{"MGET", 4} : Argument{"GET", 3};
   for (int i = 0; i < count; i++) {

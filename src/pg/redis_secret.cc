@@ -63,6 +63,11 @@ const char *AppendProof(const RedisName &name, redis::Buffer *value) {
   return nullptr;
 }
 
+bool WantsProof() {
+  const Secret &secret = CurrentSecret();
+  return secret.problem != nullptr || secret.size > 0;
+}
+
 bool CheckProof(const RedisName &name, const void *value, size_t *size) {
   const Secret &secret = CurrentSecret();
   if (secret.problem) return false;

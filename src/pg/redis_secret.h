@@ -16,6 +16,9 @@ constexpr size_t kProofBytes = 32;
 // Appends the proof if a secret is set. Returns NULL, or why it cannot.
 const char *AppendProof(const RedisName &name, redis::Buffer *value);
 
+// Whether a proof is asked for; else CheckProof does not look at the name.
+bool WantsProof();
+
 // Takes the proof from the end of a value: *size becomes that of the frame. False: it is not authentic, or that cannot
 // be told. Without a secret everything passes, and *size stays.
 bool CheckProof(const RedisName &name, const void *value, size_t *size);

@@ -103,10 +103,11 @@ bool FetchFromRedis(const Definition *definition, const Key &key, redis::FrameCo
   ForgetFetched();
   if (redis_state == nullptr) return false;
   CleanUpAtTransactionEnd();
-  RedisName name;
-  NameResult(definition, key.hash, &name);
   const redis::Reply *reply = nullptr;
-  if (!TakeAhead(key.hash, &reply)) {
+  const bool was_asked = TakeAhead(key.hash, &reply);
+  RedisName name;
+  if (!was_asked || WantsProof()) NameResult(definition, key.hash, &name);
+  if (!was_asked) {
     const Ticket ticket = Ask(name);
     if (ticket == redis::kNoTicket) return false;
     // If an interrupt ends the wait, the ticket is forgotten already.
