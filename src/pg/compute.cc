@@ -198,6 +198,9 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
   last_call.not_stored = not_stored;
   if (statistics) {
     shared::Count(statistics->compute_ns, cost_ns);
+    // One that is raised at the same time may be lost: it only guides how much is asked for at once.
+    if (bytes.size > statistics->largest.load(std::memory_order_relaxed))
+      statistics->largest.store(bytes.size, std::memory_order_relaxed);
     shared::Count(not_stored ? statistics->rejected_stores : statistics->stores);
   }
   if (!shape.returns_set) {

@@ -266,6 +266,17 @@ void CallOne(const ManyCalls &calls, Output *output, int call, FunctionCallInfo 
   }
 }
 
+// How many calls make a batch: as many as their values can be expected to come within a timeout. They are no larger
+// than the largest that the server has computed since it started, as Redis has none from before.
+constexpr uint64_t kBytesAhead = 2 * 1024 * 1024;
+
+int BatchSize(Oid function) {
+  const FunctionStatistics *statistics = shared::state ? shared::StatisticsOfFunction(function) : nullptr;
+  if (statistics == nullptr) return 1;
+  const uint64_t largest = Max(uint64_t{1}, statistics->largest.load(std::memory_order_relaxed));
+  return static_cast<int>(Max(uint64_t{1}, Min(static_cast<uint64_t>(kMostAhead), kBytesAhead / largest)));
+}
+
 void CallAll(ManyCalls *calls, Output *output) {
   FmgrInfo function;
   fmgr_info(calls->described.function, &function);
@@ -281,8 +292,9 @@ void CallAll(ManyCalls *calls, Output *output) {
   InitFunctionCallInfoData(*fcinfo, &function, static_cast<short>(calls->described.count), calls->described.collation,
                            nullptr, calls->is_set ? reinterpret_cast<Node *>(&info) : nullptr);
   const RowTaker taker = {&info, PutHitRow, output};
-  for (int begin = 0; begin < calls->count; begin += kMostAhead) {
-    Batch batch = {calls, begin, Min(calls->count, begin + kMostAhead)};
+  const int size = BatchSize(calls->described.function);
+  for (int begin = 0; begin < calls->count; begin += size) {
+    Batch batch = {calls, begin, begin + Min(calls->count - begin, size)};
     // The definition is that of the latest look for one, which calls within bodies may have been since.
     if (begin > 0) RunAsCalled(calls->described.function, calls->row, Prepare, calls);
     if (calls->obstacle == nullptr) RunAsCalled(calls->described.function, calls->row, AskForBatch, &batch);

@@ -1,6 +1,6 @@
-// Of one server MGET asks for many values at once, which costs both sides a fraction of as many GETs. It is not one MGET
-// for all: the first values are looked at while Redis still collects the next. A cluster's nodes have some of the keys
-// each, and get GETs.
+// Of one server MGET asks for many values at once, which costs both sides a fraction of as many GETs. It is not one
+// MGET for all: the first values are looked at while Redis still collects the next. A cluster's nodes have some of the
+// keys each, and get GETs.
 
 #include "pg/server.h"
 

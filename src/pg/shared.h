@@ -43,6 +43,7 @@ struct FunctionStatistics {
   std::atomic<uint64_t> compute_ns;
   std::atomic<uint64_t> saved_ns;
   std::atomic<int64_t> last_changed;  // when an entry was last found changed
+  std::atomic<uint64_t> largest;      // bytes of the largest result so far; no statistic: it is never reset
 };
 
 struct TableStatistics {

@@ -49,6 +49,27 @@ is_computed($node, q{SELECT sum(hours) FROM aggcache.mget('cached_hours(int)', a
 is($node->safe_psql('postgres', q{SELECT count(*), min(hours), max(hours) FROM
 	aggcache.mget('cached_hours(int)', array_fill(2, ARRAY[100])) AS r (ordinality bigint, hours bigint)}), '100|12|12',
 	'all of them are right');
+# batches of several sizes, results there and not there
+$node->safe_psql('postgres', 'INSERT INTO task SELECT i, i, 2 * i FROM generate_series(10, 500) i');
+$node->safe_psql('postgres', 'SELECT cached_hours(d) FROM generate_series(1, 500, 3) d');
+for my $round (1 .. 2)
+{
+	is($node->safe_psql('postgres', q{SELECT count(*), count(*) FILTER (WHERE hours IS NOT DISTINCT FROM plain_hours(d))
+		FROM (SELECT array_agg(d ORDER BY md5(d::text)) AS ds FROM generate_series(1, 500) d) a,
+			aggcache.mget('cached_hours(int)', ds) AS r (ordinality bigint, hours bigint),
+			LATERAL (SELECT ds[ordinality] AS d) k}), '500|500', "500 results, round $round");
+}
+is_hit($node, q{SELECT count(*) FROM aggcache.mget('cached_hours(int)',
+	(SELECT array_agg(d) FROM generate_series(1, 500) d)) AS r (ordinality bigint, hours bigint)},
+	'all of which Redis has then');
+# large ones are not asked for all at once, and do not time out
+$node->safe_psql('postgres', q{CREATE FUNCTION cached_text(n int) RETURNS text LANGUAGE cached_sql STABLE
+	AS 'SELECT string_agg(md5((i * n)::text), '''') FROM generate_series(1, 100000) i, task WHERE id = 1';
+	SELECT length(cached_text(n)) FROM generate_series(1, 20) n});
+is($node->safe_psql('postgres', q{SELECT count(*), sum(length(t)) FROM
+	aggcache.mget('cached_text(int)', (SELECT array_agg(n) FROM generate_series(1, 20) n))
+		AS r (ordinality bigint, t text);
+	SELECT timeouts FROM aggcache.redis}), "20|64000000\n0", 'large results');
 
 # ---- The value of another key -------------------------------------------------------------------------------------
 
@@ -65,9 +86,11 @@ $session->query('SELECT cached_hours(2);');
 my ($of_two) = grep { $_ ne $of_one } split /\n/, $redis->command('KEYS', '*');
 my $before = connections();
 $redis->command('COPY', $of_one, $of_two, 'REPLACE');
-is(join('|', map { @$_ } $session->query('SELECT cached_hours(2); SELECT result FROM aggcache.last_call();')), '12|miss',
+is(join('|', map { @$_ } $session->query('SELECT cached_hours(2); SELECT result FROM aggcache.last_call();')),
+	'12|miss',
 	'the value of another key is not used');
-is(join('|', map { @$_ } $session->query('SELECT cached_hours(2); SELECT result FROM aggcache.last_call();')), '12|hit',
+is(join('|', map { @$_ } $session->query('SELECT cached_hours(2); SELECT result FROM aggcache.last_call();')),
+	'12|hit',
 	'and replaced');
 isnt(connections(), $before, 'a connection on which it came is given up: it might be out of step');
 $session->finish;
