@@ -81,7 +81,7 @@ END $$;
 
 -- Calls a cached function with the given arguments and tells what the call did. Fails if the answer is not the
 -- plain one's.
-CREATE TYPE demo.outcome AS (ms numeric, result text, why text);
+CREATE TYPE demo.outcome AS (ms numeric, result text, tier text, why text);
 CREATE FUNCTION demo.ask(name text, arguments text) RETURNS demo.outcome LANGUAGE plpgsql AS $$
 DECLARE
   outcome demo.outcome;
@@ -90,7 +90,7 @@ DECLARE
   same boolean;
 BEGIN
   outcome.ms := demo.measure('SELECT * FROM ' || cached);
-  SELECT c.result, c.reason INTO outcome.result, outcome.why FROM aggcache.last_call() AS c;
+  SELECT c.result, c.tier, c.reason INTO outcome.result, outcome.tier, outcome.why FROM aggcache.last_call() AS c;
   EXECUTE format('SELECT (SELECT jsonb_agg(c) FROM %s AS c) IS NOT DISTINCT FROM (SELECT jsonb_agg(p) FROM %s AS p)',
                  cached, plain) INTO same;
   IF NOT same THEN RAISE EXCEPTION 'the answer of % differs from the plain query', cached; END IF;
