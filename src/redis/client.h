@@ -102,6 +102,8 @@ class Client {
   virtual Ticket Submit(const Argument *arguments, int count, int64_t now) noexcept = 0;
   // The same to one master: `master` counts from 0 to MasterCount() - 1. For commands that are not about a key.
   virtual Ticket SubmitTo(int master, const Argument *arguments, int count, int64_t now) noexcept = 0;
+  // What is submitted from now on is sent by the next Advance: many commands in one write.
+  virtual void Hold() noexcept = 0;
   // 1 but for a cluster, whose slot map may not be known yet: 0 then.
   virtual int MasterCount() const noexcept = 0;
 

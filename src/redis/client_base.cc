@@ -29,7 +29,7 @@ bool ClientBase::Prepare() noexcept {
 
 Connection *ClientBase::AddConnection() noexcept {
   if (connection_count_ == most_connections_) return nullptr;
-  Connection *connection = new (std::nothrow) Connection(this, &unsent_bytes_);
+  Connection *connection = new (std::nothrow) Connection(this, &outgoing_);
   if (connection == nullptr) return nullptr;
   connections_[connection_count_] = connection;
   connection_count_ = connection_count_ + 1;
@@ -137,11 +137,11 @@ Ticket ClientBase::SubmitAt(int32_t place, const Argument *arguments, int count,
     Release(command);
     return Refuse("out of memory");
   }
-  if (unsent_bytes_ > 0 && unsent_bytes_ + command->size > options_.most_bytes) {
+  if (outgoing_.unsent_bytes > 0 && outgoing_.unsent_bytes + command->size > options_.most_bytes) {
     Release(command);
     return Refuse("too many bytes in flight");
   }
-  unsent_bytes_ += command->size;
+  outgoing_.unsent_bytes += command->size;
   pending_++;
   command->place = place;
   command->submitted = now;
@@ -154,7 +154,7 @@ Ticket ClientBase::SubmitAt(int32_t place, const Argument *arguments, int count,
 }
 
 void ClientBase::Complete(Command *command, Failure failure, const char *text, int64_t now) noexcept {
-  unsent_bytes_ -= command->size - command->written;
+  outgoing_.unsent_bytes -= command->size - command->written;
   pending_--;
   free(command->request);
   command->request = nullptr;
@@ -173,7 +173,7 @@ void ClientBase::CompleteAll(CommandQueue *commands, Failure failure, const char
 }
 
 void ClientBase::PutBack(Command *command) noexcept {
-  unsent_bytes_ += command->written;
+  outgoing_.unsent_bytes += command->written;
   command->written = 0;
   command->is_bounded = true;
 }
@@ -216,6 +216,7 @@ void ClientBase::Moved(uint64_t sent, uint64_t received) noexcept {
 // ---- Connections ----------------------------------------------------------------------------------------------------
 
 void ClientBase::Advance(int64_t now) noexcept {
+  outgoing_.is_held = false;
   const bool even_idle = IsIdle();
   for (int i = 0; i < connection_count_; i++) connections_[i]->Advance(even_idle, now);
   AdvanceTopology(now);

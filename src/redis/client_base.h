@@ -22,6 +22,7 @@ class ClientBase : public Client, protected ConnectionListener {
   void SetTimeouts(int64_t connect_timeout, int64_t command_timeout) noexcept override;
   Ticket Submit(const Argument *arguments, int count, int64_t now) noexcept override;
   Ticket SubmitTo(int master, const Argument *arguments, int count, int64_t now) noexcept override;
+  void Hold() noexcept override { outgoing_.is_held = true; }
   int MasterCount() const noexcept override { return 1; }
   void Advance(int64_t now) noexcept override;
   int Interests(Interest *interests, int limit) const noexcept override;
@@ -80,8 +81,8 @@ class ClientBase : public Client, protected ConnectionListener {
 
   Options options_;
   TlsAuthorities tls_authorities_;
-  CommandQueue waiting_;       // for where to go
-  uint64_t unsent_bytes_ = 0;  // of all commands
+  CommandQueue waiting_;  // for where to go
+  Outgoing outgoing_{};
 
  private:
   static constexpr int kTicketIndexBits = 20;

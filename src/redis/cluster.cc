@@ -166,9 +166,9 @@ void ClusterClient::Route(Command *command, int64_t now) noexcept {
 }
 
 bool ClusterClient::ChangeAsking(Command *command, bool asks) noexcept {
-  unsent_bytes_ -= command->size;
+  outgoing_.unsent_bytes -= command->size;
   const bool done = SetAsking(command, asks);
-  unsent_bytes_ += command->size;
+  outgoing_.unsent_bytes += command->size;
   return done;
 }
 

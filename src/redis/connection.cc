@@ -19,7 +19,7 @@ namespace aggcache {
 namespace redis {
 namespace {
 
-constexpr int kMostParts = 32;             // of one write
+constexpr int kMostParts = 64;             // of one write
 constexpr size_t kRecordSize = 16 * 1024;  // of TLS
 constexpr size_t kReadSize = 64 * 1024;    // of one read
 constexpr int64_t kBacklogPause = 1000;    // before a Unix socket with a full backlog is tried again
@@ -55,7 +55,7 @@ void Connection::Enqueue(Command *command, int64_t connect_deadline, int64_t now
       is_ordered_ = true;
     }
     SetDeadline(command, now);
-    if (unsent_ == command) Send(now);
+    if (unsent_ == command && !outgoing_->is_held) Send(now);
   }
 }
 
@@ -199,7 +199,7 @@ void Connection::Send(int64_t now) noexcept {
       if (!WouldWait(errno)) WriteFailed(errno, now);
       return;
     }
-    *unsent_bytes_ -= static_cast<uint64_t>(written);
+    outgoing_->unsent_bytes -= static_cast<uint64_t>(written);
     for (size_t left = static_cast<size_t>(written); unsent_ != nullptr;) {
       const size_t part = unsent_->size - unsent_->written < left ? unsent_->size - unsent_->written : left;
       unsent_->written += part;

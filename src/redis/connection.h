@@ -58,10 +58,15 @@ struct Login {
   TlsAuthorities *tls;  // NULL: no TLS
 };
 
+// What the connections of a client share.
+struct Outgoing {
+  uint64_t unsent_bytes;  // of requests
+  bool is_held;           // requests are queued, and sent by Advance
+};
+
 class Connection {
  public:
-  // *unsent counts the bytes of requests that are not sent, of all connections that share it.
-  Connection(ConnectionListener *listener, uint64_t *unsent) noexcept : listener_(listener), unsent_bytes_(unsent) {}
+  Connection(ConnectionListener *listener, Outgoing *outgoing) noexcept : listener_(listener), outgoing_(outgoing) {}
   ~Connection() noexcept { Close(); }
   Connection(const Connection &) = delete;
   Connection &operator=(const Connection &) = delete;
@@ -114,7 +119,7 @@ class Connection {
   int64_t ReadSome(char *bytes, size_t size) noexcept;
 
   ConnectionListener *const listener_;
-  uint64_t *const unsent_bytes_;
+  Outgoing *const outgoing_;
   Endpoint endpoint_{};
   Login login_{};
   State state_ = State::kClosed;

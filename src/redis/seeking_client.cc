@@ -53,7 +53,7 @@ void SeekingClient::Ask(int64_t now) noexcept {
     asked_ = CandidateCount();
     return AskNext(Failure::kLocal, "out of memory", now);
   }
-  unsent_bytes_ += question_.size;
+  outgoing_.unsent_bytes += question_.size;
   const int left = CandidateCount() - asked_ + 1;
   const int64_t time = seek_deadline_ > now ? seek_deadline_ - now : options_.connect_timeout;
   question_.longest = now + (left > 1 ? time / left : time);
@@ -63,7 +63,7 @@ void SeekingClient::Ask(int64_t now) noexcept {
 }
 
 void SeekingClient::DropQuestion() noexcept {
-  if (question_.request != nullptr) unsent_bytes_ -= question_.size - question_.written;
+  if (question_.request != nullptr) outgoing_.unsent_bytes -= question_.size - question_.written;
   free(question_.request);
   FreeReply(&question_.reply);
   question_ = Command{};

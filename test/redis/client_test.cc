@@ -74,6 +74,29 @@ TEST(ClientTest, PipelinesKeepOrder) {
   EXPECT_TRUE(driver->IsIdle());
 }
 
+TEST(ClientTest, WhatIsHeldIsSentTogether) {
+  RedisServer server;
+  Driver driver(server.Url(), 2000000, 2000000, 4096, 10000);
+  EXPECT_EQ(driver.Ask({"SET", "a", "1"}), "OK");
+  const uint64_t before = driver.sent;
+  driver->Hold();
+  std::vector<Ticket> tickets;
+  for (int i = 0; i < 200; i++) tickets.push_back(driver.Submit({"GET", "a"}));
+  EXPECT_EQ(driver.sent, before);
+  Interest interest;
+  ASSERT_EQ(driver->Interests(&interest, 1), 1);
+  EXPECT_TRUE(interest.writable);
+  for (const Ticket ticket : tickets) EXPECT_EQ(driver.Take(ticket), "1");
+  // sent at once again
+  const uint64_t then = driver.sent;
+  const Ticket ticket = driver.Submit({"GET", "a"});
+  EXPECT_GT(driver.sent, then);
+  EXPECT_EQ(driver.Take(ticket), "1");
+  driver->Hold();
+  for (int i = 0; i < 1000 && driver.failures.empty(); i++) driver.Submit({"SET", "a", "1"});
+  EXPECT_EQ(driver.failures.size(), 1u);  // too many bytes
+}
+
 TEST(ClientTest, ForgottenRepliesAreDropped) {
   RedisServer server;
   Driver driver(server.Url());

@@ -94,7 +94,7 @@ TEST(FaultsTest, OneTimeoutClosesTheConnection) {
     SendText(socket, "$1\r\n1\r\n");
     Drain(socket);
   });
-  Driver driver(server.Url(), kLong, kShort);
+  Driver driver(server.Url(), kLong, 10 * kShort);
   const Ticket first = driver.Submit({"GET", "a"}), second = driver.Submit({"GET", "b"}),
                third = driver.Submit({"INCR", "c"});
   EXPECT_EQ(driver.Take(first), "1");
@@ -126,7 +126,7 @@ TEST(FaultsTest, LateRepliesAreNobodys) {
 // Whoever was away longer than the timeout, and finds the reply there, is not told that it was late.
 TEST(FaultsTest, WhatHasComeIsNotLate) {
   RedisServer server;
-  Driver driver(server.Url(), 1000000, 1000000);
+  Driver driver(server.Url(), 10000000, 10000000);
   EXPECT_EQ(driver.Ask({"SET", "a", "1"}), "OK");
   const Ticket ticket = driver.Submit({"GET", "a"});
   Interest interest;
@@ -373,8 +373,9 @@ TEST(FaultsTest, DelayIsBounded) {
     Greet(socket);
     Drain(socket);
   });
-  Driver driver(server.Url(), kShort, kShort);
+  Driver driver(server.Url(), kLong, kLong);
   EXPECT_EQ(driver.Ask({"GET", "a"}), "1");
+  driver->SetTimeouts(kShort, kShort);
   const int64_t began = Now();
   const Ticket ticket = driver.Submit({"GET", "a"});
   int64_t last = began;

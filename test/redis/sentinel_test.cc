@@ -133,7 +133,7 @@ TEST(SentinelsTest, ASilentOne) {
   RedisServer master({}, true);
   FakeServer silent([](int socket) { ReadRequest(socket), ReadRequest(socket), ReadRequest(socket); }, true),
       knows(Says(AddressReply(master.Port())), true);
-  Driver driver("redis-sentinel://" + silent.Address() + "," + knows.Address() + "/main", 200000, kLong);
+  Driver driver("redis-sentinel://" + silent.Address() + "," + knows.Address() + "/main", 1000000, kLong);
   EXPECT_EQ(driver.Ask({"SET", "a", "1"}), "OK");
   driver->Close();
   EXPECT_EQ(driver.Ask({"GET", "a"}), "1");
