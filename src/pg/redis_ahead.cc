@@ -60,11 +60,15 @@ void ReadAhead(const Definition *definition, const uint64_t *hashes, int count) 
   EndReadAhead();
   if (redis_state == nullptr) return;
   const int at_once = RedisIsCluster() ? 1 : kKeysAtOnce;
-  for (int i = 0; i < Min(count, kMostAhead); i += at_once)
-    if (!Ask(definition, hashes + i, Min(at_once, Min(count, kMostAhead) - i))) return;
+  for (int i = 0; i < Min(count, kMostAhead); i += at_once) {
+    if (!Ask(definition, hashes + i, Min(at_once, Min(count, kMostAhead) - i))) break;
+    if (at_once == 1) HoldRedis();
+  }
+  ReleaseRedis();
 }
 
 void EndReadAhead() {
+  ReleaseRedis();  // an error may have come in between
   ForgetUntil(end);
   begin = next = end = 0;
 }

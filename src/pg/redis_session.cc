@@ -285,9 +285,12 @@ redis::Ticket Submit(int master, const redis::Argument *arguments, int count) {
   return ticket;
 }
 
+// Between HoldRedis and ReleaseRedis; an Advance would send what is held.
+bool holding = false;
+
 // Before more is sent: the replies to what was posted earlier, if they have come.
 void TakeReplies() {
-  if (!client->IsIdle()) Advance();
+  if (!holding && !client->IsIdle()) Advance();
 }
 
 bool IsUnsent() {
@@ -310,6 +313,18 @@ redis::Ticket SendToRedisMaster(int master, RedisUse use, const redis::Argument 
   if (!Prepare(use)) return redis::kNoTicket;
   TakeReplies();
   return Submit(master, arguments, count);
+}
+
+void HoldRedis() {
+  if (client == nullptr) return;
+  holding = true;
+  client->Hold();
+}
+
+void ReleaseRedis() {
+  if (!holding) return;
+  holding = false;
+  Advance();
 }
 
 int CountRedisMasters() {

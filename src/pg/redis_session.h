@@ -18,7 +18,10 @@ enum class RedisUse : uint8_t { kRead, kWrite };
 
 // Sends a command whose reply is awaited. kNoTicket: it cannot be sent now. The ticket has to be forgotten.
 redis::Ticket SendToRedis(RedisUse use, const redis::Argument *arguments, int count);
-// The same to one master of several (redis::Client::SubmitTo).
+// What is sent between these two goes out together, in one write to each server.
+void HoldRedis();
+void ReleaseRedis();
+// As SendToRedis, to one master of several (redis::Client::SubmitTo).
 redis::Ticket SendToRedisMaster(int master, RedisUse use, const redis::Argument *arguments, int count);
 // How many masters there are; waits until that is known. 0: Redis cannot be asked now.
 int CountRedisMasters();

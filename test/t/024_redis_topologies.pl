@@ -29,6 +29,9 @@ sub is_right
 	my ($name) = @_;
 	is($node->safe_psql('postgres', q{SELECT count(*) FROM generate_series(0, 199) d
 		WHERE cached_hours(d) IS DISTINCT FROM plain_hours(d)}), 0, $name);
+	is($node->safe_psql('postgres', q{SELECT count(*), count(*) FILTER (WHERE hours IS DISTINCT FROM plain_hours(d))
+		FROM aggcache.mget('cached_hours(int)', ARRAY(SELECT generate_series(0, 199)))
+			AS r (ordinality bigint, hours bigint), LATERAL (SELECT ordinality::int - 1 AS d) k}), '200|0', "$name: mget");
 	return;
 }
 
