@@ -293,9 +293,9 @@ TEST(FaultsTest, RepeatsOnce) {
   EXPECT_EQ(server.Connections(), 2);
   EXPECT_TRUE(driver.failures.empty());
   // the repeated one is lost as well
-  FakeServer closes([](int socket) {
+  std::atomic<int> times{0};
+  FakeServer closes([&times](int socket) {
     if (Greet(socket).empty()) return;
-    static std::atomic<int> times{0};
     if (times++ == 0) {
       SendText(socket, "$1\r\n1\r\n");
       ReadRequest(socket);
