@@ -42,8 +42,10 @@ constexpr uint64_t SubtreeTag(uint32_t database, uint32_t relation) noexcept {
   return Mix(RelationSeed(database, relation) ^ 0x73756274u);
 }
 
-// Results of a cached function that were invalidated by hand: of all its calls, or of the one call whose key has this
-// hash. No row is under these tags. Results that leave shared memory carry them, as nothing else reaches every copy.
+// Results that were ended as such: those of a database that was dropped (another may get its oid) or, by hand, those of
+// a cached function, or of the one call whose key has this hash. No row is under these tags. Results that leave shared
+// memory carry all three, as nothing else reaches every copy.
+constexpr uint64_t DatabaseTag(uint32_t database) noexcept { return Mix(RelationSeed(database, 0) ^ 0x64617461u); }
 constexpr uint64_t FunctionTag(uint32_t database, uint32_t function) noexcept {
   return Mix(RelationSeed(database, function) ^ 0x66756e63u);
 }

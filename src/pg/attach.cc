@@ -2,6 +2,7 @@
 
 #include "pg/attach.h"
 
+#include "core/tag.h"
 #include "pg/catalog.h"
 #include "pg/dependencies.h"
 #include "pg/partitions.h"
@@ -276,6 +277,7 @@ bool IsOfDatabase(void *database, const EntryInfo &entry) noexcept {
 
 // A later database may get the same oid, and tables in it those of this one.
 void RemoveEntriesOfDatabase(Oid database) {
+  shared::stamps.Expire(DatabaseTag(database));
   for (uint32_t partition = 0; partition < kPartitions; partition++) {
     LWLockAcquire(shared::PartitionLockAt(partition), LW_EXCLUSIVE);
     shared::store.RemoveIf(partition, IsOfDatabase, &database);
@@ -286,7 +288,9 @@ void RemoveEntriesOfDatabase(Oid database) {
 void OnObjectAccess(ObjectAccessType access, Oid class_id, Oid object, int sub_id, void *argument) {
   if (previous_object_access) previous_object_access(access, class_id, object, sub_id, argument);
   if (sub_id != 0) return;
-  if (class_id == DatabaseRelationId && access == OAT_DROP && shared::state) RemoveEntriesOfDatabase(object);
+  // Sessions that are still in it may store after it began to be dropped; when the later one is made, nobody can.
+  if (class_id == DatabaseRelationId && (access == OAT_DROP || access == OAT_POST_CREATE) && shared::state)
+    RemoveEntriesOfDatabase(object);
   List **noted = nullptr;
   if (class_id == ProcedureRelationId && (access == OAT_DROP || access == OAT_POST_CREATE))
     noted = &changed_functions;

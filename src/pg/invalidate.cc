@@ -1,6 +1,6 @@
 // Invalidating by hand: aggcache.invalidate() and its kin.
 //
-// Results in shared memory are removed. Those that may be in Redis carry two tags (core/tag.h), by which they end at
+// Results in shared memory are removed. Those that may be in Redis carry tags (core/tag.h) by which they end at
 // once, whether Redis can be reached or not and whatever is still on its way there; that they are then removed from
 // Redis too only gives its memory back.
 

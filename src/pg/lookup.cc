@@ -31,6 +31,9 @@ void GrowBuffer(Size size) {
   buffer_size = Max(size, Size{8192});
 }
 
+// How many stamps have the tags by which a result can be ended (core/tag.h). They are the last of those that it has.
+constexpr int kEndings = 6;
+
 int64_t Age(int64_t stored_at) { return GetCurrentTimestamp() - stored_at; }
 
 // Whether max_staleness lets this entry through although it has changed. Never in a SERIALIZABLE transaction: what it
@@ -167,11 +170,10 @@ Found LookUpShared(const Key &key, ::Snapshot snapshot) {
   }
 }
 
-// Whether it was invalidated by hand since it was stored: then no staleness is accepted. Store puts the tags of that
-// last.
-bool IsInvalidated(const redis::FrameContents &contents) {
+// Whether it was ended as such since it was stored: then no staleness is accepted.
+bool IsEnded(const redis::FrameContents &contents) {
   uint32_t first = contents.stamp_count;
-  for (int tag = 0; tag < 2; tag++) {
+  for (int tag = 0; tag < kEndings / 2; tag++) {
     do {
       if (first-- == 0) return true;
     } while (contents.stamps[first].alternative);
@@ -195,7 +197,7 @@ void Promote(const Definition *definition, const Key &key, const redis::FrameCon
   entry.stored_at = contents.stored_at;
   entry.expires_at = contents.expires_at;
   entry.cost_ns = contents.cost_ns;
-  if (StoreShared(entry, nullptr) != nullptr || !IsInvalidated(contents)) return;
+  if (StoreShared(entry, nullptr) != nullptr || !IsEnded(contents)) return;
   // It came after aggcache.invalidate() had looked for it.
   LWLockAcquire(shared::PartitionLock(key.hash), LW_EXCLUSIVE);
   shared::store.Remove(key);
@@ -211,7 +213,7 @@ Found LookUpRedis(const Definition *definition, const Key &key, ::Snapshot snaps
   const Times times = {contents.stored_at, contents.expires_at};
   found.result = Judge(
       times, shared::stamps.CheckAll(contents.stamps, contents.stamp_count, contents.snapshot, reader, transactions));
-  if (found.result == CallResult::kStaleHit && IsInvalidated(contents)) found.result = CallResult::kChanged;
+  if (found.result == CallResult::kStaleHit && IsEnded(contents)) found.result = CallResult::kChanged;
   shared::Count(IsHit(found.result) ? redis_state->hits : redis_state->changed);
   if (found.result == CallResult::kChanged && settings::max_blames > 0)
     found.writer =
@@ -257,14 +259,15 @@ const char *Store(const Definition *definition, const Key &key, const ResultByte
   BeginStamps();
   Snapshot core = CoreSnapshot(snapshot);
   Transactions transactions = ServerTransactions();
-  auto *stamps = static_cast<Stamp *>(palloc(sizeof(Stamp) * (stamp_count + 4)));
+  auto *stamps = static_cast<Stamp *>(palloc(sizeof(Stamp) * (stamp_count + kEndings)));
   std::copy(all_stamps, all_stamps + stamp_count, stamps);
   auto settled = static_cast<uint32_t>(stamp_count);
   if (settings::store != kShared) {
-    // To invalidate by hand what may be anywhere.
-    MakeStamps(FunctionTag(MyDatabaseId, definition->function), false, stamps + settled);
-    MakeStamps(CallTag(MyDatabaseId, definition->function, key.hash), false, stamps + settled + 2);
-    settled += 4;
+    // To end what may be anywhere.
+    MakeStamps(DatabaseTag(MyDatabaseId), false, stamps + settled);
+    MakeStamps(FunctionTag(MyDatabaseId, definition->function), false, stamps + settled + 2);
+    MakeStamps(CallTag(MyDatabaseId, definition->function, key.hash), false, stamps + settled + 4);
+    settled += kEndings;
   }
   switch (shared::stamps.SettleAll(stamps, &settled, core, transactions)) {
     case StampCheck::kValid: break;

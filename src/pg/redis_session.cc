@@ -258,7 +258,10 @@ void WaitOnce(redis::Ticket ticket) {
   long milliseconds = 1000;
   if (deadline < INT64_MAX) milliseconds = Max(0L, Min(milliseconds, (deadline - RedisClock() + 999) / 1000));
   WaitEvent event;
+  client_busy = 1;  // who waits is not idle, however long it takes
   const int events = WaitEventSetWait(wait_set, milliseconds, &event, 1, PG_WAIT_EXTENSION);
+  client_busy = 0;
+  last_use = RedisClock();
   if (events > 0 && (event.events & WL_LATCH_SET) != 0) {
     ResetLatch(MyLatch);
     PG_TRY();

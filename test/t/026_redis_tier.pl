@@ -41,6 +41,25 @@ is($node->safe_psql('postgres', q{SET aggcache.max_staleness = '1h'; SELECT cach
 	SELECT result, tier FROM aggcache.last_call()}), "18\nstale hit|redis",
 	'of what a write has changed the earlier one is accepted');
 
+# ---- Another database with the same oid ---------------------------------------------------------------------------
+
+$node->safe_psql('postgres', 'CREATE DATABASE before');
+fixture($node, 'before');
+for my $store ('redis', 'tiered', 'shared')
+{
+	$node->safe_psql('postgres', 'CREATE DATABASE again TEMPLATE before OID 99999');
+	same($node, 'cached_hours(1)', 'plain_hours(1)', 1018, "$store: a database", db => 'again',
+		before => "SET aggcache.store = $store; UPDATE task SET hours = 1003 WHERE id = 3;") for 1 .. 2;
+	$node->safe_psql('postgres', 'DROP DATABASE again');
+	$node->safe_psql('postgres', 'CREATE DATABASE again TEMPLATE before OID 99999');
+	for my $staleness ('1h', '0')
+	{
+		same($node, 'cached_hours(1)', 'plain_hours(1)', 18, "$store: the next with its oid, max_staleness $staleness",
+			db => 'again', before => "SET aggcache.store = $store; SET aggcache.max_staleness = '$staleness';");
+	}
+	$node->safe_psql('postgres', 'DROP DATABASE again');
+}
+
 # ---- mget ---------------------------------------------------------------------------------------------------------
 
 $redis->command('FLUSHALL');
