@@ -47,6 +47,25 @@ ORDER BY n;
 SELECT count(*) FROM aggcache.mget('workload(int)', ARRAY[]::int[]) AS r (n bigint, status text, tasks bigint, hours numeric);
 SELECT count(*) FROM aggcache.mget('workload(int)', NULL::int[]) AS r (n bigint, status text, tasks bigint, hours numeric);
 
+-- blanks of char(n), names of objects, rows of a table that has lost a column
+CREATE FUNCTION of_status(status text) RETURNS bigint LANGUAGE cached_sql STABLE
+  AS 'SELECT count(*) FROM task t WHERE t.status = $1';
+SELECT * FROM aggcache.mget('of_status(text)', ARRAY['open', 'done']::char(10)[]) AS r (n bigint, tasks bigint)
+ORDER BY n;
+CREATE FUNCTION with_oid(o oid) RETURNS bigint LANGUAGE cached_sql STABLE
+  AS 'SELECT count(*) FROM task t WHERE t.id = $1::bigint % 10';
+SELECT n, tasks >= 0 AS counted FROM aggcache.mget('with_oid(oid)', ARRAY['task'::regclass]) AS r (n bigint, tasks bigint);
+CREATE TABLE reduced (id int, gone int, name text, note text);
+INSERT INTO reduced SELECT i, -i, 'name ' || i, CASE WHEN i % 2 = 0 THEN 'note' END FROM generate_series(1, 6) i;
+ALTER TABLE reduced DROP COLUMN gone;
+CREATE FUNCTION reduced_from(first int) RETURNS SETOF reduced LANGUAGE cached_sql STABLE
+  AS 'SELECT * FROM reduced WHERE id >= $1 ORDER BY id';
+CREATE FUNCTION reduced_one(wanted int) RETURNS reduced LANGUAGE cached_sql STABLE
+  AS 'SELECT * FROM reduced WHERE id = $1';
+SELECT * FROM aggcache.mget('reduced_from(int)', ARRAY[5, 6]) AS r (n bigint, id int, name text, note text);
+SELECT * FROM aggcache.mget('reduced_from(int)', ARRAY[5, 6]) AS r (n bigint, id int, name text, note text);
+SELECT * FROM aggcache.mget('reduced_one(int)', ARRAY[1, 2, 99]) AS r (n bigint, id int, name text, note text);
+
 -- errors
 \set VERBOSITY default
 SELECT * FROM aggcache.mget('workload(int)', ARRAY[1]) AS r (status text, tasks bigint, hours numeric);

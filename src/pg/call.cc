@@ -135,75 +135,101 @@ Found LookUpForCall(const Definition *definition, const Key &key) {
   return LookUp(definition, key, GetActiveSnapshot());
 }
 
+// A miss, from the moment on when it may lead a flight.
+struct Miss {
+  const CallSite *site;
+  Definition *definition;
+  NullableDatum *hidden;
+  Key key;
+  bool leading;
+  bool waited;        // for another session
+  Found found;        // what another session had stored meanwhile, if its data is not NULL
+  Computed computed;  // otherwise
+};
+
+// Boards the flight of the key, which may mean to wait for its leader. Several flights of others may fail in turn; each
+// failure lets one waiter lead.
+void Board(Miss *miss, const Found &missed) {
+  for (int attempt = 0; attempt < 100; attempt++) {
+    bool waited;
+    Boarding boarding = BoardFlight(miss->key.hash, &waited);
+    miss->waited |= waited;
+    if (boarding == Boarding::kFailed) continue;
+    miss->leading = boarding == Boarding::kLeader;
+    if (boarding == Boarding::kAlone) return;
+    // Between the look-up and the boarding another session may have stored, and landed. Redis is asked again only if
+    // one has.
+    if (settings::store != kShared && !waited && missed.flights == CountFlights(miss->key.hash)) return;
+    miss->found = LookUp(miss->definition, miss->key, GetActiveSnapshot());
+    if (miss->found.result == CallResult::kHit && IsolationIsSerializable())
+      miss->found = LookUpForCall(miss->definition, miss->key);
+    if (miss->found.result != CallResult::kHit) miss->found.data = nullptr;
+    return;
+  }
+}
+
+void ComputeMissed(FunctionCallInfo fcinfo, Miss *miss) {
+  TakeReadAhead();
+  miss->computed = Compute(miss->definition, fcinfo, miss->hidden, miss->key, miss->site->statistics);
+  // Who waits will look where the result was sent to, on a connection of its own.
+  if (miss->leading && last_call.stored && settings::store == kRedis && OthersWait()) AwaitAllOfRedis();
+}
+
+// Finds or computes the result. Whatever is raised, the flight ends, and what it was part of is as it was.
+void ResolveMiss(FunctionCallInfo fcinfo, Miss *miss, const Found &missed) {
+  Collection *outer = collection;
+  miss->definition->pins++;
+  PG_TRY();
+  {
+    Board(miss, missed);
+    if (miss->found.data == nullptr) ComputeMissed(fcinfo, miss);
+  }
+  PG_CATCH();
+  {
+    miss->definition->pins--;
+    collection = outer;
+    if (collection && collection->spoiled == nullptr) collection->spoiled = "a call within it raised an error";
+    if (miss->leading) EndFlight(false);
+    PG_RE_THROW();
+  }
+  PG_END_TRY();
+  miss->definition->pins--;
+  const bool landed = miss->found.data != nullptr || (miss->computed.obstacle == nullptr && last_call.stored);
+  if (miss->leading) EndFlight(landed);
+}
+
 // A miss: waits for another session that computes the same result, or computes it.
 Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, Definition *definition, NullableDatum *hidden,
                  const Key &looked_up, const Found &missed) {
   // The key is in memory that calls within the body use too.
-  Key key = looked_up;
-  char *bytes = static_cast<char *>(palloc(key.size));
-  memcpy(bytes, key.bytes, key.size);
-  key.bytes = bytes;
-
-  bool leading = false;
-  // Several flights of others may fail in turn; each failure lets one waiter lead.
-  for (int attempt = 0; attempt < 100; attempt++) {
-    bool waited;
-    Boarding boarding = BoardFlight(key.hash, &waited);
-    last_call.waited |= waited;
-    if (boarding == Boarding::kFailed) continue;
-    leading = boarding == Boarding::kLeader;
-    // Between the look-up and the boarding another session may have stored, and landed. Redis is asked again only if
-    // one has.
-    if (boarding != Boarding::kAlone &&
-        (settings::store == kShared || waited || missed.flights != CountFlights(key.hash))) {
-      Found found = LookUp(definition, key, GetActiveSnapshot());
-      if (found.result == CallResult::kHit) {
-        if (leading) EndFlight(true);
-        leading = false;
-        if (IsolationIsSerializable()) found = LookUpForCall(definition, key);
-      }
-      if (found.result == CallResult::kHit) {
-        Record(site, CallResult::kHit);
-        return ReturnFound(fcinfo, definition, found);
-      }
-    }
-    break;
-  }
-  TakeReadAhead();
-  Computed computed;
-  Collection *outer = collection;
-  bool waited = last_call.waited;
-  definition->pins++;
-  PG_TRY();
-  { computed = Compute(definition, fcinfo, hidden, key, site->statistics); }
-  PG_CATCH();
-  {
-    definition->pins--;
-    collection = outer;
-    if (collection && collection->spoiled == nullptr) collection->spoiled = "a call within it raised an error";
-    if (leading) EndFlight(false);
-    PG_RE_THROW();
-  }
-  PG_END_TRY();
-  definition->pins--;
-  const bool stored = computed.obstacle == nullptr && last_call.stored;
-  // They look where the result was sent to, on connections of their own.
-  if (leading && stored && settings::store == kRedis && OthersWait()) AwaitAllOfRedis();
-  if (leading) EndFlight(stored);
-  if (computed.obstacle) return CallUncached(fcinfo, site, CallResult::kUncached, computed.obstacle);
+  char *bytes = static_cast<char *>(palloc(looked_up.size));
+  memcpy(bytes, looked_up.bytes, looked_up.size);
+  Miss miss;
+  memset(static_cast<void *>(&miss), 0, sizeof(miss));
+  miss.site = site;
+  miss.definition = definition;
+  miss.hidden = hidden;
+  miss.key = looked_up;
+  miss.key.bytes = bytes;
+  ResolveMiss(fcinfo, &miss, missed);
   pfree(bytes);
+  last_call.waited = miss.waited;
+  if (miss.found.data) {
+    Record(site, CallResult::kHit);
+    return ReturnFound(fcinfo, definition, miss.found);
+  }
+  if (miss.computed.obstacle) return CallUncached(fcinfo, site, CallResult::kUncached, miss.computed.obstacle);
   // calls within the body have told of themselves
   last_call.function = fcinfo->flinfo->fn_oid;
   last_call.stored_at = 0;
-  last_call.waited = waited;
   Record(site, missed.result);
   if (definition->result.returns_set) {
-    ReturnTuplestore(definition->result, computed.rows, reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo));
+    ReturnTuplestore(definition->result, miss.computed.rows, reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo));
     fcinfo->isnull = true;
     return Datum{0};
   }
-  fcinfo->isnull = computed.is_null;
-  return computed.value;
+  fcinfo->isnull = miss.computed.is_null;
+  return miss.computed.value;
 }
 
 Datum Call(FunctionCallInfo fcinfo) {

@@ -127,6 +127,15 @@ FuncExpr *ExpressionOf(const DescribedCall &call) {
 }
 
 Datum CoerceValue(Datum value, Oid from, Oid to) {
+  // As an assignment would, where that takes a plain function or nothing. A domain's own checks are made by its input.
+  Oid cast;
+  if (get_typtype(to) != TYPTYPE_DOMAIN) {
+    CoercionPathType path = find_coercion_pathway(to, from, COERCION_ASSIGNMENT, &cast);
+    if (path == COERCION_PATH_RELABELTYPE) return value;
+    if (path == COERCION_PATH_FUNC && get_func_nargs(cast) == 1) return OidFunctionCall1(cast, value);
+    if (path == COERCION_PATH_FUNC && get_func_nargs(cast) == 3)
+      return OidFunctionCall3(cast, value, Int32GetDatum(-1), BoolGetDatum(false));
+  }
   Oid output, input, element;
   bool is_varlena;
   getTypeOutputInfo(from, &output, &is_varlena);

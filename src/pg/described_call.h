@@ -31,7 +31,7 @@ void DescribeCall(FunctionCallInfo fcinfo, DescribedCall *call);
 // evaluates the hidden parameters. Returns why such a call is not cached, or NULL. Errors of arguments are raised.
 const char *PrepareCall(DescribedCall *call);
 
-// Makes a value one of another type, through its text form.
+// Makes a value one of another type, as an assignment would, or else through its text form.
 Datum CoerceValue(Datum value, Oid from, Oid to);
 
 // The call as an expression, of a prepared call.

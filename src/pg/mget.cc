@@ -30,6 +30,8 @@ struct ManyCalls {
   const char *obstacle;  // why such calls are not cached, or NULL
   // How the results are returned.
   TupleDesc descriptor;  // of the function's rows
+  int column_count;      // of them, those not dropped
+  int *columns;          // their places among all
   bool is_set;
   bool is_tuple;
 };
@@ -169,6 +171,7 @@ struct Output {
   TupleDesc descriptor;
   Datum *values;
   bool *nulls;
+  const int *columns;        // of the function's rows, which go where; see ManyCalls
   TupleTableSlot *slot;      // of the function's rows
   TupleTableSlot *out_slot;  // of those with the number
   int call;                  // the one whose rows come
@@ -180,13 +183,23 @@ void PutRow(const Output &output, int call) {
   tuplestore_putvalues(output.rows, output.descriptor, output.values, output.nulls);
 }
 
+// The row in output.slot.
+void PutSlot(const Output &output, int call) {
+  slot_getallattrs(output.slot);
+  for (int i = 0; i < output.descriptor->natts - 1; i++) {
+    output.values[i + 1] = output.slot->tts_values[output.columns[i]];
+    output.nulls[i + 1] = output.slot->tts_isnull[output.columns[i]];
+  }
+  PutRow(output, call);
+  ExecClearTuple(output.slot);
+}
+
 void PutValue(const ManyCalls &calls, const Output &output, int call, Datum value, bool is_null) {
-  const int columns = output.descriptor->natts - 1;
   if (!calls.is_tuple) {
     output.values[1] = value;
     output.nulls[1] = is_null;
   } else if (is_null) {
-    for (int i = 1; i <= columns; i++) output.nulls[i] = true;
+    for (int i = 1; i <= calls.column_count; i++) output.nulls[i] = true;
   } else {
     HeapTupleHeader header = DatumGetHeapTupleHeader(value);
     HeapTupleData tuple;
@@ -194,23 +207,15 @@ void PutValue(const ManyCalls &calls, const Output &output, int call, Datum valu
     ItemPointerSetInvalid(&tuple.t_self);
     tuple.t_tableOid = InvalidOid;
     tuple.t_data = header;
-    heap_deform_tuple(&tuple, calls.descriptor, output.values + 1, output.nulls + 1);
-  }
-  PutRow(output, call);
-}
-
-void PutSlot(const Output &output, int call, TupleTableSlot *slot) {
-  slot_getallattrs(slot);
-  for (int i = 0; i < output.descriptor->natts - 1; i++) {
-    output.values[i + 1] = slot->tts_values[i];
-    output.nulls[i + 1] = slot->tts_isnull[i];
+    ExecForceStoreHeapTuple(&tuple, output.slot, false);
+    PutSlot(output, call);
+    return;
   }
   PutRow(output, call);
 }
 
 void PutSet(const Output &output, int call, Tuplestorestate *set) {
-  while (tuplestore_gettupleslot(set, true, false, output.slot)) PutSlot(output, call, output.slot);
-  ExecClearTuple(output.slot);
+  while (tuplestore_gettupleslot(set, true, false, output.slot)) PutSlot(output, call);
   tuplestore_end(set);
 }
 
@@ -221,8 +226,7 @@ void PutHitRow(void *context, MinimalTuple row) {
   if ((row->t_infomask & HEAP_HASNULL) != 0 || row->t_hoff != MAXALIGN(SizeofHeapTupleHeader) ||
       HeapTupleHeaderGetNatts(row) != output.descriptor->natts - 1) {
     ExecStoreMinimalTuple(row, output.slot, false);
-    PutSlot(output, output.call, output.slot);
-    ExecClearTuple(output.slot);
+    PutSlot(output, output.call);
     return;
   }
   static_assert(MAXIMUM_ALIGNOF == sizeof(int64), "as said above");
@@ -317,8 +321,8 @@ char *ColumnList(const ManyCalls &calls) {
   StringInfoData list;
   initStringInfo(&list);
   appendStringInfoString(&list, "ordinality bigint");
-  for (int i = 0; i < calls.descriptor->natts; i++) {
-    Form_pg_attribute column = TupleDescAttr(calls.descriptor, i);
+  for (int i = 0; i < calls.column_count; i++) {
+    Form_pg_attribute column = TupleDescAttr(calls.descriptor, calls.columns[i]);
     appendStringInfo(&list, ", %s %s", quote_identifier(NameStr(column->attname)),
                      format_type_with_typemod(column->atttypid, column->atttypmod));
   }
@@ -339,12 +343,15 @@ void ShapeRows(ManyCalls *calls) {
                     errmsg("mget cannot call function %s", format_procedure(calls->described.function)),
                     errdetail("What columns its rows have is known only to the query that calls it.")));
   }
+  calls->columns = static_cast<int *>(palloc(sizeof(int) * Max(1, calls->descriptor->natts)));
+  for (int i = 0; i < calls->descriptor->natts; i++)
+    if (!TupleDescAttr(calls->descriptor, i)->attisdropped) calls->columns[calls->column_count++] = i;
 }
 
 void CheckColumns(const ManyCalls &calls, TupleDesc expected) {
-  bool fits = expected->natts == calls.descriptor->natts + 1 && TupleDescAttr(expected, 0)->atttypid == INT8OID;
-  for (int i = 1; fits && i < expected->natts; i++)
-    fits = TupleDescAttr(expected, i)->atttypid == TupleDescAttr(calls.descriptor, i - 1)->atttypid;
+  bool fits = expected->natts == calls.column_count + 1 && TupleDescAttr(expected, 0)->atttypid == INT8OID;
+  for (int i = 0; fits && i < calls.column_count; i++)
+    fits = TupleDescAttr(expected, i + 1)->atttypid == TupleDescAttr(calls.descriptor, calls.columns[i])->atttypid;
   if (!fits)
     ereport(ERROR,
             (errcode(ERRCODE_DATATYPE_MISMATCH),
@@ -378,6 +385,7 @@ PGDLLEXPORT Datum aggcache_mget(PG_FUNCTION_ARGS) {
   CheckColumns(calls, info->setDesc);
   Output output;
   output.rows = info->setResult;
+  output.columns = calls.columns;
   output.descriptor = info->setDesc;
   output.values = static_cast<Datum *>(palloc(sizeof(Datum) * info->setDesc->natts));
   output.nulls = static_cast<bool *>(palloc(sizeof(bool) * info->setDesc->natts));

@@ -19,17 +19,16 @@ struct Secret {
   uint64_t generation = 0;  // redis_target_generation when the file was read
   unsigned char bytes[1024];
   size_t size = 0;  // 0: none is set
-  const char *problem = nullptr;
+  char text[MAXPGPATH + 256];
+  const char *problem = nullptr;  // `text`, or NULL
 };
 
 const Secret &CurrentSecret() {
   static Secret secret;
   if (secret.generation != redis_target_generation) {
-    secret.problem = ReadRedisSecret(secret.bytes, sizeof(secret.bytes), &secret.size);
-    if (secret.problem) {
-      ereport(LOG, (errmsg("%s", secret.problem), errdetail("Redis is not used for cached results.")));
-      secret.problem = "aggcache.redis_secret_file cannot be read";
-    }
+    const char *problem = ReadRedisSecret(secret.bytes, sizeof(secret.bytes), &secret.size);
+    if (problem) strlcpy(secret.text, problem, sizeof(secret.text));
+    secret.problem = problem ? secret.text : nullptr;
     secret.generation = redis_target_generation;
   }
   return secret;
@@ -51,6 +50,8 @@ bool Prove(const Secret &secret, const RedisName &name, const void *frame, size_
 }
 
 }  // namespace
+
+const char *RedisSecretProblem() { return CurrentSecret().problem; }
 
 const char *AppendProof(const RedisName &name, redis::Buffer *value) {
   const Secret &secret = CurrentSecret();

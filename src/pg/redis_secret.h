@@ -13,6 +13,9 @@ namespace aggcache {
 
 constexpr size_t kProofBytes = 32;
 
+// Why the secret that is set cannot be had, or NULL. Without it Redis must not be used.
+const char *RedisSecretProblem();
+
 // Appends the proof if a secret is set. Returns NULL, or why it cannot.
 const char *AppendProof(const RedisName &name, redis::Buffer *value);
 

@@ -2,6 +2,7 @@
 
 #include "pg/redis_session.h"
 
+#include "pg/redis_secret.h"
 #include "pg/redis_state.h"
 #include "pg/redis_target.h"
 #include "pg/settings.h"
@@ -55,7 +56,7 @@ redis::BreakerLimits Limits() {
 void EndProbe() noexcept {
   if (passage != Passage::kProbe) return;
   passage = Passage::kGo;
-  if (redis_state->breaker.Succeed()) closed = true;
+  if (redis_state->breaker.Succeed(RedisClock(), Limits())) closed = true;
 }
 
 void Answered(void *, int64_t microseconds) noexcept {
@@ -72,14 +73,18 @@ void KeepText(const char *text) noexcept {
   failure_text[size] = '\0';
 }
 
-void Failed(void *, Failure failure, const char *text) noexcept {
+void Failed(void *, Failure failure, bool is_write, const char *text) noexcept {
   shared::Count(redis_state->failures[static_cast<int>(failure)]);
   if (failure == Failure::kLocal) return;
   // A key that someone made a list says nothing of Redis.
   if (strncmp(text, "WRONGTYPE", 9) == 0) return EndProbe();
   const uint32_t random = pg_prng_uint32(&pg_global_prng_state);
+  // That a command which changes data is refused says nothing of those which do not.
+  const bool of_writes = failure == Failure::kOutOfMemory || failure == Failure::kReadOnly ||
+                         (is_write && (failure == Failure::kAuthentication || failure == Failure::kReply));
   bool changed;
-  if (failure == Failure::kOutOfMemory || failure == Failure::kReadOnly) {
+  if (of_writes) {
+    EndProbe();
     changed = redis_state->writes.Fail(write_passage, RedisClock(), random, Limits());
     write_passage = Passage::kGo;
     writes_opened |= changed;
@@ -141,14 +146,15 @@ void DropClient() {
 
 // Counts a failure that is not the client's.
 void FailBefore(const char *text) {
-  Failed(nullptr, Failure::kConnect, text);
+  Failed(nullptr, Failure::kConnect, false, text);
   LogChanges();
 }
 
 bool MakeClient() {
   redis::Options options;
   memset(static_cast<void *>(&options), 0, sizeof(options));
-  const char *problem = ReadRedisTarget(&options.target);
+  const char *problem = RedisSecretProblem();
+  if (problem == nullptr) problem = ReadRedisTarget(&options.target);
   if (problem) {
     FailBefore(problem);
     return false;
@@ -170,6 +176,13 @@ bool MakeClient() {
   return true;
 }
 
+// What this session was to find out, another one may.
+void GiveUpProbes() {
+  if (passage == Passage::kProbe) redis_state->breaker.GiveUp(RedisClock());
+  if (write_passage == Passage::kProbe) redis_state->writes.GiveUp(RedisClock());
+  passage = write_passage = Passage::kGo;
+}
+
 // Whether a command may be sent now, as the breakers have it.
 bool MayPass(RedisUse use, int64_t now) {
   if (passage != Passage::kProbe) passage = redis_state->breaker.Enter(now, Limits());
@@ -182,17 +195,11 @@ bool MayPass(RedisUse use, int64_t now) {
   if (write_passage != Passage::kProbe) write_passage = redis_state->writes.Enter(now, Limits());
   if (write_passage == Passage::kStop) {
     write_passage = Passage::kGo;
+    GiveUpProbes();
     shared::Count(redis_state->skipped);
     return false;
   }
   return true;
-}
-
-// What this session was to find out, another one may.
-void GiveUpProbes() {
-  if (passage == Passage::kProbe) redis_state->breaker.GiveUp(RedisClock());
-  if (write_passage == Passage::kProbe) redis_state->writes.GiveUp(RedisClock());
-  passage = write_passage = Passage::kGo;
 }
 
 // Sets last_use if Redis can be used.
@@ -220,26 +227,46 @@ uint32 EventsOf(const redis::Interest &interest) {
          (interest.writable ? WL_SOCKET_WRITEABLE : 0);
 }
 
+void FreeWaitSet() {
+  if (wait_set) FreeWaitEventSet(wait_set);
+  wait_set = nullptr;
+}
+
+void MakeWaitSet(const redis::Interest *interests, int count) {
+  FreeWaitSet();
+  wait_set = compat::MakeWaitEventSet(2 + kMostSockets);
+  AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, nullptr);
+  AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, nullptr, nullptr);
+  for (int i = 0; i < count; i++)
+    AddWaitEventToSet(wait_set, EventsOf(interests[i]), interests[i].socket, nullptr, nullptr);
+}
+
 // The set is kept from wait to wait as long as the connections stay the same: making one costs more than a reply.
-void FitWaitSet() {
+// False: there are no file descriptors left for one. The call has to do without Redis then, not without an answer.
+bool FitWaitSet() {
   redis::Interest wanted[kMostSockets];
   const int count = client->Interests(wanted, kMostSockets);
   bool same = wait_set != nullptr && count == waited_count;
   for (int i = 0; same && i < count; i++) same = wanted[i].connection == waited[i].connection;
-  if (!same) {
-    if (wait_set) FreeWaitEventSet(wait_set);
-    wait_set = nullptr;
-    wait_set = compat::MakeWaitEventSet(2 + kMostSockets);
-    AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, nullptr);
-    AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, nullptr, nullptr);
-    for (int i = 0; i < count; i++)
-      AddWaitEventToSet(wait_set, EventsOf(wanted[i]), wanted[i].socket, nullptr, nullptr);
-  } else {
+  if (same) {
     for (int i = 0; i < count; i++)
       if (EventsOf(wanted[i]) != EventsOf(waited[i])) ModifyWaitEvent(wait_set, 2 + i, EventsOf(wanted[i]), nullptr);
+  } else {
+    MemoryContext outer = CurrentMemoryContext;
+    PG_TRY();
+    { MakeWaitSet(wanted, count); }
+    PG_CATCH();
+    {
+      MemoryContextSwitchTo(outer);
+      FlushErrorState();
+      FreeWaitSet();
+    }
+    PG_END_TRY();
+    if (wait_set == nullptr) return false;
   }
   memcpy(waited, wanted, sizeof(wanted[0]) * count);
   waited_count = count;
+  return true;
 }
 
 void Advance() {
@@ -250,9 +277,14 @@ void Advance() {
   LogChanges();
 }
 
-// Waits until something can be done, and does it. An error of an interrupt leaves `ticket` forgotten.
-void WaitOnce(redis::Ticket ticket) {
-  FitWaitSet();
+// Waits until something can be done, and does it. False: it cannot wait. An error of an interrupt leaves `ticket`
+// forgotten.
+bool WaitOnce(redis::Ticket ticket) {
+  if (!FitWaitSet()) {
+    Failed(nullptr, Failure::kLocal, false, "");
+    DistrustRedis();
+    return false;
+  }
   const int64_t deadline = client->Deadline();
   // rounded up: a wait that ends before the deadline would only be repeated
   long milliseconds = 1000;
@@ -275,6 +307,7 @@ void WaitOnce(redis::Ticket ticket) {
     PG_END_TRY();
   }
   Advance();
+  return true;
 }
 
 // REQUIRES: Prepare, just now.
@@ -333,8 +366,10 @@ void ReleaseRedis() {
 int CountRedisMasters() {
   if (!Prepare(RedisUse::kRead)) return 0;
   if (client->MasterCount() == 0) {
-    // Any command makes the client learn what the cluster looks like.
-    const redis::Argument get[] = {{"GET", 3}, {settings::redis_prefix, strlen(settings::redis_prefix)}};
+    // Any command makes the client learn what the cluster looks like. The key is one that the user may ask for.
+    char key[80];
+    snprintf(key, sizeof(key), "%s:", settings::redis_prefix);
+    const redis::Argument get[] = {{"GET", 3}, {key, strlen(key)}};
     const redis::Ticket ticket = Submit(-1, get, 2);
     if (ticket != redis::kNoTicket) AwaitRedis(ticket);
     client->Forget(ticket);
@@ -343,7 +378,9 @@ int CountRedisMasters() {
 }
 
 const redis::Reply *AwaitRedis(redis::Ticket ticket) {
-  while (!client->IsDone(ticket)) WaitOnce(ticket);
+  while (!client->IsDone(ticket) && WaitOnce(ticket)) {
+  }
+  if (!client->IsDone(ticket)) return nullptr;
   return client->FailureOf(ticket) == Failure::kNone ? &client->ReplyOf(ticket) : nullptr;
 }
 
@@ -351,8 +388,8 @@ void ForgetRedis(redis::Ticket ticket) {
   if (client) client->Forget(ticket);
 }
 
-bool PostToRedis(const redis::Argument *arguments, int count) {
-  if (!Prepare(RedisUse::kWrite)) return false;
+bool PostToRedis(RedisUse use, const redis::Argument *arguments, int count) {
+  if (!Prepare(use)) return false;
   TakeReplies();
   const redis::Ticket ticket = Submit(-1, arguments, count);
   if (ticket == redis::kNoTicket) return false;
@@ -362,20 +399,22 @@ bool PostToRedis(const redis::Argument *arguments, int count) {
     client->Forget(ticket);
     if (stored && write_passage == Passage::kProbe) {
       write_passage = Passage::kGo;
-      if (redis_state->writes.Succeed()) writes_closed = true;
+      if (redis_state->writes.Succeed(RedisClock(), Limits())) writes_closed = true;
     }
     GiveUpProbes();
     LogChanges();
     return stored;
   }
   // What does not fit into the socket now would wait for the session's next use of Redis.
-  while (!client->IsDone(ticket) && IsUnsent()) WaitOnce(ticket);
+  while (!client->IsDone(ticket) && IsUnsent() && WaitOnce(ticket)) {
+  }
   client->Forget(ticket);
   return true;
 }
 
 void AwaitAllOfRedis() {
-  while (client != nullptr && !client->IsIdle()) WaitOnce(redis::kNoTicket);
+  while (client != nullptr && !client->IsIdle() && WaitOnce(redis::kNoTicket)) {
+  }
 }
 
 void DistrustRedis() {

@@ -13,7 +13,7 @@
 
 namespace aggcache {
 
-// Whether a command changes data: then Redis may refuse it and still answer others.
+// Whether a command needs Redis to take data: it may refuse that and still answer others. Removing is no such command.
 enum class RedisUse : uint8_t { kRead, kWrite };
 
 // Sends a command whose reply is awaited. kNoTicket: it cannot be sent now. The ticket has to be forgotten.
@@ -31,8 +31,8 @@ int CountRedisMasters();
 const redis::Reply *AwaitRedis(redis::Ticket ticket);
 void ForgetRedis(redis::Ticket ticket);
 
-// Sends a command that changes data, without waiting for its reply. False: it cannot be sent now.
-bool PostToRedis(const redis::Argument *arguments, int count);
+// Sends a command without waiting for its reply. False: it cannot be sent now.
+bool PostToRedis(RedisUse use, const redis::Argument *arguments, int count);
 // Waits until Redis has answered all that was sent.
 void AwaitAllOfRedis();
 

@@ -157,7 +157,7 @@ const char *StoreInRedis(const Definition *definition, const NewEntry &entry) {
     snprintf(milliseconds, sizeof(milliseconds), INT64_FORMAT, life);
     const Argument set[] = {
         Text("SET"), {name.text, name.size}, {frame.bytes, frame.size}, Text("PX"), Text(milliseconds)};
-    if (PostToRedis(set, 5)) {
+    if (PostToRedis(RedisUse::kWrite, set, 5)) {
       shared::Count(redis_state->writes_sent);
       PassOverAhead(entry.key.hash);
     } else {
@@ -173,7 +173,7 @@ bool RemoveFromRedis(const Definition *definition, const Key &key) {
   RedisName name;
   NameResult(definition, key.hash, &name);
   const Argument unlink[] = {Text("UNLINK"), {name.text, name.size}};
-  const Ticket ticket = SendToRedis(RedisUse::kWrite, unlink, 2);
+  const Ticket ticket = SendToRedis(RedisUse::kRead, unlink, 2);
   if (ticket == redis::kNoTicket) return false;
   const redis::Reply *reply = AwaitRedis(ticket);
   const bool removed = reply != nullptr && reply->type == redis::Reply::Type::kInteger && reply->integer > 0;
@@ -201,7 +201,7 @@ bool RemoveNames(const Removal &removal, const redis::Reply &names) {
     if (!removal.all && !list_member_oid(removal.functions, FunctionInName(name.bytes, name.size))) continue;
     removal.visit(removal.context, HashInName(name.bytes, name.size));
     const Argument unlink[] = {Text("UNLINK"), {name.bytes, name.size}};
-    if (!PostToRedis(unlink, 2)) return false;
+    if (!PostToRedis(RedisUse::kRead, unlink, 2)) return false;
   }
   return true;
 }

@@ -10,7 +10,7 @@ namespace redis {
 namespace {
 
 //      63..62   61..55     54..0
-//     | state | attempts | until |     all zero: closed
+//     | state | attempts | until |     all zero: closed, and never was anything else
 constexpr int kTimeBits = 55;
 constexpr int kAttemptBits = 7;
 constexpr int64_t kLatest = (int64_t{1} << kTimeBits) - 1;
@@ -35,11 +35,15 @@ uint64_t Word(BreakerState state, int attempts, int64_t until) noexcept {
          static_cast<uint64_t>(until);
 }
 
-// How long to stay away after the given number of failures in a row.
-int64_t BackOff(int attempts, uint32_t random, const BreakerLimits &limits) noexcept {
+// How long to stay away, at most, after the given number of failures in a row.
+int64_t LongestBackOff(int attempts, const BreakerLimits &limits) noexcept {
   int64_t span = limits.shortest;
   for (int i = 1; i < attempts && span < limits.longest; i++) span = span < kLatest / 2 ? span * 2 : kLatest;
-  if (span > limits.longest) span = limits.longest;
+  return span < limits.longest ? span : limits.longest;
+}
+
+int64_t BackOff(int attempts, uint32_t random, const BreakerLimits &limits) noexcept {
+  const int64_t span = LongestBackOff(attempts, limits);
   const int64_t half = span / 2;
   return half + static_cast<int64_t>(static_cast<double>(span - half) * (random / static_cast<double>(UINT32_MAX)));
 }
@@ -57,7 +61,15 @@ Passage Breaker::Enter(int64_t now, const BreakerLimits &limits) noexcept {
   }
 }
 
-bool Breaker::Succeed() noexcept { return word_.exchange(kClosed, std::memory_order_relaxed) != kClosed; }
+bool Breaker::Succeed(int64_t now, const BreakerLimits &limits) noexcept {
+  uint64_t word = word_.load(std::memory_order_relaxed);
+  while (StateOf(word) != BreakerState::kClosed) {
+    const int attempts = AttemptsOf(word);
+    const uint64_t closed = Word(BreakerState::kClosed, attempts, After(now, LongestBackOff(attempts, limits)));
+    if (word_.compare_exchange_weak(word, closed, std::memory_order_relaxed, std::memory_order_relaxed)) return true;
+  }
+  return false;
+}
 
 bool Breaker::Fail(Passage passage, int64_t now, uint32_t random, const BreakerLimits &limits) noexcept {
   uint64_t word = word_.load(std::memory_order_relaxed);
@@ -66,7 +78,8 @@ bool Breaker::Fail(Passage passage, int64_t now, uint32_t random, const BreakerL
     // Once it is open, only a probe says something new.
     if (state != BreakerState::kClosed && !(state == BreakerState::kProbing && passage == Passage::kProbe))
       return false;
-    const int attempts = AttemptsOf(word) < kMostAttempts ? AttemptsOf(word) + 1 : kMostAttempts;
+    int attempts = AttemptsOf(word) < kMostAttempts ? AttemptsOf(word) + 1 : kMostAttempts;
+    if (state == BreakerState::kClosed && now >= UntilOf(word)) attempts = 1;
     const uint64_t open = Word(BreakerState::kOpen, attempts, After(now, BackOff(attempts, random, limits)));
     if (word_.compare_exchange_weak(word, open, std::memory_order_relaxed, std::memory_order_relaxed))
       return state == BreakerState::kClosed;
@@ -84,8 +97,16 @@ void Breaker::GiveUp(int64_t now) noexcept {
 void Breaker::Reset() noexcept { word_.store(kClosed, std::memory_order_relaxed); }
 
 BreakerState Breaker::State() const noexcept { return StateOf(word_.load(std::memory_order_relaxed)); }
-int64_t Breaker::Until() const noexcept { return UntilOf(word_.load(std::memory_order_relaxed)); }
-int Breaker::Attempts() const noexcept { return AttemptsOf(word_.load(std::memory_order_relaxed)); }
+
+int64_t Breaker::Until() const noexcept {
+  const uint64_t word = word_.load(std::memory_order_relaxed);
+  return StateOf(word) == BreakerState::kClosed ? 0 : UntilOf(word);
+}
+
+int Breaker::Attempts() const noexcept {
+  const uint64_t word = word_.load(std::memory_order_relaxed);
+  return StateOf(word) == BreakerState::kClosed ? 0 : AttemptsOf(word);
+}
 
 }  // namespace redis
 }  // namespace aggcache

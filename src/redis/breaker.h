@@ -4,7 +4,7 @@
 // The whole state is one atomic word, so no lock is needed and a backend that dies leaves nothing behind: the right to
 // probe is a lease.
 //
-//   closed    everyone may go
+//   closed    everyone may go; for as long as it was open last, a failure counts as the next one in a row
 //   open      no one may, until a time
 //   probing   one may, who has the lease, until a time; after that the next one gets it
 //
@@ -42,8 +42,9 @@ class Breaker {
 
   // One atomic load while closed.
   Passage Enter(int64_t now, const BreakerLimits &limits) noexcept;
-  // Whoever got kProbe and succeeded: closes it. Returns whether it was not closed.
-  bool Succeed() noexcept;
+  // Whoever got kProbe and succeeded: closes it. Returns whether it was not closed. One success does not make up for the
+  // failures before it: what works for one command and fails for the next is tried less and less often.
+  bool Succeed(int64_t now, const BreakerLimits &limits) noexcept;
   // Whoever failed, with what Enter had answered and a random number. Returns whether this opened a breaker that was
   // closed.
   bool Fail(Passage passage, int64_t now, uint32_t random, const BreakerLimits &limits) noexcept;
@@ -54,7 +55,7 @@ class Breaker {
 
   BreakerState State() const noexcept;  // still kOpen or kProbing when that has ended and nobody has come since
   int64_t Until() const noexcept;       // when the open or probing state ends; 0 if closed
-  int Attempts() const noexcept;        // failures in a row since it was closed, no more than 127 counted
+  int Attempts() const noexcept;        // failures in a row, no more than 127 counted; 0 if closed
 
  private:
   std::atomic<uint64_t> word_{0};

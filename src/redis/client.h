@@ -60,7 +60,7 @@ struct Reply {
 struct Observer {
   void (*answered)(void *context, int64_t microseconds) noexcept;  // any reply but an error, since Submit
   // Once for each command that fails, and for a connection that fails without one. `text` is good during the call.
-  void (*failed)(void *context, Failure failure, const char *text) noexcept;
+  void (*failed)(void *context, Failure failure, bool is_write, const char *text) noexcept;
   void (*moved)(void *context, uint64_t sent, uint64_t received) noexcept;  // bytes over sockets
   void *context;
 };

@@ -118,8 +118,8 @@ Ticket ClientBase::Refuse(const char *text) const noexcept {
   return kNoTicket;
 }
 
-void ClientBase::TellFailed(Failure failure, const char *text) const noexcept {
-  if (options_.observer.failed != nullptr) options_.observer.failed(options_.observer.context, failure, text);
+void ClientBase::TellFailed(Failure failure, const char *text, bool is_write) const noexcept {
+  if (options_.observer.failed != nullptr) options_.observer.failed(options_.observer.context, failure, is_write, text);
 }
 
 Ticket ClientBase::Submit(const Argument *arguments, int count, int64_t now) noexcept {
@@ -148,6 +148,7 @@ Ticket ClientBase::SubmitAt(int32_t place, const Argument *arguments, int count,
   command->timeout = options_.command_timeout;
   command->longest = now + options_.connect_timeout + options_.command_timeout;
   command->is_repeatable = IsRepeatable(arguments, count);
+  command->is_write = IsWrite(arguments);
   const Ticket ticket = command->ticket;
   Route(command, now);
   return ticket;
@@ -161,7 +162,7 @@ void ClientBase::Complete(Command *command, Failure failure, const char *text, i
   command->failure = failure;
   command->is_done = true;
   if (failure != Failure::kNone) {
-    TellFailed(failure, text);
+    TellFailed(failure, text, command->is_write);
   } else if (options_.observer.answered != nullptr) {
     options_.observer.answered(options_.observer.context, now - command->submitted);
   }

@@ -79,6 +79,14 @@ bool SetAsking(Command *command, bool asks) noexcept {
   return true;
 }
 
+bool IsWrite(const Argument *arguments) noexcept {
+  constexpr const char *kWords[] = {"SET", "UNLINK", "DEL", "EXPIRE", "PEXPIRE"};
+  for (const char *word : kWords) {
+    if (IsWord(arguments[0], word)) return true;
+  }
+  return false;
+}
+
 bool IsRepeatable(const Argument *arguments, int count) noexcept {
   if (IsWord(arguments[0], "SET")) {
     // with nothing else than a time to live: NX and GET would answer otherwise the second time

@@ -26,6 +26,7 @@ struct Command {
   bool is_done;
   bool is_forgotten;
   bool is_repeatable;  // may reach the server twice without harm
+  bool is_write;       // asks for changes
   bool is_repeated;    // was sent anew because a connection was lost
   bool is_bounded;     // its time counts from Submit
   bool asks;           // its request begins with ASKING
@@ -39,6 +40,9 @@ bool FormatRequest(const Argument *arguments, int count, char **request, size_t 
 
 // Puts ASKING before a command's request, or takes it away. False: no memory.
 bool SetAsking(Command *command, bool asks) noexcept;
+
+// Whether a command changes data, of those that this client is used for.
+bool IsWrite(const Argument *arguments) noexcept;
 
 // Whether a command can be sent once more when nobody knows if the server has had it.
 bool IsRepeatable(const Argument *arguments, int count) noexcept;

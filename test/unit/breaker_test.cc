@@ -25,6 +25,8 @@ class BreakerTest : public ::testing::Test {
     return breaker_.Fail(passage, now, random, kLimits);
   }
 
+  bool Succeed(int64_t now) { return breaker_.Succeed(now, kLimits); }
+
   Breaker breaker_;
 };
 
@@ -64,8 +66,8 @@ TEST_F(BreakerTest, OthersThatFailSayNothingNew) {
 TEST_F(BreakerTest, AProbeThatSucceedsCloses) {
   Fail(Passage::kGo, 1000);
   ASSERT_EQ(Enter(1100), Passage::kProbe);
-  EXPECT_TRUE(breaker_.Succeed());
-  EXPECT_FALSE(breaker_.Succeed());
+  EXPECT_TRUE(Succeed(1100));
+  EXPECT_FALSE(Succeed(1100));
   EXPECT_EQ(breaker_.State(), BreakerState::kClosed);
   EXPECT_EQ(breaker_.Attempts(), 0);
   EXPECT_EQ(Enter(1100), Passage::kGo);
@@ -89,6 +91,26 @@ TEST_F(BreakerTest, BackOffDoublesUpToTheLongest) {
   EXPECT_EQ(breaker_.Until() - now, 1000);
   breaker_.Reset();
   Fail(Passage::kGo, now);
+  EXPECT_EQ(breaker_.Until() - now, 100);
+}
+
+// GET may work and SET not: then it closes and opens again all the time.
+TEST_F(BreakerTest, WhatFailsSoonAfterASuccessBacksOffLonger) {
+  int64_t now = 1000;
+  for (int64_t expected : {100, 200, 400, 800, 1000, 1000}) {
+    ASSERT_EQ(Enter(now), Passage::kGo);
+    EXPECT_TRUE(Fail(Passage::kGo, now));
+    EXPECT_EQ(breaker_.Until() - now, expected);
+    now = breaker_.Until();
+    ASSERT_EQ(Enter(now), Passage::kProbe);
+    EXPECT_TRUE(Succeed(now));
+    EXPECT_EQ(breaker_.Attempts(), 0);
+    EXPECT_EQ(breaker_.Until(), 0);
+    now++;
+  }
+  // what has worked for as long as it was away last is as good as new
+  now += 1000;
+  EXPECT_TRUE(Fail(Passage::kGo, now));
   EXPECT_EQ(breaker_.Until() - now, 100);
 }
 
@@ -117,7 +139,7 @@ TEST_F(BreakerTest, WhoDiesWhileProbingLosesTheRight) {
   EXPECT_FALSE(Fail(Passage::kProbe, 1160));
   EXPECT_EQ(breaker_.State(), BreakerState::kOpen);
   EXPECT_EQ(breaker_.Until(), 1360);
-  EXPECT_TRUE(breaker_.Succeed());
+  EXPECT_TRUE(Succeed(1160));
   EXPECT_EQ(Enter(1160), Passage::kGo);
 }
 
@@ -131,7 +153,7 @@ TEST_F(BreakerTest, WhoGivesUpLeavesTheRightToTheNext) {
   Fail(Passage::kProbe, 1120);
   breaker_.GiveUp(1130);  // nobody probes: nothing to give up
   EXPECT_EQ(breaker_.Until(), 1320);
-  breaker_.Succeed();
+  Succeed(1130);
   breaker_.GiveUp(1140);
   EXPECT_EQ(breaker_.State(), BreakerState::kClosed);
 }
@@ -210,7 +232,7 @@ TEST(BreakerThreads, OneOfManyProbes) {
         if (second == Passage::kProbe) probers++;
         if (second == Passage::kGo) wrong++;
         barrier.Wait();
-        if (second == Passage::kProbe && !breaker.Succeed()) wrong++;
+        if (second == Passage::kProbe && !breaker.Succeed(now, kLimits)) wrong++;
         barrier.Wait();
         if (breaker.Enter(now + 150, kLimits) != Passage::kGo) wrong++;
         barrier.Wait();
@@ -248,7 +270,7 @@ TEST(BreakerThreads, ProbersAreAlone) {
           case 0: clock += kLease; break;
           case 1: breaker.GiveUp(clock); break;
           case 2:
-          case 3: breaker.Succeed(); break;
+          case 3: breaker.Succeed(clock, limits); break;
           default: breaker.Fail(passage, clock, static_cast<uint32_t>(random()), limits);
         }
       }
