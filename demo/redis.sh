@@ -167,25 +167,27 @@ SQL
   say "and the rows are those of the plain queries"
 }
 
-ask_in_redis() { # a table of what calls that look in Redis only do; $1 is what has happened
-  show <<SQL
+# Calls once, looking in Redis only, and keeps what the call did for the table at the end; $1 is what has happened.
+ask_in_redis() {
+  SQL -o /dev/null <<SQL
 SET aggcache.store = 'redis';
-SELECT '$1' AS "what has happened", (o).result, (o).why, (o).ms FROM (SELECT demo.ask('month_report', '''2024-03-01''')
-  OFFSET 0) AS x(o);
-SELECT state, hits, misses, skipped, connection_errors FROM aggcache.redis;
+INSERT INTO demo.happened (what, result, ms)
+SELECT '$1', (o).result, (o).ms FROM (SELECT demo.ask('month_report', '''2024-03-01''') OFFSET 0) AS x(o);
+UPDATE demo.happened SET state = (SELECT state FROM aggcache.redis) WHERE what = '$1';
 SQL
 }
 
 show_failures() {
   heading "What happens to Redis changes no answer, and raises no error"
+  SQL -c "CREATE TABLE demo.happened (n serial, what text, result text, ms numeric, state text)"
+  ask_in_redis "nothing"
   redis_cli FLUSHALL >/dev/null
   ask_in_redis "FLUSHALL"
   kill_redis -KILL
   ask_in_redis "kill -9 of redis-server"
-  [ "$(value "SELECT state FROM aggcache.redis")" = unavailable ] || die "the failure was not noticed"
   start_redis
   # Whoever calls first after a pause of half a second to a second tries it.
-  show <<'SQL'
+  SQL <<'SQL'
 SET aggcache.store = 'redis';
 DO $$ BEGIN
   WHILE (SELECT state FROM aggcache.redis) <> 'ready' LOOP
@@ -194,6 +196,18 @@ DO $$ BEGIN
   END LOOP;
 END $$;
 SQL
-  ask_in_redis "it was started again, and has been found"
+  ask_in_redis "it was started again, and a call has found out"
+  show <<'SQL'
+SELECT what AS "what has happened", result AS "the next call", ms, state AS "state of aggcache.redis"
+FROM demo.happened ORDER BY n;
+DO $$ BEGIN
+  IF (SELECT array_agg(concat_ws(' ', result, state) ORDER BY n) FROM demo.happened)
+     IS DISTINCT FROM ARRAY['hit ready', 'miss ready', 'miss unavailable', 'hit ready'] THEN
+    RAISE EXCEPTION 'a call did not do what it should: %', (SELECT jsonb_agg(h) FROM demo.happened AS h);
+  END IF;
+END $$;
+SQL
+  say ""
+  say "All that the server's log has of it:"
   as_server grep -h ' LOG: .*Redis' "$STATE/log" | tail -2 | sed 's/^/  /'
 }
