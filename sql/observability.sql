@@ -91,7 +91,7 @@ SELECT function, owner, state, reason FROM aggcache.functions WHERE function::te
 SET ROLE observability_monitor;
 SELECT function, owner, state, reason FROM aggcache.functions WHERE function::text LIKE '%trap%' OR function::text
   LIKE '%workload%'
-  ORDER BY 1::text;
+  ORDER BY function::text;
 SET ROLE observability_other;
 SELECT state, reason, count(*) FROM aggcache.functions GROUP BY 1, 2;
 SELECT granularity, reason, count(*) FROM aggcache.dependencies GROUP BY 1, 2;
