@@ -84,10 +84,10 @@ unsigned char *Copy(unsigned char *to, const void *from, size_t size) noexcept {
   return to;
 }
 
-// Compresses into at most seven eighths of the value's size at `to`. Returns how many bytes; 0: it takes more.
+// Compresses into at most three quarters of the value's size at `to`. Returns how many bytes; 0: it takes more.
 uint32_t Compress(const void *value, uint32_t size, unsigned char *to) noexcept {
   if (size > LZ4_MAX_INPUT_SIZE) return 0;
-  const int limit = static_cast<int>(size - (size + 7) / 8);
+  const int limit = static_cast<int>(size - (size + 3) / 4);
   return static_cast<uint32_t>(LZ4_compress_default(static_cast<const char *>(value), reinterpret_cast<char *>(to),
                                                     static_cast<int>(size), limit));
 }

@@ -70,9 +70,10 @@ enum class FrameCode : uint8_t {
   kCount
 };
 
-// Writes a frame to the end of *out, compressing (LZ4) a value of at least `compress_from` bytes if that saves an
-// eighth of it. kNoMemory: *out is as it was. kTooLarge: more than a frame can hold, which is less than 4 GB of value,
-// and kMaxRunning ids. REQUIRES: the contents are such as DecodeFrame gives, else it will refuse them.
+// Writes a frame to the end of *out, compressing (LZ4) a value of at least `compress_from` bytes if that saves a
+// quarter of it: for less, decompressing takes longer than what it saves. kNoMemory: *out is as it was. kTooLarge: more
+// than a frame can hold, which is less than 4 GB of value, and kMaxRunning ids. REQUIRES: the contents are such as
+// DecodeFrame gives, else it will refuse them.
 FrameCode EncodeFrame(const FrameIdentity &identity, const FrameContents &contents, uint64_t compress_from,
                       Buffer *out) noexcept;
 
