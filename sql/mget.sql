@@ -66,6 +66,28 @@ SELECT * FROM aggcache.mget('reduced_from(int)', ARRAY[5, 6]) AS r (n bigint, id
 SELECT * FROM aggcache.mget('reduced_from(int)', ARRAY[5, 6]) AS r (n bigint, id int, name text, note text);
 SELECT * FROM aggcache.mget('reduced_one(int)', ARRAY[1, 2, 99]) AS r (n bigint, id int, name text, note text);
 
+-- rows of hits whose columns are of all alignments, long, empty and null
+CREATE FUNCTION shapes(dept int) RETURNS TABLE (odd boolean, id int, small smallint, status text, long text, big bigint,
+  letter "char", numbers int[], at timestamp, hours numeric, maybe text) LANGUAGE cached_sql STABLE
+  AS $$SELECT id % 2 = 1, id, id::smallint, left(t.status, id % 5), repeat(t.status, id % 70), id::bigint * 1000000000,
+         'x'::"char", ARRAY[id, id % 3], timestamp '2024-01-01' + id * interval '1 second', t.hours,
+         CASE WHEN id / 300 % 2 = 0 THEN 'there' END
+       FROM task t WHERE t.dept = $1$$;
+DO $$ BEGIN
+  EXECUTE replace(replace(pg_get_functiondef('shapes(int)'::regprocedure), 'shapes', 'plain_shapes'), 'cached_sql', 'sql');
+END $$;
+CREATE VIEW shape_difference AS
+  SELECT count(*) AS rows, count(*) FILTER (WHERE many = each) AS equal, count(*) FILTER (WHERE NOT many ? 'maybe') AS nulls
+  FROM (SELECT jsonb_strip_nulls(to_jsonb(r)) AS many, n, id
+        FROM aggcache.mget('shapes(int)', (SELECT array_agg(d) FROM generate_series(1, 20) d))
+          AS r (n bigint, odd boolean, id int, small smallint, status text, long text, big bigint, letter "char",
+                numbers int[], at timestamp, hours numeric, maybe text)) m
+       FULL JOIN
+       (SELECT jsonb_strip_nulls(to_jsonb(p) || jsonb_build_object('n', d)) AS each, d::bigint AS n, p.id
+        FROM generate_series(1, 20) d, LATERAL plain_shapes(d) p) e USING (n, id);
+SELECT * FROM shape_difference;
+SELECT * FROM shape_difference;
+
 -- errors
 \set VERBOSITY default
 SELECT * FROM aggcache.mget('workload(int)', ARRAY[1]) AS r (status text, tasks bigint, hours numeric);

@@ -42,8 +42,8 @@ class Breaker {
 
   // One atomic load while closed.
   Passage Enter(int64_t now, const BreakerLimits &limits) noexcept;
-  // Whoever got kProbe and succeeded: closes it. Returns whether it was not closed. One success does not make up for the
-  // failures before it: what works for one command and fails for the next is tried less and less often.
+  // Whoever got kProbe and succeeded: closes it. Returns whether it was not closed. One success does not make up for
+  // the failures before it: what works for one command and fails for the next is tried less and less often.
   bool Succeed(int64_t now, const BreakerLimits &limits) noexcept;
   // Whoever failed, with what Enter had answered and a random number. Returns whether this opened a breaker that was
   // closed.
