@@ -45,7 +45,13 @@ bool Ask(const Definition *definition, const uint64_t *hashes, int count) {
   Argument arguments[1 + kKeysAtOnce];
   arguments[0] = count > 1 ? Argument{"MGET", 4} : Argument{"GET", 3};
   for (int i = 0; i < count; i++) {
-    NameResult(definition, hashes[i], &names[i]);
+    if (i == 0) {
+      NameResult(definition, hashes[i], &names[i]);
+    } else {
+      memcpy(names[i].text, names[0].text, names[0].size);
+      names[i].size = names[0].size;
+      RenameResult(hashes[i], &names[i]);
+    }
     arguments[1 + i] = {names[i].text, names[i].size};
   }
   const Ticket ticket = SendToRedis(RedisUse::kRead, arguments, 1 + count);

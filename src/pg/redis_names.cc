@@ -68,6 +68,11 @@ void NameResult(const Definition *definition, uint64_t key_hash, RedisName *name
   AppendHex(name, key_hash);
 }
 
+void RenameResult(uint64_t key_hash, RedisName *name) {
+  name->size -= kHashDigits;
+  AppendHex(name, key_hash);
+}
+
 void NameResults(Oid function, RedisName *pattern) {
   Begin(pattern);
   if (OidIsValid(function)) {

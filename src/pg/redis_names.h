@@ -32,6 +32,9 @@ char *NameFunction(const char *schema, const char *name);
 // The name of the result of the call whose key has this hash.
 void NameResult(const Definition *definition, uint64_t key_hash, RedisName *name);
 
+// Makes it the name of another result of the same function.
+void RenameResult(uint64_t key_hash, RedisName *name);
+
 // A pattern for all results of a function, whatever its name was, of this boot; InvalidOid: of all functions of the
 // database.
 void NameResults(Oid function, RedisName *pattern);
