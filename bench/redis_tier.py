@@ -3,12 +3,16 @@ in the server's directory; everything by sessions that stay connected to it."""
 
 import atexit
 import os
+import socket
 import statistics
 import sys
+import threading
+import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "test", "lib"))
 from redis_servers import Servers  # noqa: E402
+import psycopg2  # noqa: E402
 
 KEYS = 200
 MANY_ROWS = 200
@@ -34,6 +38,20 @@ CREATE FUNCTION rows_of(operator int) RETURNS TABLE (status text, tasks bigint, 
 CREATE FUNCTION computed(department int, number int) RETURNS numeric LANGUAGE cached_sql STABLE AS
   'SELECT sum(hours + number) FROM task WHERE department_id = department';
 """
+
+
+class BlackHole:
+    """Listens, and lets connections pile up that nobody answers."""
+
+    def __init__(self, path):
+        self.path = path
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(path)
+        self.socket.listen(100)
+
+    def close(self):
+        self.socket.close()
+        os.remove(self.path)
 
 
 class RedisTier:
@@ -217,6 +235,42 @@ class RedisTier:
         self.enter("redis")
         while self.bench.run("SELECT state FROM aggcache.redis")[0] != ("ready",):
             self.bench.run("SELECT computed(1, 0)")
+
+    # ---- A cancel -------------------------------------------------------------------------------------------------
+
+    def cancel(self):
+        """From pg_cancel_backend to the error in the session, which waits for a Redis that never answers."""
+        hole = BlackHole(os.path.join(self.bench.server.directory, "black_hole"))
+        self.configure("aggcache.redis_url", "unix://" + hole.path)
+        milliseconds = []
+        for _ in range(10 if self.bench.quick else 40):
+            session = self.bench.server.connect()
+            cursor = session.cursor()
+            cursor.execute("SET aggcache.store = 'redis'; SET aggcache.redis_timeout = '5s'; "
+                           "SET aggcache.redis_connect_timeout = '5s'")
+            ended = []
+
+            def call():
+                try:
+                    cursor.execute("SELECT hit_scalar(3)")
+                except psycopg2.errors.QueryCanceled:
+                    ended.append(time.perf_counter())
+            thread = threading.Thread(target=call)
+            thread.start()
+            pid = session.get_backend_pid()
+            while not self.bench.run("SELECT count(*) FROM pg_stat_activity WHERE pid = %d AND wait_event_type = "
+                                     "'Extension'" % pid)[0][0]:
+                pass
+            began = time.perf_counter()
+            self.bench.run("SELECT pg_cancel_backend(%d)" % pid)
+            thread.join()
+            milliseconds.append((ended[0] - began) * 1000)
+            session.close()
+        what = "a cancel while Redis does not answer within its 5 s"
+        self.bench.report("4.6", what + ", median", statistics.median(milliseconds), "ms")
+        self.bench.report("4.6", what + ", longest", max(milliseconds), "ms", 50)
+        self.configure("aggcache.redis_url", self.redis.settings()["aggcache.redis_url"])
+        hole.close()
 
     def percentiles(self, script, seconds, options, ranks):
         """Microseconds that these parts of all transactions did not exceed."""
