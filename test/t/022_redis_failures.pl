@@ -92,6 +92,14 @@ is(logged(qr/LOG:  cached results are stored in Redis again/), 1, 'full no more:
 is(logged($unusable), 0, 'full: no other line');
 
 reset_log();
+$redis->command('ACL', 'SETUSER', 'default', '-set');
+suffers('it may not be written to', 'authentication_errors', $unwritable);
+is(counter('state'), 'ready', 'it may not be written to: it can be read all the same');
+is(logged($unusable), 0, 'it may not be written to: no other line, however often it is read');
+$redis->command('ACL', 'SETUSER', 'default', '+set');
+wait_until_ready('it may be written to again');
+
+reset_log();
 $redis->command('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
 $redis->command('CONFIG', 'SET', 'maxmemory', '1');
 same($node, @hours, $value, 'evicting: right');
