@@ -35,15 +35,11 @@ uint64_t Word(BreakerState state, int attempts, int64_t until) noexcept {
          static_cast<uint64_t>(until);
 }
 
-// How long to stay away, at most, after the given number of failures in a row.
-int64_t LongestBackOff(int attempts, const BreakerLimits &limits) noexcept {
+// How long to stay away after the given number of failures in a row.
+int64_t BackOff(int attempts, uint32_t random, const BreakerLimits &limits) noexcept {
   int64_t span = limits.shortest;
   for (int i = 1; i < attempts && span < limits.longest; i++) span = span < kLatest / 2 ? span * 2 : kLatest;
-  return span < limits.longest ? span : limits.longest;
-}
-
-int64_t BackOff(int attempts, uint32_t random, const BreakerLimits &limits) noexcept {
-  const int64_t span = LongestBackOff(attempts, limits);
+  if (span > limits.longest) span = limits.longest;
   const int64_t half = span / 2;
   return half + static_cast<int64_t>(static_cast<double>(span - half) * (random / static_cast<double>(UINT32_MAX)));
 }
@@ -64,8 +60,7 @@ Passage Breaker::Enter(int64_t now, const BreakerLimits &limits) noexcept {
 bool Breaker::Succeed(int64_t now, const BreakerLimits &limits) noexcept {
   uint64_t word = word_.load(std::memory_order_relaxed);
   while (StateOf(word) != BreakerState::kClosed) {
-    const int attempts = AttemptsOf(word);
-    const uint64_t closed = Word(BreakerState::kClosed, attempts, After(now, LongestBackOff(attempts, limits)));
+    const uint64_t closed = Word(BreakerState::kClosed, AttemptsOf(word), After(now, limits.shortest / 10));
     if (word_.compare_exchange_weak(word, closed, std::memory_order_relaxed, std::memory_order_relaxed)) return true;
   }
   return false;

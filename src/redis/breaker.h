@@ -4,7 +4,7 @@
 // The whole state is one atomic word, so no lock is needed and a backend that dies leaves nothing behind: the right to
 // probe is a lease.
 //
-//   closed    everyone may go; for as long as it was open last, a failure counts as the next one in a row
+//   closed    everyone may go; a failure right after it was closed (a tenth of `shortest`) counts as the next in a row
 //   open      no one may, until a time
 //   probing   one may, who has the lease, until a time; after that the next one gets it
 //
