@@ -200,6 +200,26 @@ for my $fault ('lose', 'garble 1 400', 'garble 2 400', 'garble 3 200', 'truncate
 	$proxy->mode('pass');
 	wait_until_ready($fault);
 }
+# one session: every wait for a reply that does not come begins a time in which no call waits
+sub counters
+{
+	return split /\|/, $node->safe_psql('postgres', 'SELECT timeouts, skipped, failures_in_a_row FROM aggcache.redis');
+}
+my @before = counters();
+$proxy->mode('blackhole');
+$node->safe_psql('postgres', q{SET aggcache.redis_timeout = '1s'; SET aggcache.redis_connect_timeout = '1s';
+	DO $$BEGIN
+	FOR i IN 1 .. 300 LOOP
+		PERFORM cached_hours(1 + i % 3), pg_sleep(0.01);
+	END LOOP;
+	END$$});
+my @after = counters();
+my $delayed = $after[0] - $before[0];
+is($delayed, $after[2], 'one delayed call each time that Redis is tried');
+cmp_ok($delayed, '>', 1, 'which it was more than once');
+cmp_ok($after[1] - $before[1], '>=', 300 - $delayed, 'all other calls did not wait');
+$proxy->mode('pass');
+wait_until_ready('one delay each time');
 my %harmed = $proxy->counts;
 is(scalar(grep { $harmed{$_} } qw(drop reset blackhole half truncate garble delay lose clog)), 9,
 	'all of that has happened');
