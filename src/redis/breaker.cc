@@ -15,7 +15,6 @@ constexpr int kTimeBits = 55;
 constexpr int kAttemptBits = 7;
 constexpr int64_t kLatest = (int64_t{1} << kTimeBits) - 1;
 constexpr int kMostAttempts = (1 << kAttemptBits) - 1;
-constexpr uint64_t kClosed = 0;
 static_assert(kTimeBits + kAttemptBits + 2 == 64, "as drawn above");
 static_assert(static_cast<int>(BreakerState::kClosed) == 0, "zeroed memory is closed");
 static_assert(sizeof(Breaker) == 8 && std::atomic<uint64_t>::is_always_lock_free, "shared between processes");
@@ -88,8 +87,6 @@ void Breaker::GiveUp(int64_t now) noexcept {
                                       std::memory_order_relaxed, std::memory_order_relaxed)) {
   }
 }
-
-void Breaker::Reset() noexcept { word_.store(kClosed, std::memory_order_relaxed); }
 
 BreakerState Breaker::State() const noexcept { return StateOf(word_.load(std::memory_order_relaxed)); }
 

@@ -1,6 +1,6 @@
 // From bytes to replies: hiredis parses, what it finds is built as Reply values of our own, within limits, so that a
-// garbled or hostile stream costs no more memory than it sends. Replies that say an error are told apart by their first
-// word.
+// garbled or hostile stream costs no more memory than it sends, but for arrays that it only announces: of those, room
+// for kMostElements. Replies that say an error are told apart by their first word.
 //
 // Only the second version of the protocol is spoken; what belongs to the third alone is a garbled stream.
 
