@@ -1,20 +1,18 @@
 // This session's connection to Redis: sends commands, and waits for replies together with the latch, so that a cancel,
 // a timeout or the end of the server acts at once.
 //
-// A command that cannot be sent, or fails, is counted, and the breakers that all sessions share decide who may try next
-// (redis_state.h). No error is ever raised but those of interrupts.
+// A command that cannot be sent, or fails, is counted, and redis_gate.h decides who may try next. No error is ever
+// raised but those of interrupts.
 
 #ifndef AGGCACHE_PG_REDIS_SESSION_H
 #define AGGCACHE_PG_REDIS_SESSION_H
 
 #include "pg/server.h"
 
+#include "pg/redis_gate.h"
 #include "redis/client.h"
 
 namespace aggcache {
-
-// Whether a command needs Redis to take data: it may refuse that and still answer others. Removing is no such command.
-enum class RedisUse : uint8_t { kRead, kWrite };
 
 // Sends a command whose reply is awaited. kNoTicket: it cannot be sent now. The ticket has to be forgotten.
 redis::Ticket SendToRedis(RedisUse use, const redis::Argument *arguments, int count);
@@ -39,11 +37,6 @@ void AwaitAllOfRedis();
 // Closes this session's connections, which are made anew when they are needed: what came was not the reply to what was
 // asked, so the others might not be either. Commands on their way are lost.
 void DistrustRedis();
-
-// Why Redis cannot be used, in words; NULL if it can.
-const char *RedisObstacle(RedisUse use);
-// Whether a command would be sent now: Redis can be used, or is due to be tried again.
-bool RedisIsTried(RedisUse use);
 
 }  // namespace aggcache
 

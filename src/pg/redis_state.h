@@ -19,8 +19,9 @@ struct RedisState {
   // The life of the stamp slots that results in Redis refer to: random, written once before anyone reads it.
   uint64_t boot[2];
 
-  redis::Breaker breaker;  // whether Redis may be tried at all
-  redis::Breaker writes;   // whether it may be written to: it may be full, or a replica, and still be read
+  redis::Breaker breaker;        // whether Redis may be tried at all
+  redis::Breaker writes;         // whether it may be written to: it may be full, or a replica, and still be read
+  std::atomic<uint64_t> target;  // RedisTargetHash of the configuration that they are about
 
   std::atomic<uint64_t> hits;     // values that were used
   std::atomic<uint64_t> misses;   // keys that were not there

@@ -3,6 +3,7 @@
 #include "pg/redis_target.h"
 
 extern "C" {
+#include "common/hashfn.h"
 #include "storage/fd.h"
 }
 
@@ -126,6 +127,16 @@ bool RedisIsConfigured() { return wanted.shown[0] != '\0'; }
 bool RedisIsCluster() { return wanted.target.topology == redis::Topology::kCluster; }
 
 const char *RedisUrl() { return wanted.shown; }
+
+uint64_t RedisTargetHash() {
+  const char *parts[] = {wanted.shown, wanted.target.password, password_file, secret_file, certificate_file};
+  uint64_t hash = 1;
+  for (const char *part : parts) {
+    const char *text = part ? part : "";
+    hash = hash_bytes_extended(reinterpret_cast<const unsigned char *>(text), static_cast<int>(strlen(text)), hash);
+  }
+  return hash;
+}
 
 const char *ReadRedisTarget(redis::Target *target) {
   *target = wanted.target;

@@ -88,6 +88,8 @@ void Breaker::GiveUp(int64_t now) noexcept {
   }
 }
 
+void Breaker::Reset() noexcept { word_.store(0, std::memory_order_relaxed); }
+
 BreakerState Breaker::State() const noexcept { return StateOf(word_.load(std::memory_order_relaxed)); }
 
 int64_t Breaker::Until() const noexcept {

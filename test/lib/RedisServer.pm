@@ -43,8 +43,13 @@ sub url { return $_[0]{url}; }
 
 sub directory { return $_[0]{directory}; }
 
-# The settings of a server that uses it, as lines of a configuration file.
-sub conf { return PostgreSQL::Test::Utils::slurp_file("$_[0]{directory}/postgresql.conf"); }
+# The settings of a server that uses it, as lines of a configuration file. What is expected to be a hit must not depend
+# on how busy the machine is: tests of what does not answer set shorter times.
+sub conf
+{
+	return PostgreSQL::Test::Utils::slurp_file("$_[0]{directory}/postgresql.conf")
+		. "aggcache.redis_timeout = '30s'\naggcache.redis_connect_timeout = '30s'\n";
+}
 
 # Of kinds with one node: its Unix socket.
 sub socket { return "$_[0]{directory}/redis.sock"; }

@@ -167,15 +167,35 @@ $node->reload;
 wait_until_ready('the file is back');
 is_hit($node, 'SELECT cached_hours(1)', 'and results are found');
 
+# ---- Another configuration ----------------------------------------------------------------------------------------
+
+# However long everyone has learned to stay away from what was configured, it says nothing of what is now.
+sub use_url
+{
+	my ($wanted, @lines) = @_;
+	$node->append_conf('postgresql.conf', join "\n", "aggcache.redis_url = '$wanted'", @lines, '');
+	$node->reload;
+	wait_for_query($node, "SELECT current_setting('aggcache.redis_url') = '$wanted'", "$wanted to be in force");
+	return;
+}
+$url = 'unix://' . $redis->socket . '?db=1';
+use_url('unix:///nowhere/redis.sock?db=1', q{aggcache.redis_password_file = ''});
+wait_for_query($node, q{SELECT failures_in_a_row >= 4 FROM aggcache.redis, (SELECT cached_hours(1) AS h OFFSET 0) c
+	WHERE h IS NOT NULL}, 'a Redis that is not there to be tried in vain, again and again');
+reset_log();
+use_url($url);
+same($node, @hours, $value, 'another URL: right');
+is_hit($node, 'SELECT cached_hours(1)', 'another URL: used at once');
+is(counter(q{state || ' ' || writes || ' ' || failures_in_a_row}), 'ready ready 0', 'another URL: the view says so');
+is(logged($unusable), 0, 'another URL: nothing more of the old one in the log');
+
 # ---- Connections --------------------------------------------------------------------------------------------------
 
 my $proxy = FaultProxy->start($redis->socket);
-$url = 'unix://' . $proxy->address . '?db=1';
-$node->append_conf('postgresql.conf', "aggcache.redis_url = '$url'\naggcache.redis_password_file = ''\n");
-$node->reload;
-wait_for_query($node, "SELECT current_setting('aggcache.redis_url') = '$url'", 'the new URL');
+use_url('unix://' . $proxy->address . '?db=1', q{aggcache.redis_timeout = '2s'},
+	q{aggcache.redis_connect_timeout = '2s'});
 wait_until_ready('by the proxy');
-for my $fault ('drop', 'reset', 'refuse', 'blackhole', 'half', 'truncate 1', 'truncate 3', 'garble 7 1', 'delay 2000',
+for my $fault ('drop', 'reset', 'refuse', 'blackhole', 'half', 'truncate 1', 'truncate 3', 'garble 7 1', 'delay 5000',
 	'clog 10')
 {
 	reset_log();

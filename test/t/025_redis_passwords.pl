@@ -12,7 +12,8 @@ my $redis = RedisServer->start('unix');
 # it repeats the arguments of commands that it does not know
 my $ignorant = RedisServer->start('unix', 'rename-command AUTH ""', 'rename-command SET ""');
 my $node = new_node('main',
-	conf => "aggcache.redis_url = ''\naggcache.redis_password_file = ''\naggcache.store = 'redis'\n");
+	conf => "aggcache.redis_url = ''\naggcache.redis_password_file = ''\naggcache.store = 'redis'\n"
+		. "aggcache.redis_timeout = '30s'\naggcache.redis_connect_timeout = '30s'\n");
 fixture($node);
 
 sub reload_url

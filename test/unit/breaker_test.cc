@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <new>
 #include <random>
 #include <thread>
 #include <vector>
@@ -26,7 +25,6 @@ class BreakerTest : public ::testing::Test {
     return breaker_.Fail(passage, now, random, kLimits);
   }
 
-  void Renew() { new (&breaker_) Breaker; }
   bool Succeed(int64_t now) { return breaker_.Succeed(now, kLimits); }
 
   Breaker breaker_;
@@ -91,7 +89,7 @@ TEST_F(BreakerTest, BackOffDoublesUpToTheLongest) {
   }
   EXPECT_EQ(breaker_.Attempts(), 127);
   EXPECT_EQ(breaker_.Until() - now, 1000);
-  Renew();
+  breaker_.Reset();
   Fail(Passage::kGo, now);
   EXPECT_EQ(breaker_.Until() - now, 100);
 }
@@ -120,7 +118,7 @@ TEST_F(BreakerTest, BackOffIsBetweenHalfAndAll) {
   std::mt19937 random(5);
   int64_t least = INT64_MAX, most = 0;
   for (int i = 0; i < 1000; i++) {
-    Renew();
+    breaker_.Reset();
     Fail(Passage::kGo, 1000, static_cast<uint32_t>(random()));
     least = std::min(least, breaker_.Until() - 1000);
     most = std::max(most, breaker_.Until() - 1000);
@@ -169,7 +167,7 @@ TEST_F(BreakerTest, ExtremeTimes) {
   EXPECT_EQ(breaker_.Enter(kLatest, huge), Passage::kProbe);
   EXPECT_FALSE(breaker_.Fail(Passage::kProbe, 1, kAll, huge));
   EXPECT_EQ(breaker_.Attempts(), 2);
-  Renew();
+  breaker_.Reset();
   const BreakerLimits none = {0, 0, 0};
   EXPECT_TRUE(breaker_.Fail(Passage::kGo, 7, kAll, none));
   EXPECT_EQ(breaker_.Enter(7, none), Passage::kProbe);
