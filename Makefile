@@ -20,7 +20,7 @@ REGRESS = $(patsubst $(srcdir)/sql/%.sql,%,$(sort $(wildcard $(srcdir)/sql/*.sql
 REGRESS_OPTS = --inputdir=$(srcdir) --load-extension=pg_aggcache
 EXTRA_CLEAN = $(patsubst %.o,%.d,$(OBJS))
 
-SHLIB_LINK = -lstdc++ -lhiredis -llz4 $(TLS_LIBS)
+SHLIB_LINK = -lstdc++ -lhiredis -lcares -llz4 $(TLS_LIBS)
 # gcc's rules for bitcode do not know C++ flags
 override with_llvm = no
 

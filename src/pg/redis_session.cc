@@ -73,6 +73,9 @@ bool MakeClient() {
   options.most_commands = kMostCommands;
   options.most_bytes = kMostBytes;
   strlcpy(options.certificates, RedisCertificateFile(), sizeof(options.certificates));
+#ifdef AGGCACHE_DEBUG
+  strlcpy(options.name_servers, settings::debug_name_servers, sizeof(options.name_servers));
+#endif
   options.observer = RedisObserver();
   client = redis::Client::Create(options, &problem);
   explicit_bzero(options.target.password, sizeof(options.target.password));

@@ -33,6 +33,7 @@ int redis_compress_from = 2048;
 #ifdef AGGCACHE_DEBUG
 bool debug_skip_registration = false;
 int debug_skip_serializable = 0;
+char *debug_name_servers = nullptr;
 #endif
 
 namespace {
@@ -134,6 +135,9 @@ void Define(bool preloading) {
   DefineCustomEnumVariable("aggcache.debug_skip_serializable",
                            "Leaves out a step of what SERIALIZABLE needs, to show that tests notice.", nullptr,
                            &debug_skip_serializable, 0, steps, PGC_SUSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("aggcache.debug_name_servers", "Names the servers that look up the hosts of Redis.",
+                             "A list of address:port. Empty: those of the machine.", &debug_name_servers, "",
+                             PGC_SIGHUP, GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
 #endif
   // Where the library comes late, settings of the configuration file that only exist when it is preloaded are no
   // mistakes.

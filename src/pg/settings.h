@@ -32,6 +32,7 @@ extern int redis_compress_from;       // aggcache.redis_compress_from, bytes; -1
 #ifdef AGGCACHE_DEBUG
 extern bool debug_skip_registration;  // aggcache.debug_skip_registration; debug builds only
 extern int debug_skip_serializable;   // aggcache.debug_skip_serializable, a step of serializable.cc
+extern char *debug_name_servers;      // aggcache.debug_name_servers
 #endif
 
 // Declares them. Called by _PG_init. Those that size shared memory exist only where the library is preloaded.

@@ -5,12 +5,10 @@
 // Forget(), which may come first: the reply is then read and dropped. So a caller can leave at any time, at a cancel
 // for instance, and the client goes on where it was.
 //
-// It connects when a command needs it (TCP or Unix socket, TLS, AUTH, SELECT), asks Sentinels for the master, follows a
-// cluster's slot map and its MOVED and ASK redirections. A connection on which a command timed out is closed: what
-// comes late is never taken for the reply to another command. A server that has closed an idle connection, or was
-// started anew, is not a failure: what can be repeated without harm is sent once more on a new connection.
-//
-// The one thing that waits is the look-up of a host's name when a connection is opened; addresses in numbers need none.
+// It connects when a command needs it (host names, TCP or Unix socket, TLS, AUTH, SELECT), asks Sentinels for the
+// master, follows a cluster's slot map and its MOVED and ASK redirections. A connection on which a command timed out is
+// closed: what comes late is never taken for the reply to another command. A server that has closed an idle connection,
+// or was started anew, is not a failure: what can be repeated without harm is sent once more on a new connection.
 //
 // Everything is noexcept. Memory that cannot be had, here or in hiredis, fails the command (kLocal).
 
@@ -68,11 +66,12 @@ struct Observer {
 // All times are microseconds of a clock that the caller chooses.
 struct Options {
   Target target;
-  int64_t connect_timeout;  // from the beginning to the end of AUTH and SELECT
+  int64_t connect_timeout;  // from looking up the host to the end of AUTH and SELECT
   int64_t command_timeout;  // from Submit to the reply, connecting left out
   uint32_t most_commands;   // in flight; more are refused (kLocal)
   uint64_t most_bytes;      // not yet sent, one command excepted
   char certificates[1024];  // file of certificate authorities for TLS; empty: the system's
+  char name_servers[256];   // "address:port,…" to look up hosts by; empty: the machine's
   Observer observer;
 };
 

@@ -29,7 +29,7 @@ bool ClientBase::Prepare() noexcept {
 
 Connection *ClientBase::AddConnection() noexcept {
   if (connection_count_ == most_connections_) return nullptr;
-  Connection *connection = new (std::nothrow) Connection(this, &outgoing_);
+  Connection *connection = new (std::nothrow) Connection(this, &outgoing_, options_.name_servers);
   if (connection == nullptr) return nullptr;
   connections_[connection_count_] = connection;
   connection_count_ = connection_count_ + 1;
@@ -225,9 +225,8 @@ void ClientBase::Advance(int64_t now) noexcept {
 
 int ClientBase::Interests(Interest *interests, int limit) const noexcept {
   int count = 0;
-  for (int i = 0; i < connection_count_ && count < limit; i++) {
-    if (connections_[i]->GetInterest(&interests[count])) count++;
-  }
+  for (int i = 0; i < connection_count_ && count < limit; i++)
+    count += connections_[i]->Interests(interests + count, limit - count);
   return count;
 }
 

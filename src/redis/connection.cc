@@ -1,4 +1,4 @@
-// Connection: opening it (hiredis connects), sending and receiving. Logging in is in login.cc.
+// Connection: opening it (hiredis connects, to addresses in numbers), sending and receiving. Logging in is in login.cc.
 
 #include "redis/connection.h"
 
@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <atomic>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -24,11 +23,6 @@ constexpr size_t kRecordSize = 16 * 1024;  // of TLS
 constexpr size_t kReadSize = 64 * 1024;    // of one read
 constexpr int64_t kBacklogPause = 1000;    // before a Unix socket with a full backlog is tried again
 constexpr int64_t kNever = INT64_MAX;
-
-uint64_t NextNumber() noexcept {
-  static std::atomic<uint64_t> last{0};
-  return last.fetch_add(1, std::memory_order_relaxed) + 1;
-}
 
 bool WouldWait(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
 
@@ -76,6 +70,7 @@ void Connection::Close() noexcept {
   if (context_ != nullptr) redisFree(context_);
   context_ = nullptr;
   reader_.End();
+  lookup_.End();
   free(login_request_);
   login_request_ = nullptr;
   state_ = State::kClosed;
@@ -97,12 +92,28 @@ void Connection::Fail(Failure failure, const char *text, Command *culprit, int64
 // ---- Connecting -----------------------------------------------------------------------------------------------------
 
 void Connection::Start(int64_t now) noexcept {
-  number_ = NextNumber();
+  number_ = NextConnectionNumber();
   silent_ = false;
   if (!reader_.Begin()) return Fail(Failure::kLocal, "out of memory", nullptr, now);
-  // A host's name is looked up here, and that waits; an address in numbers does not.
-  context_ = endpoint_.port == 0 ? redisConnectUnixNonBlock(endpoint_.host)
-                                 : redisConnectNonBlock(endpoint_.host, endpoint_.port);
+  is_looked_up_ = endpoint_.port != 0 && !HostLookup::IsNumeric(endpoint_.host);
+  if (!is_looked_up_) return ConnectTo(endpoint_.host, now);
+  lookup_.Begin(endpoint_.host, name_servers_);
+  state_ = State::kLookup;
+  SettleLookup(now);
+}
+
+void Connection::SettleLookup(int64_t now) noexcept {
+  switch (lookup_.Progress()) {
+    case HostLookup::State::kDone: return ConnectTo(lookup_.NextAddress(), now);
+    case HostLookup::State::kFailed: return Fail(lookup_.FailureSeen(), lookup_.Text(), nullptr, now);
+    default: break;
+  }
+  const int64_t patience = lookup_.Patience();
+  next_try_ = patience < kNever - now ? now + patience : kNever;
+}
+
+void Connection::ConnectTo(const char *address, int64_t now) noexcept {
+  context_ = endpoint_.port == 0 ? redisConnectUnixNonBlock(address) : redisConnectNonBlock(address, endpoint_.port);
   const int error = errno;
   if (context_ == nullptr) return Fail(Failure::kLocal, "out of memory", nullptr, now);
   if (context_->err != 0) {
@@ -114,12 +125,23 @@ void Connection::Start(int64_t now) noexcept {
       next_try_ = now + kBacklogPause;
       return;
     }
-    return Fail(context_->err == REDIS_ERR_OOM ? Failure::kLocal : Failure::kConnect, context_->errstr, nullptr, now);
+    return NotConnected(context_->err == REDIS_ERR_OOM ? Failure::kLocal : Failure::kConnect, context_->errstr, now);
   }
   fcntl(context_->fd, F_SETFD, FD_CLOEXEC);
   socket_ = context_->fd;
   state_ = State::kConnecting;
   AdvanceConnecting(now);
+}
+
+// Where a host has several addresses, its Redis may not listen on all.
+void Connection::NotConnected(Failure failure, const char *text, int64_t now) noexcept {
+  const char *address = is_looked_up_ && failure == Failure::kConnect ? lookup_.NextAddress() : nullptr;
+  if (address == nullptr) return Fail(failure, text, nullptr, now);
+  socket_ = -1;
+  redisFree(context_);
+  context_ = nullptr;
+  number_ = NextConnectionNumber();
+  ConnectTo(address, now);
 }
 
 void Connection::AdvanceConnecting(int64_t now) noexcept {
@@ -130,7 +152,7 @@ void Connection::AdvanceConnecting(int64_t now) noexcept {
   if (getsockopt(socket_, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
   if (error != 0) {
     char buffer[128];
-    return Fail(Failure::kConnect, strerror_r(error, buffer, sizeof buffer), nullptr, now);
+    return NotConnected(Failure::kConnect, strerror_r(error, buffer, sizeof buffer), now);
   }
   if (login_.tls != nullptr) {
     state_ = State::kTls;
@@ -283,6 +305,10 @@ void Connection::Advance(bool even_idle, int64_t now) noexcept {
     case State::kBacklog:
       if (now >= next_try_) Start(now);
       break;
+    case State::kLookup:
+      lookup_.Advance();
+      SettleLookup(now);
+      break;
     case State::kConnecting: AdvanceConnecting(now); break;
     case State::kTls: AdvanceTls(tls_.Continue(), now); break;
     case State::kLogin:
@@ -312,7 +338,8 @@ void Connection::CheckTime(int64_t now) noexcept {
 int64_t Connection::Deadline() const noexcept {
   switch (state_) {
     case State::kClosed: return kNever;
-    case State::kBacklog: return next_try_ < connect_deadline_ ? next_try_ : connect_deadline_;
+    case State::kBacklog:
+    case State::kLookup: return next_try_ < connect_deadline_ ? next_try_ : connect_deadline_;
     case State::kOpen: break;
     default: return connect_deadline_;
   }
@@ -325,16 +352,17 @@ int64_t Connection::Deadline() const noexcept {
   return earliest;
 }
 
-bool Connection::GetInterest(Interest *interest) const noexcept {
-  if (socket_ < 0 || (state_ == State::kOpen && queue_.IsEmpty())) return false;
-  interest->socket = socket_;
-  interest->connection = number_;
+int Connection::Interests(Interest *interests, int limit) const noexcept {
+  if (state_ == State::kLookup) return lookup_.Interests(interests, limit);
+  if (limit < 1 || socket_ < 0 || (state_ == State::kOpen && queue_.IsEmpty())) return 0;
+  interests->socket = socket_;
+  interests->connection = number_;
   const bool writes_tls = state_ == State::kTls && tls_writes_;
-  interest->readable = state_ != State::kConnecting && !writes_tls;
-  interest->writable = state_ == State::kConnecting || writes_tls ||
-                       (state_ == State::kLogin && login_written_ < login_size_) ||
-                       (state_ == State::kOpen && unsent_ != nullptr);
-  return true;
+  interests->readable = state_ != State::kConnecting && !writes_tls;
+  interests->writable = state_ == State::kConnecting || writes_tls ||
+                        (state_ == State::kLogin && login_written_ < login_size_) ||
+                        (state_ == State::kOpen && unsent_ != nullptr);
+  return 1;
 }
 
 }  // namespace redis

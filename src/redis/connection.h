@@ -1,6 +1,6 @@
 // One connection to one Redis: connects, logs in, sends the commands of its queue in order and gives each its reply.
 //
-//   closed -> (full backlog ->) connecting -> (TLS ->) logging in -> open
+//   closed -> (looking up the host ->) (full backlog ->) connecting -> (TLS ->) logging in -> open
 //
 // A command enters at any time; it is sent when the connection is open. Whatever goes wrong closes the connection and
 // leaves its commands in the queue for the listener, who decides which of them can be sent anew.
@@ -13,6 +13,7 @@
 
 #include "redis/client.h"
 #include "redis/command.h"
+#include "redis/lookup.h"
 #include "redis/reply.h"
 #include "redis/tls.h"
 
@@ -66,7 +67,9 @@ struct Outgoing {
 
 class Connection {
  public:
-  Connection(ConnectionListener *listener, Outgoing *outgoing) noexcept : listener_(listener), outgoing_(outgoing) {}
+  // `name_servers`: see Options; the caller's.
+  Connection(ConnectionListener *listener, Outgoing *outgoing, const char *name_servers) noexcept
+      : listener_(listener), outgoing_(outgoing), name_servers_(name_servers) {}
   ~Connection() noexcept { Close(); }
   Connection(const Connection &) = delete;
   Connection &operator=(const Connection &) = delete;
@@ -83,8 +86,8 @@ class Connection {
   bool IsClosed() const noexcept { return state_ == State::kClosed; }
   bool IsOpen() const noexcept { return state_ == State::kOpen; }
   bool HasCommands() const noexcept { return !queue_.IsEmpty(); }
-  // False: there is no socket to wait for.
-  bool GetInterest(Interest *interest) const noexcept;
+  // The sockets to wait for, at most `limit`; returns how many.
+  int Interests(Interest *interests, int limit) const noexcept;
   int64_t Deadline() const noexcept;
 
   void TakeCommands(CommandQueue *commands) noexcept;
@@ -94,11 +97,14 @@ class Connection {
   void ShutdownSocket() const noexcept;
 
  private:
-  enum class State : uint8_t { kClosed, kBacklog, kConnecting, kTls, kLogin, kOpen };
+  enum class State : uint8_t { kClosed, kLookup, kBacklog, kConnecting, kTls, kLogin, kOpen };
   enum class LoginStep : uint8_t { kAuth, kRole, kSelect, kName };
   static constexpr int kLoginSteps = 4;
 
   void Start(int64_t now) noexcept;
+  void SettleLookup(int64_t now) noexcept;
+  void ConnectTo(const char *address, int64_t now) noexcept;
+  void NotConnected(Failure failure, const char *text, int64_t now) noexcept;
   void AdvanceConnecting(int64_t now) noexcept;
   void AdvanceTls(Tls::Progress progress, int64_t now) noexcept;
   void BeginLogin(int64_t now) noexcept;
@@ -120,16 +126,19 @@ class Connection {
 
   ConnectionListener *const listener_;
   Outgoing *const outgoing_;
+  const char *const name_servers_;
   Endpoint endpoint_{};
   Login login_{};
   State state_ = State::kClosed;
   bool silent_ = false;       // see Loss
   bool is_ordered_ = true;    // no command's deadline is before that of one ahead of it
   volatile int socket_ = -1;  // read by a signal handler
-  uint64_t number_ = 0;       // of this connection among all; another one after every Start
+  uint64_t number_ = 0;       // of this connection among all; another one for every socket
   redisContext *context_ = nullptr;
   int64_t connect_deadline_ = 0;
-  int64_t next_try_ = 0;  // kBacklog
+  int64_t next_try_ = 0;  // kBacklog, kLookup
+  HostLookup lookup_;
+  bool is_looked_up_ = false;  // the addresses are lookup_'s
   ReplyReader reader_;
   Tls tls_;
   bool tls_writes_ = false;  // its handshake waits until it can write

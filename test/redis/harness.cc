@@ -157,6 +157,77 @@ std::string RawCommand(const std::string &host, int port, const std::vector<std:
   return reply;
 }
 
+// ---- Names ----------------------------------------------------------------------------------------------------------
+
+NameServer::NameServer(std::map<std::string, std::vector<std::string>> hosts) : hosts_(std::move(hosts)) {
+  socket_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(bind(socket_, reinterpret_cast<sockaddr *>(&address), sizeof address), 0);
+  socklen_t size = sizeof address;
+  getsockname(socket_, reinterpret_cast<sockaddr *>(&address), &size);
+  port_ = ntohs(address.sin_port);
+  thread_ = std::thread([this] {
+    while (!ends_) {
+      pollfd wait{socket_, POLLIN, 0};
+      if (poll(&wait, 1, 50) <= 0) continue;
+      char bytes[1024];
+      sockaddr_in from{};
+      socklen_t from_size = sizeof from;
+      const ssize_t read = recvfrom(socket_, bytes, sizeof bytes, 0, reinterpret_cast<sockaddr *>(&from), &from_size);
+      if (read < 17) continue;
+      const std::string answer = Answer(std::string(bytes, static_cast<size_t>(read)));
+      if (!silent_) sendto(socket_, answer.data(), answer.size(), 0, reinterpret_cast<sockaddr *>(&from), from_size);
+    }
+  });
+}
+
+NameServer::~NameServer() {
+  ends_ = true;
+  thread_.join();
+  close(socket_);
+}
+
+std::vector<std::string> NameServer::Questions() const {
+  std::lock_guard<std::mutex> guard(mutex_);
+  return questions_;
+}
+
+// RFC 1035, section 4: a header of 12 bytes, a name as lengths and labels, a type and a class.
+std::string NameServer::Answer(const std::string &question) {
+  std::string name;
+  size_t at = 12;
+  while (at < question.size() && question[at] != 0) {
+    const auto length = static_cast<size_t>(question[at]);
+    name += (name.empty() ? "" : ".") + question.substr(at + 1, length);
+    at += 1 + length;
+  }
+  const bool is_ipv6 = question[at + 2] == 28;
+  {
+    std::lock_guard<std::mutex> guard(mutex_);
+    questions_.push_back((is_ipv6 ? "AAAA " : "A ") + name);
+  }
+  std::string records;
+  char count = 0;
+  const auto host = hosts_.find(name);
+  if (host != hosts_.end()) {
+    for (const std::string &address : host->second) {
+      in6_addr number;
+      if (inet_pton(is_ipv6 ? AF_INET6 : AF_INET, address.c_str(), &number) != 1) continue;
+      const char size = is_ipv6 ? 16 : 4;
+      // the name by reference to the question, the type, the class IN, a minute to live, the address
+      records += std::string("\xc0\x0c\0", 3) + (is_ipv6 ? '\x1c' : '\x01') + std::string("\0\1\0\0\0\x3c\0", 7) + size;
+      records.append(reinterpret_cast<const char *>(&number), static_cast<size_t>(size));
+      count++;
+    }
+  }
+  // an answer, that no such name exists or not; one question, so many records
+  std::string header = question.substr(0, 2) + '\x81' + (host == hosts_.end() ? '\x83' : '\x80');
+  header += std::string("\0\1\0", 3) + count + std::string(4, '\0');
+  return header + question.substr(12, at + 5 - 12) + records;
+}
+
 // ---- Servers that misbehave -----------------------------------------------------------------------------------------
 
 FakeServer::FakeServer(std::function<void(int)> serve, bool tcp) : serve_(std::move(serve)) {
@@ -238,7 +309,7 @@ void SendText(int socket, const std::string &text) {
 // ---- The client -----------------------------------------------------------------------------------------------------
 
 Driver::Driver(const std::string &url, int64_t connect_timeout, int64_t command_timeout, uint32_t most_commands,
-               uint64_t most_bytes) {
+               uint64_t most_bytes, const std::string &name_servers) {
   signal(SIGPIPE, SIG_IGN);  // as in the database; OpenSSL writes without MSG_NOSIGNAL
   auto options = std::make_unique<Options>();
   *options = Options{};
@@ -250,6 +321,7 @@ Driver::Driver(const std::string &url, int64_t connect_timeout, int64_t command_
   options->most_bytes = most_bytes;
   const char *certificates = getenv("AGGCACHE_TEST_CERTIFICATES");
   if (certificates != nullptr) strncpy(options->certificates, certificates, sizeof options->certificates - 1);
+  strncpy(options->name_servers, name_servers.c_str(), sizeof options->name_servers - 1);
   options->observer.context = this;
   options->observer.answered = [](void *context, int64_t microseconds) noexcept {
     Driver *driver = static_cast<Driver *>(context);

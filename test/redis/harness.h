@@ -9,6 +9,8 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -85,6 +87,30 @@ class FakeServer {
   std::thread accepting_;
 };
 
+// A name server on a port of 127.0.0.1 that knows the addresses of some hosts, IPv4 and IPv6, and denies all others.
+class NameServer {
+ public:
+  explicit NameServer(std::map<std::string, std::vector<std::string>> hosts);
+  ~NameServer();
+  std::string Address() const { return "127.0.0.1:" + std::to_string(port_); }
+  // Whether it answers at all.
+  void SetSilent(bool silent) { silent_ = silent; }
+  // The questions so far: "A host" or "AAAA host".
+  std::vector<std::string> Questions() const;
+
+ private:
+  std::string Answer(const std::string &question);
+
+  std::map<std::string, std::vector<std::string>> hosts_;
+  int socket_;
+  int port_;
+  std::atomic<bool> silent_{false};
+  std::atomic<bool> ends_{false};
+  mutable std::mutex mutex_;
+  std::vector<std::string> questions_;
+  std::thread thread_;
+};
+
 // Reads one request from a socket; empty: the other side has closed.
 std::vector<std::string> ReadRequest(int socket);
 void SendText(int socket, const std::string &text);
@@ -93,7 +119,7 @@ void SendText(int socket, const std::string &text);
 class Driver {
  public:
   explicit Driver(const std::string &url, int64_t connect_timeout = 2000000, int64_t command_timeout = 2000000,
-                  uint32_t most_commands = 4096, uint64_t most_bytes = 1 << 20);
+                  uint32_t most_commands = 4096, uint64_t most_bytes = 1 << 20, const std::string &name_servers = "");
   ~Driver();
 
   Client *operator->() { return client_; }
