@@ -36,20 +36,6 @@ redis::BreakerLimits Limits() {
   return limits;
 }
 
-// That another Redis, or this one by another password, could not be used says nothing of the one that is configured
-// now. The first session to use the new one forgets it; each looks once for each reload, so that one which works on in
-// the old configuration does not go back and forth with the others.
-void HeedConfiguration() {
-  static uint64_t seen = 0;
-  if (seen == redis_target_generation) return;
-  seen = redis_target_generation;
-  const uint64_t mine = RedisTargetHash();
-  if (redis_state->target.exchange(mine, std::memory_order_relaxed) == mine) return;
-  redis_state->breaker.Reset();
-  redis_state->writes.Reset();
-  passage = write_passage = Passage::kGo;
-}
-
 // Redis has answered, whatever it said.
 void EndProbe() noexcept {
   if (passage != Passage::kProbe) return;
@@ -101,8 +87,21 @@ void Moved(void *, uint64_t sent, uint64_t received) noexcept {
 
 }  // namespace
 
+// The first session to use the new configuration forgets; each looks once for each reload, so that one which works on
+// in the old configuration does not go back and forth with the others.
+void HeedRedisConfiguration() {
+  static uint64_t seen = 0;
+  if (seen == redis_target_generation) return;
+  seen = redis_target_generation;
+  const uint64_t mine = RedisTargetHash();
+  if (redis_state->target.exchange(mine, std::memory_order_relaxed) == mine) return;
+  redis_state->breaker.Reset();
+  redis_state->writes.Reset();
+  passage = write_passage = Passage::kGo;
+}
+
 bool EnterRedis(RedisUse use, int64_t now) {
-  HeedConfiguration();
+  HeedRedisConfiguration();
   if (passage != Passage::kProbe) passage = redis_state->breaker.Enter(now, Limits());
   if (passage == Passage::kStop) {
     passage = Passage::kGo;
@@ -157,7 +156,7 @@ void LogRedisChanges() {
 
 const char *RedisObstacle(RedisUse use) {
   if (!RedisIsConfigured()) return "aggcache.redis_url is not set";
-  HeedConfiguration();
+  HeedRedisConfiguration();
   if (redis_state->breaker.State() != BreakerState::kClosed) return "Redis does not answer";
   if (use == RedisUse::kWrite && redis_state->writes.State() != BreakerState::kClosed) return "Redis takes no writes";
   return nullptr;
@@ -165,7 +164,7 @@ const char *RedisObstacle(RedisUse use) {
 
 bool RedisIsTried(RedisUse use) {
   if (!RedisIsConfigured()) return false;
-  HeedConfiguration();
+  HeedRedisConfiguration();
   const int64_t now = RedisClock();
   auto may_pass = [now](const redis::Breaker &breaker) {
     return breaker.State() == BreakerState::kClosed || breaker.Until() <= now;

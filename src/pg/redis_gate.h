@@ -13,6 +13,10 @@ namespace aggcache {
 // Whether a command needs Redis to take data: it may refuse that and still answer others. Removing is no such command.
 enum class RedisUse : uint8_t { kRead, kWrite };
 
+// Closes the breakers if the configuration has become another one: that another Redis, or this one by another password,
+// could not be used says nothing of the one that is configured now. All functions here that ask the breakers do so.
+void HeedRedisConfiguration();
+
 // Whether a command may be sent now; it is counted if not. Whoever may has to see to it that the client is told of all
 // that happens (RedisObserver), or to call FailRedis or GiveUpRedisProbes.
 bool EnterRedis(RedisUse use, int64_t now);

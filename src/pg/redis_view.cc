@@ -4,6 +4,7 @@
 
 #include <initializer_list>
 
+#include "pg/redis_gate.h"
 #include "pg/redis_state.h"
 #include "pg/redis_target.h"
 #include "pg/row.h"
@@ -34,6 +35,7 @@ TimestampTz RetryAt(const redis::Breaker &breaker) {
 uint64_t Read(const std::atomic<uint64_t> &counter) { return counter.load(std::memory_order_relaxed); }
 
 void ShowRedis(Row row) {
+  HeedRedisConfiguration();
   const RedisState &state = *redis_state;
   auto failures = [&](Failure failure) { row.BigInt(Read(state.failures[static_cast<int>(failure)])); };
   auto unreadable = [&](FrameCode code) { return Read(state.unreadable[static_cast<int>(code)]); };

@@ -184,9 +184,9 @@ wait_for_query($node, q{SELECT failures_in_a_row >= 4 FROM aggcache.redis, (SELE
 	WHERE h IS NOT NULL}, 'a Redis that is not there to be tried in vain, again and again');
 reset_log();
 use_url($url);
+is(counter(q{state || ' ' || writes || ' ' || failures_in_a_row}), 'ready ready 0', 'another URL: the view says so');
 same($node, @hours, $value, 'another URL: right');
 is_hit($node, 'SELECT cached_hours(1)', 'another URL: used at once');
-is(counter(q{state || ' ' || writes || ' ' || failures_in_a_row}), 'ready ready 0', 'another URL: the view says so');
 is(logged($unusable), 0, 'another URL: nothing more of the old one in the log');
 
 # ---- Connections --------------------------------------------------------------------------------------------------
