@@ -95,9 +95,10 @@ void HeedRedisConfiguration() {
   seen = redis_target_generation;
   const uint64_t mine = RedisTargetHash();
   if (redis_state->target.exchange(mine, std::memory_order_relaxed) == mine) return;
-  redis_state->breaker.Reset();
-  redis_state->writes.Reset();
   passage = write_passage = Passage::kGo;
+  const bool was_open = redis_state->breaker.Reset(), writes_were_open = redis_state->writes.Reset();
+  if (was_open || writes_were_open)
+    ereport(LOG, (errmsg("Redis is tried again for cached results, as its configuration has changed")));
 }
 
 bool EnterRedis(RedisUse use, int64_t now) {

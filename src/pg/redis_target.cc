@@ -2,6 +2,10 @@
 
 #include "pg/redis_target.h"
 
+#include <initializer_list>
+
+#include <sys/stat.h>
+
 extern "C" {
 #include "common/hashfn.h"
 #include "storage/fd.h"
@@ -129,11 +133,20 @@ bool RedisIsCluster() { return wanted.target.topology == redis::Topology::kClust
 const char *RedisUrl() { return wanted.shown; }
 
 uint64_t RedisTargetHash() {
-  const char *parts[] = {wanted.shown, wanted.target.password, password_file, secret_file, certificate_file};
   uint64_t hash = 1;
-  for (const char *part : parts) {
-    const char *text = part ? part : "";
-    hash = hash_bytes_extended(reinterpret_cast<const unsigned char *>(text), static_cast<int>(strlen(text)), hash);
+  auto add = [&hash](const void *bytes, size_t size) {
+    hash = hash_bytes_extended(static_cast<const unsigned char *>(bytes), static_cast<int>(size), hash);
+  };
+  add(wanted.shown, strlen(wanted.shown));
+  add(wanted.target.password, strlen(wanted.target.password));
+  for (const char *path : {password_file, secret_file, certificate_file}) {
+    if (!IsSet(path)) path = "";
+    add(path, strlen(path) + 1);
+    struct stat file;
+    if (stat(path, &file) != 0) continue;
+    // a file that was written or put in place has another time, and one that may be read now too
+    add(&file.st_ino, sizeof(file.st_ino));
+    add(&file.st_ctim, sizeof(file.st_ctim));
   }
   return hash;
 }

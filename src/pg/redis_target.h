@@ -27,7 +27,8 @@ const char *RedisUrl();
 // Changes whenever the configuration was read anew: then files have to be read anew too.
 extern uint64_t redis_target_generation;
 
-// Stands for all that is configured, the password too: equal in all sessions that have read the same configuration.
+// Stands for all that is configured, the password too, and for the state of the files: equal in all sessions that have
+// read the same configuration.
 uint64_t RedisTargetHash();
 
 // The target with its password, read from aggcache.redis_password_file if that is set. Returns NULL, or what is wrong.

@@ -88,7 +88,9 @@ void Breaker::GiveUp(int64_t now) noexcept {
   }
 }
 
-void Breaker::Reset() noexcept { word_.store(0, std::memory_order_relaxed); }
+bool Breaker::Reset() noexcept {
+  return StateOf(word_.exchange(0, std::memory_order_relaxed)) != BreakerState::kClosed;
+}
 
 BreakerState Breaker::State() const noexcept { return StateOf(word_.load(std::memory_order_relaxed)); }
 

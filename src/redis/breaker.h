@@ -50,8 +50,8 @@ class Breaker {
   bool Fail(Passage passage, int64_t now, uint32_t random, const BreakerLimits &limits) noexcept;
   // Whoever got kProbe and can tell neither, at a cancel: the next caller may probe.
   void GiveUp(int64_t now) noexcept;
-  // Whoever knows that the failures so far were those of something else.
-  void Reset() noexcept;
+  // Whoever knows that the failures so far were those of something else. Returns whether it was not closed.
+  bool Reset() noexcept;
   BreakerState State() const noexcept;  // still kOpen or kProbing when that has ended and nobody has come since
   int64_t Until() const noexcept;       // when the open or probing state ends; 0 if closed
   int Attempts() const noexcept;        // failures in a row, no more than 127 counted; 0 if closed

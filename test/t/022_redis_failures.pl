@@ -164,7 +164,8 @@ $node->reload;
 suffers('a password file that is gone', 'connection_errors', $unusable);
 rename $guarded->directory . '/moved', $guarded->directory . '/password_file';
 $node->reload;
-wait_until_ready('the file is back');
+same($node, @hours, $value, 'the file is back: right');
+is(counter(q{state || ' ' || writes}), 'ready ready', 'the file is back: Redis is used at once');
 is_hit($node, 'SELECT cached_hours(1)', 'and results are found');
 
 # ---- Another configuration ----------------------------------------------------------------------------------------
@@ -188,6 +189,8 @@ is(counter(q{state || ' ' || writes || ' ' || failures_in_a_row}), 'ready ready 
 same($node, @hours, $value, 'another URL: right');
 is_hit($node, 'SELECT cached_hours(1)', 'another URL: used at once');
 is(logged($unusable), 0, 'another URL: nothing more of the old one in the log');
+is(logged(qr/LOG:  Redis is tried again for cached results, as its configuration has changed/), 1,
+	'another URL: one line says why');
 
 # ---- Connections --------------------------------------------------------------------------------------------------
 

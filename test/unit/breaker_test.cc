@@ -95,6 +95,21 @@ TEST_F(BreakerTest, BackOffDoublesUpToTheLongest) {
 }
 
 // GET may work and SET not: then it closes and opens again all the time.
+TEST_F(BreakerTest, ResetForgetsAll) {
+  EXPECT_FALSE(breaker_.Reset());
+  Fail(Passage::kGo, 1000);
+  const int64_t until = breaker_.Until();
+  ASSERT_EQ(Enter(until), Passage::kProbe);
+  Fail(Passage::kProbe, until);
+  EXPECT_TRUE(breaker_.Reset());
+  EXPECT_FALSE(breaker_.Reset());
+  EXPECT_EQ(breaker_.State(), BreakerState::kClosed);
+  EXPECT_EQ(Enter(until), Passage::kGo);
+  // who was let through to probe before may still fail, as any
+  EXPECT_TRUE(Fail(Passage::kProbe, until));
+  EXPECT_EQ(breaker_.Attempts(), 1);
+}
+
 TEST_F(BreakerTest, WhatFailsSoonAfterASuccessBacksOffLonger) {
   int64_t now = 1000;
   for (int64_t expected : {100, 200, 400, 800, 1000, 1000}) {
