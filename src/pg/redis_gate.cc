@@ -57,15 +57,15 @@ void Answered(void *, int64_t microseconds) noexcept {
   EndProbe();
 }
 
-void Failed(void *, Failure failure, bool is_write, const char *text) noexcept {
+void Failed(void *, Failure failure, bool refuses_write, const char *text) noexcept {
   shared::Count(redis_state->failures[static_cast<int>(failure)]);
   if (failure == Failure::kLocal) return;
   // A key that someone made a list says nothing of Redis.
   if (strncmp(text, "WRONGTYPE", 9) == 0) return EndProbe();
   const uint32_t random = pg_prng_uint32(&pg_global_prng_state);
-  // That a command which changes data is refused says nothing of those which do not.
+  // That a command which changes data is refused says nothing of those which do not; a refused login does.
   const bool of_writes = failure == Failure::kOutOfMemory || failure == Failure::kReadOnly ||
-                         (is_write && (failure == Failure::kAuthentication || failure == Failure::kReply));
+                         (refuses_write && (failure == Failure::kAuthentication || failure == Failure::kReply));
   bool changed;
   if (of_writes) {
     EndProbe();
@@ -103,7 +103,9 @@ void HeedRedisConfiguration() {
 
 bool EnterRedis(RedisUse use, int64_t now) {
   HeedRedisConfiguration();
-  if (passage != Passage::kProbe) passage = redis_state->breaker.Enter(now, Limits());
+  // A write that Redis takes would not tell whether it answers a read, so it has to wait until one has been answered.
+  const bool has_to_wait = use == RedisUse::kWrite && redis_state->breaker.State() != BreakerState::kClosed;
+  if (passage != Passage::kProbe) passage = has_to_wait ? Passage::kStop : redis_state->breaker.Enter(now, Limits());
   if (passage == Passage::kStop) {
     passage = Passage::kGo;
     shared::Count(redis_state->skipped);
@@ -170,7 +172,8 @@ bool RedisIsTried(RedisUse use) {
   auto may_pass = [now](const redis::Breaker &breaker) {
     return breaker.State() == BreakerState::kClosed || breaker.Until() <= now;
   };
-  return may_pass(redis_state->breaker) && (use == RedisUse::kRead || may_pass(redis_state->writes));
+  if (use == RedisUse::kRead) return may_pass(redis_state->breaker);
+  return redis_state->breaker.State() == BreakerState::kClosed && may_pass(redis_state->writes);
 }
 
 }  // namespace aggcache

@@ -57,8 +57,9 @@ struct Reply {
 // jump.
 struct Observer {
   void (*answered)(void *context, int64_t microseconds) noexcept;  // any reply but an error, since Submit
-  // Once for each command that fails, and for a connection that fails without one. `text` is good during the call.
-  void (*failed)(void *context, Failure failure, bool is_write, const char *text) noexcept;
+  // Once for each command that fails, and for a connection that fails without one. `refuses_write`: the server replied
+  // so to a command that would have changed data. `text` is good during the call.
+  void (*failed)(void *context, Failure failure, bool refuses_write, const char *text) noexcept;
   void (*moved)(void *context, uint64_t sent, uint64_t received) noexcept;  // bytes over sockets
   void *context;
 };

@@ -118,8 +118,9 @@ Ticket ClientBase::Refuse(const char *text) const noexcept {
   return kNoTicket;
 }
 
-void ClientBase::TellFailed(Failure failure, const char *text, bool is_write) const noexcept {
-  if (options_.observer.failed != nullptr) options_.observer.failed(options_.observer.context, failure, is_write, text);
+void ClientBase::TellFailed(Failure failure, const char *text, bool refuses_write) const noexcept {
+  if (options_.observer.failed != nullptr)
+    options_.observer.failed(options_.observer.context, failure, refuses_write, text);
 }
 
 Ticket ClientBase::Submit(const Argument *arguments, int count, int64_t now) noexcept {
@@ -162,7 +163,7 @@ void ClientBase::Complete(Command *command, Failure failure, const char *text, i
   command->failure = failure;
   command->is_done = true;
   if (failure != Failure::kNone) {
-    TellFailed(failure, text, command->is_write);
+    TellFailed(failure, text, command->is_write && command->is_answered);
   } else if (options_.observer.answered != nullptr) {
     options_.observer.answered(options_.observer.context, now - command->submitted);
   }
@@ -176,6 +177,7 @@ void ClientBase::CompleteAll(CommandQueue *commands, Failure failure, const char
 void ClientBase::PutBack(Command *command) noexcept {
   outgoing_.unsent_bytes += command->written;
   command->written = 0;
+  command->is_answered = false;
   command->is_bounded = true;
 }
 

@@ -75,7 +75,7 @@ class ClientBase : public Client, protected ConnectionListener {
   void Repeat(Command *command, int64_t now) noexcept;
   // What becomes of the commands of a lost connection.
   void SettleLoss(Connection *connection, const Loss &loss, int64_t now) noexcept;
-  void TellFailed(Failure failure, const char *text, bool is_write = false) const noexcept;
+  void TellFailed(Failure failure, const char *text, bool refuses_write = false) const noexcept;
 
   TlsAuthorities *Authorities() noexcept { return options_.target.tls ? &tls_authorities_ : nullptr; }
 

@@ -27,6 +27,7 @@ struct Command {
   bool is_forgotten;
   bool is_repeatable;  // may reach the server twice without harm
   bool is_write;       // asks for changes
+  bool is_answered;    // the server has replied to this very command
   bool is_repeated;    // was sent anew because a connection was lost
   bool is_bounded;     // its time counts from Submit
   bool asks;           // its request begins with ASKING

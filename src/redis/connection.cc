@@ -285,10 +285,12 @@ void Connection::TakeCommandReply(ReplyReader::Outcome outcome, Reply *reply, in
     FreeReply(reply);
     return Fail(Failure::kProtocol, "a reply to nothing that was asked", command, now);
   }
+  command->is_answered = true;
   // An error while the request is still being sent: the server refuses the rest of it, and what follows is lost.
   if (command == unsent_) return Fail(reader_.FailureSeen(), reader_.Text(), command, now);
   if (command->skips > 0) {
     command->skips--;
+    command->is_answered = false;
     FreeReply(reply);
     return;
   }

@@ -181,6 +181,21 @@ TEST(ClientTest, UsersOfAccessControlLists) {
   EXPECT_EQ(unknown.Ask({"GET", "cache:a"}), "!authentication");
 }
 
+// Only the first says that nobody can be read from either.
+TEST(ClientTest, ARefusedLoginIsNoRefusedWrite) {
+  RedisServer server({"--user", "default", "off", "--user", "app", "on", ">secret", "~*", "+get"}, true);
+  Driver stranger(server.Url("app:wrong"));
+  EXPECT_EQ(stranger.Ask({"SET", "a", "1"}), "!authentication");
+  ASSERT_EQ(stranger.failures.size(), 1u);
+  EXPECT_FALSE(stranger.failures[0].refuses_write);
+  Driver reader(server.Url("app:secret"));
+  EXPECT_EQ(reader.Ask({"SET", "a", "1"}), "!authentication");
+  EXPECT_EQ(reader.Ask({"MGET", "a"}), "!authentication");
+  ASSERT_EQ(reader.failures.size(), 2u);
+  EXPECT_TRUE(reader.failures[0].refuses_write);
+  EXPECT_FALSE(reader.failures[1].refuses_write);
+}
+
 TEST(ClientTest, RestartBetweenCommandsIsNotNoticed) {
   for (const bool tcp : {false, true}) {
     RedisServer server({}, tcp);

@@ -137,6 +137,7 @@ class Driver {
   struct Failed {
     Failure failure;
     std::string text;
+    bool refuses_write;
   };
   std::vector<Failed> failures;
   int answers = 0;

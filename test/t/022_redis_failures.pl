@@ -154,6 +154,7 @@ reset_log();
 $guarded->command('ACL', 'SETUSER', 'pgcache', 'resetpass');
 $guarded->command('CLIENT', 'KILL', 'USER', 'pgcache');
 suffers('a password no more right', 'authentication_errors', $unusable);
+is(logged($unwritable), 0, 'a password no more right: no other line');
 my $password = slurp_file($guarded->directory . '/password_file');
 chomp $password;
 $guarded->command('ACL', 'SETUSER', 'pgcache', ">$password");
