@@ -4,17 +4,15 @@
 //
 //     | StoreHeader | buckets: uint32[bucket_count] | next: uint32[block_count] | blocks: 256 bytes each |
 //
-// An entry is a chain of blocks read as one stream: EntryHeader, key, stamps, snapshot ids, value. Blocks of one size
-// never fragment; `next` links the blocks of an entry and the free blocks. Most entries are one block, and a hit on
-// one whose bytes are all in its first block follows no link.
+// An entry is a chain of blocks (block_pool.h) read as one stream: EntryHeader, key, stamps, snapshot ids, value. Most
+// entries are one block, and a hit on one whose bytes are all in its first block follows no link.
 //
 // Locking: the buckets are divided into kPartitions partitions by the upper bits of the key's hash. The store takes no
-// lock: the caller holds the partition's lock as each function says. Free blocks are a lock-free stack. Numbers that a
-// hit changes under a shared lock (uses, clock) are relaxed atomics that may lose a count.
+// lock: the caller holds the partition's lock as each function says. Numbers that a hit changes under a shared lock
+// (uses, clock) are relaxed atomics that may lose a count.
 //
-// Eviction is GreedyDual-Size-Frequency (Cherkasova, 1998): priority = clock + uses * cost / size. The store's clock is
-// the highest priority ever evicted, an entry's clock is the store's at its latest use, and the computation that stored
-// it counts as a use. An entry that can no longer be hit has priority zero.
+// The code is in three files: entry_store.cc (lookup, insertion), entry_stamps.cc (the hit rule over an entry's stamps)
+// and entry_eviction.cc (which entry goes). entry_layout.h draws the memory to the byte.
 
 #ifndef AGGCACHE_CORE_ENTRY_STORE_H
 #define AGGCACHE_CORE_ENTRY_STORE_H
@@ -23,14 +21,16 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/block_pool.h"
 #include "core/snapshot.h"
 #include "core/stamp.h"
 
 namespace aggcache {
 
+struct StoreHeader;
+struct EntryHeader;
+
 constexpr uint32_t kPartitions = 128;
-constexpr uint32_t kBlockBytes = 256;
-constexpr uint32_t kNoBlock = 0xffffffff;
 
 // What a result is looked up by. The bytes are compared, not only the hash.
 struct Key {
@@ -160,42 +160,34 @@ class EntryStore {
                             uint32_t running_count) noexcept;
 
  private:
-  static constexpr uint32_t kEvictedPlaces = 16;
-  struct Header;
-  struct EntryHeader;
-  struct Layout;
-  struct Cursor;
-
-  EntryHeader *At(uint32_t block) const noexcept;
-  uint32_t Next(uint32_t block) const noexcept;
-  uint32_t *BucketOf(uint64_t hash) const noexcept;
+  EntryHeader *At(uint32_t block) const noexcept { return reinterpret_cast<EntryHeader *>(pool_.At(block)); }
+  uint32_t *BucketsOf(uint32_t partition) const noexcept {
+    return &buckets_[uint64_t{partition} * buckets_per_partition_];
+  }
+  uint32_t *BucketOf(uint64_t hash) const noexcept {
+    return BucketsOf(PartitionOf(hash)) + (static_cast<uint32_t>(hash) & (buckets_per_partition_ - 1));
+  }
   bool KeyIs(uint32_t block, const Key &key) const noexcept;
   // The link (in a bucket or an entry) that names the entry of `key`, or would.
   uint32_t *FindLink(const Key &key) const noexcept;
-  std::atomic<uint64_t> &EvictedPlace(uint64_t hash) const noexcept;
+  // Takes the entry that *link names out of its bucket and frees its blocks.
   void Unlink(uint32_t *link, uint32_t partition) noexcept;
-
-  Cursor Seek(uint32_t block, uint64_t offset) const noexcept;
-  template <typename Move>
-  bool ForEachPiece(Cursor *cursor, uint64_t size, Move move) const noexcept;
-  void Read(Cursor *cursor, void *to, uint64_t size) const noexcept;
-  void Write(Cursor *cursor, const void *from, uint64_t size) noexcept;
 
   template <typename Visit>
   void VisitStamps(uint32_t block, Visit visit) const noexcept;
+  Snapshot CopySnapshot(uint32_t block, Xid running[kMaxRunning]) const noexcept;
   StampCheck CheckStamps(uint32_t block, const Snapshot &stored, const Snapshot &reader,
                          const Transactions &transactions) const noexcept;
   StampCheck CheckAcrossBlocks(uint32_t block, const Snapshot &reader, const Transactions &transactions) const noexcept;
   bool IsDead(uint32_t block) const noexcept;
 
-  uint32_t Pop(uint32_t wanted, uint32_t *first, uint32_t *last) noexcept;
-  void Push(uint32_t first, uint32_t last, uint32_t count) noexcept;
+  // Where the hash of an evicted entry is kept.
+  std::atomic<uint64_t> &EvictedPlace(uint64_t hash) const noexcept;
 
-  Header *header_ = nullptr;
-  uint32_t *buckets_ = nullptr;            // plain: under the partition's lock
-  std::atomic<uint32_t> *next_ = nullptr;  // atomic: a pop may look at a block that another has just popped
-  unsigned char *blocks_ = nullptr;
+  StoreHeader *header_ = nullptr;
+  uint32_t *buckets_ = nullptr;         // plain: under the partition's lock
   uint32_t buckets_per_partition_ = 0;  // a power of two
+  BlockPool pool_;
   StampTable stamps_;
 };
 
