@@ -1,4 +1,5 @@
-# Real Redis servers for the TAP tests; redis_servers.py, beside this file, does the work and says what there is.
+# Real Redis servers, or Valkey's, for the TAP tests; redis_servers.py, beside this file, does the work and says what
+# there is.
 package RedisServer;
 
 use strict;
@@ -13,8 +14,9 @@ my @started;
 sub lacks
 {
 	return 'there is no python3' unless -x '/usr/bin/python3';
-	return 'there is no redis-server' unless grep { -x } qw(/usr/bin/redis-server /usr/bin/redis-check-rdb);
-	return undef;
+	my ($out, $err) = ('', '');
+	return undef if IPC::Run::run([ $tool, 'version' ], '<', \undef, '>', \$out, '2>', \$err);
+	return $err =~ s/^redis_servers\.py: \w+: |\s+$//gr;
 }
 
 # Runs the tool; returns what it prints. Dies if it fails, unless it printed an error reply.

@@ -9,9 +9,12 @@
   redis_servers.py master DIRECTORY                    whom Sentinels take for the master, or a cluster's masters
   redis_servers.py failover DIRECTORY                  kills a master, waits until its replica is one, restarts it
   redis_servers.py reshard DIRECTORY SLOTS             moves that many slots, with the keys in them, to another master
+  redis_servers.py version                             what would be started: "Redis 7.0.15"; fails if it is not here
 
 KIND is unix, acl, sentinel or cluster. The nodes are called redis (unix, acl), data1, data2, sentinel1 … sentinel3, and
 node1 … node6. Python tests import the module instead.
+
+With AGGCACHE_TEST_SERVER=valkey the servers are Valkey's; the default is redis.
 
 DIRECTORY gets url, password_file (acl) and postgresql.conf, the settings that use the servers. Its path must be short
 enough for sockets in it. Servers listen there, and on ports of 127.0.0.1 where the kind needs that. They are known by
@@ -55,11 +58,22 @@ def wait_for(what, condition, patience=PATIENCE):
 
 
 def program():
-    """The server's file. Debian has it in the package of the tools too, which brings no service, by another name."""
-    for path in ("/usr/bin/redis-server", "/usr/bin/redis-check-rdb"):
+    """The server's name and file. Debian has it in the package of the tools too, which brings no service, by another
+    name; which of the two it is to be it sees by the name that it is called by."""
+    kind = os.environ.get("AGGCACHE_TEST_SERVER") or "redis"
+    if kind not in ("redis", "valkey"):
+        raise RuntimeError("AGGCACHE_TEST_SERVER is neither redis nor valkey")
+    for path in ("/usr/bin/%s-server" % kind, "/usr/bin/%s-check-rdb" % kind):
         if os.access(path, os.X_OK):
-            return path
-    raise RuntimeError("there is no redis-server here")
+            return kind + "-server", path
+    raise RuntimeError("there is no %s-server here" % kind)
+
+
+def version():
+    """As "Redis 7.0.15"."""
+    name, path = program()
+    text = subprocess.run([name, "--version"], executable=path, stdout=subprocess.PIPE, check=True).stdout.decode()
+    return text.split()[0] + " " + next(word for word in text.split() if word.startswith("v="))[2:]
 
 
 def free_port():
@@ -87,7 +101,7 @@ def is_ours(pid, path):
 
 
 class Node:
-    """One redis-server or Sentinel. Everything about it follows from the directory and the name."""
+    """One server or Sentinel. Everything about it follows from the directory and the name."""
 
     def __init__(self, directory, name, credentials=(), database=0):
         self.name, self.credentials, self.database = name, credentials, database
@@ -104,9 +118,10 @@ class Node:
 
     def start(self):
         is_sentinel = self.name.startswith("sentinel")
+        name, path = program()
         with open(self.base + ".log", "ab") as log:
             process = subprocess.Popen(
-                ["redis-server", self.config] + (["--sentinel"] if is_sentinel else []), executable=program(),
+                [name, self.config] + (["--sentinel"] if is_sentinel else []), executable=path,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         with open(self.pid_file, "w") as file:
             file.write("%d\n" % process.pid)
@@ -434,6 +449,9 @@ def show(reply):
 def main(words):
     try:
         action, rest = words[0], words[1:]
+        if action == "version":
+            print(version())
+            return 0
         if action == "start":
             print(Servers.start(rest[0], os.path.abspath(rest[1]), rest[2:]).url())
             return 0

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <hiredis/hiredis.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -87,6 +88,16 @@ int FreePort() {
 
 // ---- Real servers ---------------------------------------------------------------------------------------------------
 
+namespace {
+
+// "redis" or "valkey", as test/lib/redis_servers.py has it.
+std::string Kind() {
+  const char *kind = getenv("AGGCACHE_TEST_SERVER");
+  return kind != nullptr && *kind != '\0' ? kind : "redis";
+}
+
+}  // namespace
+
 RedisServer::RedisServer(std::vector<std::string> arguments, bool tcp) : arguments_(std::move(arguments)) {
   sentinel_ = !arguments_.empty() && arguments_[0] == "--sentinel";
   if (tcp) port_ = FreePort();
@@ -96,9 +107,10 @@ RedisServer::RedisServer(std::vector<std::string> arguments, bool tcp) : argumen
 RedisServer::~RedisServer() { Kill(); }
 
 void RedisServer::Start() {
-  std::vector<std::string> words = {"redis-server"};
+  std::vector<std::string> words = {Kind() + "-server"};
+  const std::string other_name = "/usr/bin/" + Kind() + "-check-rdb";
   if (sentinel_) {
-    words = {"redis-server", arguments_[1], "--sentinel", "--port", std::to_string(port_), "--bind", "127.0.0.1"};
+    words.insert(words.end(), {arguments_[1], "--sentinel", "--port", std::to_string(port_), "--bind", "127.0.0.1"});
   } else {
     for (const char *word : {"--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0", "--dir"})
       words.push_back(word);
@@ -117,10 +129,11 @@ void RedisServer::Start() {
     for (std::string &word : words) arguments.push_back(&word[0]);
     arguments.push_back(nullptr);
     execvp(arguments[0], arguments.data());
+    execv(other_name.c_str(), arguments.data());  // where only the package of the tools is
     _exit(127);
   }
   while (Command({"PING"}).empty()) {
-    ASSERT_EQ(waitpid(process_, nullptr, WNOHANG), 0) << "redis-server died: " << directory_.Path();
+    ASSERT_EQ(waitpid(process_, nullptr, WNOHANG), 0) << words[0] << " died: " << directory_.Path();
     usleep(2000);
   }
 }
@@ -149,10 +162,19 @@ std::string RawCommand(const std::string &host, int port, const std::vector<std:
   const int socket = Connect(host, port);
   if (socket < 0) return "";
   SendText(socket, Serialized(words));
-  shutdown(socket, SHUT_WR);  // it answers, then closes
+  // What tells where the reply ends. A connection that is closed for writing may lose its command: Valkey does not begin
+  // some, as CLUSTER SETSLOT, before the replicas have them, and drops them if the client goes.
+  redisReader *reader = redisReaderCreate();
+  void *parsed = nullptr;
   std::string reply;
   char bytes[65536];
-  for (ssize_t size; (size = read(socket, bytes, sizeof bytes)) > 0;) reply.append(bytes, static_cast<size_t>(size));
+  for (ssize_t size; parsed == nullptr && (size = read(socket, bytes, sizeof bytes)) > 0;) {
+    reply.append(bytes, static_cast<size_t>(size));
+    redisReaderFeed(reader, bytes, static_cast<size_t>(size));
+    if (redisReaderGetReply(reader, &parsed) != REDIS_OK) break;
+  }
+  if (parsed != nullptr) freeReplyObject(parsed);
+  redisReaderFree(reader);
   close(socket);
   return reply;
 }

@@ -37,10 +37,10 @@ class TemporaryDirectory {
 // A port of 127.0.0.1 that was free a moment ago, and so was the one 10000 above it (a cluster's bus).
 int FreePort();
 
-// A process of Redis. Killed with the object, and with the test process.
+// A process of Redis, or of Valkey if AGGCACHE_TEST_SERVER says so. Killed with the object, and with the test process.
 class RedisServer {
  public:
-  // Further arguments are redis-server's: "--maxmemory", "1mb".
+  // Further arguments are the server's: "--maxmemory", "1mb".
   explicit RedisServer(std::vector<std::string> arguments = {}, bool tcp = false);
   ~RedisServer();
   void Start();  // and waits until it answers
