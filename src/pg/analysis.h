@@ -26,6 +26,10 @@ Query *InlineFunctions(Query *query, List **dependencies);
 // temporary tables.
 Refusal FindRefusal(Query *query);
 
+// Whether a literal in the tree shows the clock, as 'now' does, which parsing has replaced by the moment's value. The
+// tree is of this text.
+bool HasClockLiteral(Query *query, const char *source);
+
 // ---- hidden_parameters.cc
 
 // Takes hidden parameters out of the tree: they become parameters number `first` and following. Appends Node * to

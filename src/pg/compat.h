@@ -59,6 +59,15 @@ inline bool CanExecute(Oid function, Oid role) {
 #endif
 }
 
+// Whether the current role has the privileges that executing this level of the query needs on relations.
+inline bool MayUseRelations(Query *query) {
+#if PG_VERSION_NUM >= 160000
+  return ExecCheckPermissions(query->rtable, query->rteperminfos, false);
+#else
+  return ExecCheckRTPerms(query->rtable, false);
+#endif
+}
+
 inline bool OwnsRelation(Oid relation, Oid role) {
 #if PG_VERSION_NUM >= 160000
   return object_ownercheck(RelationRelationId, relation, role);

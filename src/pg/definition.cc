@@ -10,72 +10,9 @@
 #include "pg/settings.h"
 #include "pg/sources.h"
 
-extern "C" {
-#include "storage/sinval.h"
-}
-
 namespace aggcache {
 
-uint64_t definition_epoch = 1;
-uint64_t privilege_epoch = 1;
-
 namespace {
-
-struct FunctionSlot {
-  Oid function;  // hash key
-  Definition *first;
-  int count;
-};
-
-HTAB *functions = nullptr;
-constexpr int kMostDefinitions = 32;  // of one function; more environments than that take turns
-
-RelationChanged relation_changed = nullptr;
-NamesChanged names_changed = nullptr;
-
-// ---- Invalidation -----------------------------------------------------------------------------------------------
-
-void InvalidateIf(bool (*matches)(const Definition *, Oid, int, uint32), Oid relation, int cache, uint32 hash) {
-  if (functions == nullptr) return;
-  HASH_SEQ_STATUS scan;
-  hash_seq_init(&scan, functions);
-  while (auto *slot = static_cast<FunctionSlot *>(hash_seq_search(&scan)))
-    for (Definition *definition = slot->first; definition != nullptr; definition = definition->next)
-      if (definition->valid && matches(definition, relation, cache, hash)) definition->valid = false;
-}
-
-bool DependsOnRelation(const Definition *definition, Oid relation, int, uint32) {
-  if (relation == InvalidOid) return true;
-  for (int i = 0; i < definition->relation_count; i++)
-    if (definition->relations[i].relation == relation) return true;
-  return false;
-}
-
-bool DependsOnRow(const Definition *definition, Oid, int cache, uint32 hash) {
-  if (hash == 0) return true;
-  for (int i = 0; i < definition->catalog_count; i++)
-    if (definition->catalogs[i].cache == cache && definition->catalogs[i].hash == hash) return true;
-  return false;
-}
-
-bool Always(const Definition *, Oid, int, uint32) { return true; }
-
-void RelationCallback(Datum, Oid relation) {
-  privilege_epoch++;
-  InvalidateIf(DependsOnRelation, relation, 0, 0);
-  if (relation_changed) relation_changed(relation);
-}
-
-void RowCallback(Datum, int cache, uint32 hash) { InvalidateIf(DependsOnRow, InvalidOid, cache, hash); }
-
-// A new function, operator, type or schema can change what a name means; they change rarely.
-void NameCallback(Datum, int cache, uint32) {
-  privilege_epoch++;
-  InvalidateIf(Always, InvalidOid, 0, 0);
-  if (names_changed) names_changed(cache == AUTHOID || cache == AUTHMEMROLEMEM);
-}
-
-// ---- Making a definition ----------------------------------------------------------------------------------------
 
 struct Call {
   HeapTuple row;     // of pg_proc
@@ -85,22 +22,6 @@ struct Call {
   TupleDesc result_descriptor;
   TypeFuncClass result_class;
 };
-
-bool IsClockLiteral(const char *source, const Const *constant) {
-  int location = constant->location;
-  if (location < 0 || location >= static_cast<int>(strlen(source))) return false;
-  const char *from = strchr(source + location, '\'');
-  if (from == nullptr || from - (source + location) > 3) return false;
-  const char *to = strchr(from + 1, '\'');
-  return to && IsClockText(pnstrdup(from + 1, to - from - 1), constant->consttype);
-}
-
-bool ClockLiteralWalker(Node *node, void *source) {
-  if (node == nullptr) return false;
-  if (IsA(node, Query)) return compat::WalkQuery(reinterpret_cast<Query *>(node), ClockLiteralWalker, source);
-  if (IsA(node, Const)) return IsClockLiteral(static_cast<const char *>(source), reinterpret_cast<Const *>(node));
-  return compat::WalkExpression(node, ClockLiteralWalker, source);
-}
 
 void Refuse(Refusal *refusal, int sqlstate, const char *primary, const char *detail, const char *hint) {
   if (refusal->primary == nullptr) *refusal = {sqlstate, primary, detail, hint};
@@ -228,8 +149,8 @@ List *RewriteBody(const Definition *definition, const Call &call, SQLFunctionPar
   return pg_rewrite_query(query);
 }
 
-// Does the work in the definition's context; what the parser leaves behind stays there with it.
-void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
+// What stands in pg_proc.
+void ReadDeclaration(Definition *definition, const Call &call, Refusal *refusal) {
   Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(call.row));
   definition->name = psprintf("%s", format_procedure(definition->function));
   char *schema = get_namespace_name(form->pronamespace);
@@ -248,81 +169,65 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
            "Declare the function STABLE.");
     definition->obstacle = "the function is declared VOLATILE";
   }
+}
 
-  SQLFunctionParseInfoPtr info = prepare_sql_fn_parse_info(call.row, call.expression, call.collation);
+void AddArguments(Definition *definition, SQLFunctionParseInfoPtr info) {
   definition->argument_count = info->nargs;
   definition->argument_types = info->argtypes;
   definition->argument_lengths = static_cast<int16 *>(palloc(sizeof(int16) * Max(1, info->nargs)));
   definition->argument_by_value = static_cast<bool *>(palloc(sizeof(bool) * Max(1, info->nargs)));
   for (int i = 0; i < info->nargs; i++)
     get_typlenbyval(info->argtypes[i], &definition->argument_lengths[i], &definition->argument_by_value[i]);
+}
 
+// The body's SELECT, which returns what the function is declared to. NULL, with the obstacle set, if it is anything
+// else.
+Query *ReadSelect(Definition *definition, const Call &call, SQLFunctionParseInfoPtr info, Refusal *refusal) {
   int statement_count;
   List *rewritten = RewriteBody(definition, call, info, &statement_count);
-  if (statement_count != 1) {
-    Refuse(refusal, ERRCODE_INVALID_FUNCTION_DEFINITION, "a cached function must consist of a single SELECT",
-           psprintf("The body has %d statements.", statement_count), nullptr);
-    definition->obstacle = "the body is not a single SELECT";
-    return;
-  }
   Query *query = list_length(rewritten) == 1 ? linitial_node(Query, rewritten) : nullptr;
   if (query == nullptr || query->commandType != CMD_SELECT) {
-    Refuse(refusal, ERRCODE_INVALID_FUNCTION_DEFINITION, "a cached function must consist of a single SELECT",
-           query ? "The body is another statement." : nullptr, nullptr);
+    const char *detail = nullptr;
+    if (statement_count != 1)
+      detail = psprintf("The body has %d statements.", statement_count);
+    else if (query)
+      detail = "The body is another statement.";
+    Refuse(refusal, ERRCODE_INVALID_FUNCTION_DEFINITION, "a cached function must consist of a single SELECT", detail,
+           nullptr);
     definition->obstacle = "the body is not a single SELECT";
-    return;
+    return nullptr;
   }
+  Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(call.row));
   bool returns_tuple =
       compat::CheckFunctionResult(list_make1(rewritten), call.result_type, call.result_descriptor, form->prokind);
-  query = linitial_node(Query, rewritten);
+  query = linitial_node(Query, rewritten);  // the check may have replaced it, to convert columns
   ShapeResult(definition, call, query, returns_tuple);
+  return query;
+}
 
+void RefuseWhatIsWritten(Definition *definition, Query *query, Refusal *refusal) {
   Refusal found = FindRefusal(query);
-  if (found.primary == nullptr &&
-      ClockLiteralWalker(reinterpret_cast<Node *>(query), const_cast<char *>(definition->source)))
+  if (found.primary == nullptr && HasClockLiteral(query, definition->source))
     found = {ERRCODE_INVALID_FUNCTION_DEFINITION, "a cached function cannot read the clock through a literal",
              "A literal like 'now' or 'today' is replaced when the body is parsed.", "Use current_date or now()."};
-  if (found.primary) {
-    Refuse(refusal, found.sqlstate, found.primary, found.detail, found.hint);
-    definition->obstacle = found.primary;
-  }
+  if (found.primary == nullptr) return;
+  Refuse(refusal, found.sqlstate, found.primary, found.detail, found.hint);
+  definition->obstacle = found.primary;
+}
 
-  List *items = NIL;
-  List *relations = NIL;
+// What the tree depends on as it stands, and the privileges that running it needs. Appends Oids and PlanInvalItem.
+void AddDependencies(Definition *definition, Query *query, List **relations, List **items) {
   List *query_relations = NIL, *query_items = NIL;
   bool row_security_used = false;
   extract_query_dependencies(reinterpret_cast<Node *>(query), &query_relations, &query_items, &row_security_used);
-  relations = list_concat(relations, query_relations);
-  items = list_concat(items, query_items);
-  definition->permission_queries = CollectQueries(query, NIL);
-  definition->functions = CollectFunctions(query, NIL);
+  *relations = list_concat(*relations, query_relations);
+  *items = list_concat(*items, query_items);
+  definition->permission_queries = CollectQueries(query, definition->permission_queries);
+  definition->functions = CollectFunctions(query, definition->functions);
+  definition->has_row_security |= row_security_used;
+}
 
-  Query *inlined = InlineFunctions(query, &items);
-  bool inlined_row_security = false;
-  query_relations = query_items = NIL;
-  extract_query_dependencies(reinterpret_cast<Node *>(inlined), &query_relations, &query_items, &inlined_row_security);
-  relations = list_concat(relations, query_relations);
-  items = list_concat(items, query_items);
-  definition->permission_queries = CollectQueries(inlined, definition->permission_queries);
-  definition->functions = CollectFunctions(inlined, definition->functions);
-  definition->has_row_security = row_security_used || inlined_row_security;
-
-  if (definition->obstacle == nullptr) definition->obstacle = FindRefusal(inlined).primary;
-  if (definition->obstacle == nullptr) definition->obstacle = FindResultObstacle(definition, call);
-
-  List *hidden = NIL;
-  definition->query = ExtractHiddenParameters(inlined, definition->argument_count + 1, &hidden);
-  Opacity opacity = FindOpacity(definition->query);
-  definition->reads_settings = opacity.reads_settings;
-  if (definition->obstacle == nullptr) definition->obstacle = opacity.obstacle;
-  Composition composition;
-  memset(&composition, 0, sizeof(composition));
-  composition.hidden = hidden;
-  ComposeBody(definition, call.row, opacity.calls, &composition, refusal);
-  AddHidden(definition, composition.hidden);
-  AddAllRelations(definition, relations, composition, call.result_type);
-  AddCatalogs(definition, list_concat(items, composition.items));
-  if (definition->obstacle == nullptr) definition->obstacle = composition.obstacle;
+void AddFingerprint(Definition *definition, const Composition &composition) {
   FingerprintQuery(definition->query, definition->fingerprint);
   for (int i = 0; i < 2; i++)
     definition->fingerprint[i] = hash_combine64(definition->fingerprint[i], composition.fingerprint[i]);
@@ -335,6 +240,40 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
     for (int i = 0; i < shape.descriptor->natts; i++)
       result = hash_combine64(result, TupleDescAttr(shape.descriptor, i)->atttypid);
   definition->fingerprint[0] = result;
+}
+
+// Does the work in the definition's context; what the parser leaves behind stays there with it.
+void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
+  ReadDeclaration(definition, call, refusal);
+  SQLFunctionParseInfoPtr info = prepare_sql_fn_parse_info(call.row, call.expression, call.collation);
+  AddArguments(definition, info);
+  Query *query = ReadSelect(definition, call, info, refusal);
+  if (query == nullptr) return;
+  RefuseWhatIsWritten(definition, query, refusal);
+
+  // functions that vanish when they are inlined count too
+  List *relations = NIL, *items = NIL;
+  AddDependencies(definition, query, &relations, &items);
+  Query *inlined = InlineFunctions(query, &items);
+  AddDependencies(definition, inlined, &relations, &items);
+  if (definition->obstacle == nullptr) definition->obstacle = FindRefusal(inlined).primary;
+  if (definition->obstacle == nullptr) definition->obstacle = FindResultObstacle(definition, call);
+
+  List *hidden = NIL;
+  definition->query = ExtractHiddenParameters(inlined, definition->argument_count + 1, &hidden);
+  Opacity opacity = FindOpacity(definition->query);
+  definition->reads_settings = opacity.reads_settings;
+  if (definition->obstacle == nullptr) definition->obstacle = opacity.obstacle;
+
+  Composition composition;
+  memset(&composition, 0, sizeof(composition));
+  composition.hidden = hidden;
+  ComposeBody(definition, call.row, opacity.calls, &composition, refusal);
+  AddHidden(definition, composition.hidden);
+  AddAllRelations(definition, relations, composition, call.result_type);
+  AddCatalogs(definition, list_concat(items, composition.items));
+  if (definition->obstacle == nullptr) definition->obstacle = composition.obstacle;
+  AddFingerprint(definition, composition);
 
   if (definition->reads_clock && settings::ttl_ms == 0)
     Refuse(
@@ -376,6 +315,8 @@ Definition *NewDefinition(Oid function, MemoryContext parent) {
   return definition;
 }
 
+}  // namespace
+
 Definition *MakeDefinition(FunctionCallInfo fcinfo) {
   Oid function = fcinfo->flinfo->fn_oid;
   Definition *definition = NewDefinition(function, CurrentMemoryContext);
@@ -397,92 +338,6 @@ Definition *MakeDefinition(FunctionCallInfo fcinfo) {
   return definition;
 }
 
-// ---- Keeping them -----------------------------------------------------------------------------------------------
-
-void Free(FunctionSlot *slot, Definition **link) {
-  Definition *gone = *link;
-  *link = gone->next;
-  slot->count--;
-  definition_epoch++;
-  MemoryContextDelete(gone->context);
-}
-
-// Frees what is no longer valid or, when there are too many, the oldest.
-void Sweep(FunctionSlot *slot) {
-  for (Definition **link = &slot->first; *link != nullptr;) {
-    if (!(*link)->valid && (*link)->pins == 0)
-      Free(slot, link);
-    else
-      link = &(*link)->next;
-  }
-  if (slot->count < kMostDefinitions) return;
-  Definition **oldest = nullptr;
-  for (Definition **link = &slot->first; *link != nullptr; link = &(*link)->next)
-    if ((*link)->pins == 0) oldest = link;
-  if (oldest) Free(slot, oldest);
-}
-
-// Whether the definition is for the types of this call; most functions have only one set of them.
-bool FitsCall(const Definition *definition, FunctionCallInfo fcinfo) {
-  if (definition->collation != fcinfo->fncollation) return false;
-  if (definition->fixed_types) return true;
-  Oid result_type;
-  TupleDesc descriptor;
-  get_call_result_type(fcinfo, &result_type, &descriptor);
-  if (definition->result.type != result_type) return false;
-  if (definition->result.returns_tuple &&
-      (descriptor == nullptr || !equalTupleDescs(definition->result.descriptor, descriptor)))
-    return false;
-  Oid *declared;
-  int count;
-  get_func_signature(definition->function, &declared, &count);
-  bool same = count == definition->argument_count;
-  for (int i = 0; same && i < count; i++)
-    if (IsPolymorphicType(declared[i])) same = get_fn_expr_argtype(fcinfo->flinfo, i) == definition->argument_types[i];
-  pfree(declared);
-  return same;
-}
-
-}  // namespace
-
-Definition *FindDefinition(FunctionCallInfo fcinfo) {
-  Oid function = fcinfo->flinfo->fn_oid;
-  if (functions == nullptr) {
-    HASHCTL control;
-    memset(&control, 0, sizeof(control));
-    control.keysize = sizeof(Oid);
-    control.entrysize = sizeof(FunctionSlot);
-    control.hcxt = TopMemoryContext;
-    functions = hash_create("aggcache definitions", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-  }
-  bool found;
-  auto *slot = static_cast<FunctionSlot *>(hash_search(functions, &function, HASH_ENTER, &found));
-  if (!found) {
-    slot->first = nullptr;
-    slot->count = 0;
-  }
-  for (Definition *definition = slot->first; definition != nullptr; definition = definition->next)
-    if (IsCurrentDefinition(definition) && FitsCall(definition, fcinfo)) return definition;
-  Sweep(slot);
-  // The callbacks do not know the definition before it is linked, so messages that came meanwhile make it suspect.
-  Definition *made;
-  for (int attempt = 0;; attempt++) {
-    uint64_t before = SharedInvalidMessageCounter;
-    made = MakeDefinition(fcinfo);
-    if (before == SharedInvalidMessageCounter) break;
-    if (attempt == 3) {
-      made->valid = false;
-      break;
-    }
-    MemoryContextDelete(made->context);
-  }
-  MemoryContextSetParent(made->context, TopMemoryContext);
-  made->next = slot->first;
-  slot->first = made;
-  slot->count++;
-  return made;
-}
-
 Definition *AnalyseFunction(Oid function, Refusal *refusal, const Definition *caller) {
   Definition *definition = NewDefinition(function, CurrentMemoryContext);
   definition->caller = caller;
@@ -498,41 +353,5 @@ Definition *AnalyseFunction(Oid function, Refusal *refusal, const Definition *ca
   MemoryContextSwitchTo(outer);
   return definition;
 }
-
-bool IsPermitted(Definition *definition) {
-  if (definition->permitted_epoch == privilege_epoch) return true;
-  Oid role = GetUserId();
-  ListCell *cell;
-  foreach (cell, definition->permission_queries) {
-    Query *query = lfirst_node(Query, cell);
-#if PG_VERSION_NUM >= 160000
-    if (!ExecCheckPermissions(query->rtable, query->rteperminfos, false)) return false;
-#else
-    if (!ExecCheckRTPerms(query->rtable, false)) return false;
-#endif
-  }
-  foreach (cell, definition->functions)
-    if (!compat::CanExecute(lfirst_oid(cell), role)) return false;
-  definition->permitted_epoch = privilege_epoch;
-  return true;
-}
-
-void InstallDefinitionCallbacks() {
-  CacheRegisterRelcacheCallback(RelationCallback, Datum{0});
-  CacheRegisterSyscacheCallback(TYPEOID, RowCallback, Datum{0});
-  CacheRegisterSyscacheCallback(RELNAMENSP, RowCallback, Datum{0});
-  CacheRegisterSyscacheCallback(PROCOID, NameCallback, Datum{0});
-  CacheRegisterSyscacheCallback(NAMESPACEOID, NameCallback, Datum{0});
-  CacheRegisterSyscacheCallback(OPEROID, NameCallback, Datum{0});
-  CacheRegisterSyscacheCallback(AMOPOPID, NameCallback, Datum{0});
-  CacheRegisterSyscacheCallback(CASTSOURCETARGET, NameCallback, Datum{0});
-  CacheRegisterSyscacheCallback(ENUMOID, NameCallback, Datum{0});
-  CacheRegisterSyscacheCallback(AUTHOID, NameCallback, Datum{0});
-  CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, NameCallback, Datum{0});
-}
-
-void OnRelationChanged(RelationChanged changed) { relation_changed = changed; }
-
-void OnNamesChanged(NamesChanged changed) { names_changed = changed; }
 
 }  // namespace aggcache

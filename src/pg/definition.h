@@ -1,8 +1,9 @@
 // A definition is what this session knows of one cached function in one environment: its analysed body with hidden
 // parameters taken out, its fingerprint, its relations, its result's shape, and, where it cannot be cached, why.
 //
-// Definitions belong to the session and live until something they depend on changes. They hold no locks: whoever
-// executes the body locks its relations and then asks again whether the definition is still valid.
+// Definitions belong to the session and hold no locks: whoever executes the body locks its relations and then asks
+// again whether the definition is still valid. Here is what one is and how it is made; definition_cache.h keeps those
+// that are called until something they depend on changes.
 
 #ifndef AGGCACHE_PG_DEFINITION_H
 #define AGGCACHE_PG_DEFINITION_H
@@ -113,7 +114,7 @@ struct Definition {
   ResultShape result;
   const char *obstacle;  // why the function is not cached, in words; NULL when it is
 
-  uint64_t permitted_epoch;  // privilege_epoch when the role's privileges were found to suffice
+  uint64_t permitted_epoch;  // of privileges.h, when the role's privileges were found to suffice
 };
 
 // A refusal at creation, with its SQLSTATE; `primary` is NULL if there is none.
@@ -124,40 +125,19 @@ struct Refusal {
   const char *hint = nullptr;
 };
 
-// Installs the invalidation callbacks. Called by _PG_init.
-void InstallDefinitionCallbacks();
-
-// Finds or makes the definition for this call in the current environment. It lives at least until the next call of
-// FindDefinition, longer if pinned. It may be invalid already if the catalogs keep changing. Errors of parsing the body
-// are raised.
-Definition *FindDefinition(FunctionCallInfo fcinfo);
+// Makes one for this call in the current environment, in the current memory context. Errors of parsing the body are
+// raised. Only definition_cache.cc calls it: nobody tells what is made here of later changes.
+Definition *MakeDefinition(FunctionCallInfo fcinfo);
 
 // Makes one for a function as its declaration stands, outside any call, in the current memory context.
 // What only forbids creating the function goes to *refusal. With a caller: a function, of language sql too, that the
 // caller's body calls.
 Definition *AnalyseFunction(Oid function, Refusal *refusal, const Definition *caller = nullptr);
 
-// Changes whenever a definition has been freed: pointers kept across calls are good only while it stays the same.
-extern uint64_t definition_epoch;
-// Changes whenever a privilege may have.
-extern uint64_t privilege_epoch;
-
 // Whether the definition, found earlier, is good for a call now.
 inline bool IsCurrentDefinition(const Definition *definition) {
   return definition->valid && IsCurrentEnvironment(definition->environment);
 }
-
-// Whether the current role may run the body, as the executor would decide. False also where it would raise an error.
-bool IsPermitted(Definition *definition);
-
-// Calls visit with every source relation's oid that changed in the catalogs; registered by tracking.cc.
-using RelationChanged = void (*)(Oid relation);
-void OnRelationChanged(RelationChanged changed);
-
-// The same for catalogs that are watched as a whole: `roles` for roles and their memberships, else functions,
-// operators, casts, enums and schemas.
-using NamesChanged = void (*)(bool roles);
-void OnNamesChanged(NamesChanged changed);
 
 }  // namespace aggcache
 

@@ -2,6 +2,7 @@
 
 #include "pg/described_call.h"
 
+#include "pg/definition_cache.h"
 #include "pg/key.h"
 
 extern "C" {

@@ -5,6 +5,7 @@
 #include "pg/described_call.h"
 #include "pg/dependencies.h"
 #include "pg/key.h"
+#include "pg/privileges.h"
 #include "pg/subtransaction.h"
 
 namespace aggcache {

@@ -4,7 +4,7 @@
 
 #include "pg/attach.h"
 #include "pg/collection.h"
-#include "pg/definition.h"
+#include "pg/definition_cache.h"
 #include "pg/dependencies.h"
 #include "pg/settings.h"
 #include "pg/shared.h"

@@ -64,12 +64,32 @@ bool RefusalWalker(Node *node, void *argument) {
   return compat::WalkExpression(node, RefusalWalker, context);
 }
 
+bool IsClockLiteral(const char *source, const Const *constant) {
+  int location = constant->location;
+  if (location < 0 || location >= static_cast<int>(strlen(source))) return false;
+  const char *from = strchr(source + location, '\'');
+  if (from == nullptr || from - (source + location) > 3) return false;
+  const char *to = strchr(from + 1, '\'');
+  return to && IsClockText(pnstrdup(from + 1, to - from - 1), constant->consttype);
+}
+
+bool ClockLiteralWalker(Node *node, void *source) {
+  if (node == nullptr) return false;
+  if (IsA(node, Query)) return compat::WalkQuery(reinterpret_cast<Query *>(node), ClockLiteralWalker, source);
+  if (IsA(node, Const)) return IsClockLiteral(static_cast<const char *>(source), reinterpret_cast<Const *>(node));
+  return compat::WalkExpression(node, ClockLiteralWalker, source);
+}
+
 }  // namespace
 
 Refusal FindRefusal(Query *query) {
   RefusalContext context;
   RefusalWalker(reinterpret_cast<Node *>(query), &context);
   return context.refusal;
+}
+
+bool HasClockLiteral(Query *query, const char *source) {
+  return ClockLiteralWalker(reinterpret_cast<Node *>(query), const_cast<char *>(source));
 }
 
 }  // namespace aggcache

@@ -5,7 +5,7 @@
 #include "core/tag.h"
 #include "pg/attach.h"
 #include "pg/blame.h"
-#include "pg/definition.h"
+#include "pg/definition_cache.h"
 #include "pg/opaque.h"
 #include "pg/partitions.h"
 #include "pg/reattach.h"

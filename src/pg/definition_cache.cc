@@ -1,0 +1,175 @@
+#include "pg/server.h"
+
+#include "pg/definition_cache.h"
+
+#include "pg/privileges.h"
+
+extern "C" {
+#include "storage/sinval.h"
+}
+
+namespace aggcache {
+
+uint64_t definition_epoch = 1;
+
+namespace {
+
+struct FunctionSlot {
+  Oid function;  // hash key
+  Definition *first;
+  int count;
+};
+
+HTAB *functions = nullptr;
+constexpr int kMostDefinitions = 32;  // of one function; more environments than that take turns
+
+RelationChanged relation_changed = nullptr;
+NamesChanged names_changed = nullptr;
+
+// ---- Invalidation -----------------------------------------------------------------------------------------------
+
+void InvalidateIf(bool (*matches)(const Definition *, Oid, int, uint32), Oid relation, int cache, uint32 hash) {
+  if (functions == nullptr) return;
+  HASH_SEQ_STATUS scan;
+  hash_seq_init(&scan, functions);
+  while (auto *slot = static_cast<FunctionSlot *>(hash_seq_search(&scan)))
+    for (Definition *definition = slot->first; definition != nullptr; definition = definition->next)
+      if (definition->valid && matches(definition, relation, cache, hash)) definition->valid = false;
+}
+
+bool DependsOnRelation(const Definition *definition, Oid relation, int, uint32) {
+  if (relation == InvalidOid) return true;
+  for (int i = 0; i < definition->relation_count; i++)
+    if (definition->relations[i].relation == relation) return true;
+  return false;
+}
+
+bool DependsOnRow(const Definition *definition, Oid, int cache, uint32 hash) {
+  if (hash == 0) return true;
+  for (int i = 0; i < definition->catalog_count; i++)
+    if (definition->catalogs[i].cache == cache && definition->catalogs[i].hash == hash) return true;
+  return false;
+}
+
+bool Always(const Definition *, Oid, int, uint32) { return true; }
+
+void RelationCallback(Datum, Oid relation) {
+  privilege_epoch++;
+  InvalidateIf(DependsOnRelation, relation, 0, 0);
+  if (relation_changed) relation_changed(relation);
+}
+
+void RowCallback(Datum, int cache, uint32 hash) { InvalidateIf(DependsOnRow, InvalidOid, cache, hash); }
+
+// A new function, operator, type or schema can change what a name means; they change rarely.
+void NameCallback(Datum, int cache, uint32) {
+  privilege_epoch++;
+  InvalidateIf(Always, InvalidOid, 0, 0);
+  if (names_changed) names_changed(cache == AUTHOID || cache == AUTHMEMROLEMEM);
+}
+
+// ---- Keeping ----------------------------------------------------------------------------------------------------
+
+void Free(FunctionSlot *slot, Definition **link) {
+  Definition *gone = *link;
+  *link = gone->next;
+  slot->count--;
+  definition_epoch++;
+  MemoryContextDelete(gone->context);
+}
+
+// Frees what is no longer valid or, when there are too many, the oldest.
+void Sweep(FunctionSlot *slot) {
+  for (Definition **link = &slot->first; *link != nullptr;) {
+    if (!(*link)->valid && (*link)->pins == 0)
+      Free(slot, link);
+    else
+      link = &(*link)->next;
+  }
+  if (slot->count < kMostDefinitions) return;
+  Definition **oldest = nullptr;
+  for (Definition **link = &slot->first; *link != nullptr; link = &(*link)->next)
+    if ((*link)->pins == 0) oldest = link;
+  if (oldest) Free(slot, oldest);
+}
+
+// Whether the definition is for the types of this call; most functions have only one set of them.
+bool FitsCall(const Definition *definition, FunctionCallInfo fcinfo) {
+  if (definition->collation != fcinfo->fncollation) return false;
+  if (definition->fixed_types) return true;
+  Oid result_type;
+  TupleDesc descriptor;
+  get_call_result_type(fcinfo, &result_type, &descriptor);
+  if (definition->result.type != result_type) return false;
+  if (definition->result.returns_tuple &&
+      (descriptor == nullptr || !equalTupleDescs(definition->result.descriptor, descriptor)))
+    return false;
+  Oid *declared;
+  int count;
+  get_func_signature(definition->function, &declared, &count);
+  bool same = count == definition->argument_count;
+  for (int i = 0; same && i < count; i++)
+    if (IsPolymorphicType(declared[i])) same = get_fn_expr_argtype(fcinfo->flinfo, i) == definition->argument_types[i];
+  pfree(declared);
+  return same;
+}
+
+}  // namespace
+
+Definition *FindDefinition(FunctionCallInfo fcinfo) {
+  Oid function = fcinfo->flinfo->fn_oid;
+  if (functions == nullptr) {
+    HASHCTL control;
+    memset(&control, 0, sizeof(control));
+    control.keysize = sizeof(Oid);
+    control.entrysize = sizeof(FunctionSlot);
+    control.hcxt = TopMemoryContext;
+    functions = hash_create("aggcache definitions", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  }
+  bool found;
+  auto *slot = static_cast<FunctionSlot *>(hash_search(functions, &function, HASH_ENTER, &found));
+  if (!found) {
+    slot->first = nullptr;
+    slot->count = 0;
+  }
+  for (Definition *definition = slot->first; definition != nullptr; definition = definition->next)
+    if (IsCurrentDefinition(definition) && FitsCall(definition, fcinfo)) return definition;
+  Sweep(slot);
+  // The callbacks do not know the definition before it is linked, so messages that came meanwhile make it suspect.
+  Definition *made;
+  for (int attempt = 0;; attempt++) {
+    uint64_t before = SharedInvalidMessageCounter;
+    made = MakeDefinition(fcinfo);
+    if (before == SharedInvalidMessageCounter) break;
+    if (attempt == 3) {
+      made->valid = false;
+      break;
+    }
+    MemoryContextDelete(made->context);
+  }
+  MemoryContextSetParent(made->context, TopMemoryContext);
+  made->next = slot->first;
+  slot->first = made;
+  slot->count++;
+  return made;
+}
+
+void InstallDefinitionCallbacks() {
+  CacheRegisterRelcacheCallback(RelationCallback, Datum{0});
+  CacheRegisterSyscacheCallback(TYPEOID, RowCallback, Datum{0});
+  CacheRegisterSyscacheCallback(RELNAMENSP, RowCallback, Datum{0});
+  CacheRegisterSyscacheCallback(PROCOID, NameCallback, Datum{0});
+  CacheRegisterSyscacheCallback(NAMESPACEOID, NameCallback, Datum{0});
+  CacheRegisterSyscacheCallback(OPEROID, NameCallback, Datum{0});
+  CacheRegisterSyscacheCallback(AMOPOPID, NameCallback, Datum{0});
+  CacheRegisterSyscacheCallback(CASTSOURCETARGET, NameCallback, Datum{0});
+  CacheRegisterSyscacheCallback(ENUMOID, NameCallback, Datum{0});
+  CacheRegisterSyscacheCallback(AUTHOID, NameCallback, Datum{0});
+  CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, NameCallback, Datum{0});
+}
+
+void OnRelationChanged(RelationChanged changed) { relation_changed = changed; }
+
+void OnNamesChanged(NamesChanged changed) { names_changed = changed; }
+
+}  // namespace aggcache
