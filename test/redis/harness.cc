@@ -20,6 +20,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <random>
 
 namespace aggcache {
 namespace redis {
@@ -79,9 +80,9 @@ TemporaryDirectory::~TemporaryDirectory() {
 }
 
 int FreePort() {
-  static int next = 20000 + getpid() % 20000;
+  static int next = 10000 + static_cast<int>(std::random_device()() % 10000);
   for (;;) {
-    next = next >= 50000 ? 20000 : next + 1;
+    next = next >= 20000 ? 10000 : next + 1;
     if (IsFree(next) && IsFree(next + 10000)) return next;
   }
 }
@@ -100,13 +101,18 @@ std::string Kind() {
 
 RedisServer::RedisServer(std::vector<std::string> arguments, bool tcp) : arguments_(std::move(arguments)) {
   sentinel_ = !arguments_.empty() && arguments_[0] == "--sentinel";
-  if (tcp) port_ = FreePort();
-  Start();
+  // another process may take the port in between
+  for (int tries = 1;; tries++) {
+    if (tcp) port_ = FreePort();
+    if (TryToStart()) return;
+    if (!tcp || tries == 5) break;
+  }
+  ADD_FAILURE() << "redis-server died: " << directory_.Path();
 }
 
 RedisServer::~RedisServer() { Kill(); }
 
-void RedisServer::Start() {
+bool RedisServer::TryToStart() {
   std::vector<std::string> words = {Kind() + "-server"};
   const std::string other_name = "/usr/bin/" + Kind() + "-check-rdb";
   if (sentinel_) {
@@ -132,8 +138,13 @@ void RedisServer::Start() {
     execv(other_name.c_str(), arguments.data());  // where only the package of the tools is
     _exit(127);
   }
-  while (Command({"PING"}).empty()) {
-    ASSERT_EQ(waitpid(process_, nullptr, WNOHANG), 0) << words[0] << " died: " << directory_.Path();
+  for (;;) {
+    // first whether it has died: who answers on its port may be somebody else
+    if (waitpid(process_, nullptr, WNOHANG) != 0) {
+      process_ = 0;
+      return false;
+    }
+    if (!Command({"PING"}).empty()) return true;
     usleep(2000);
   }
 }
@@ -156,6 +167,13 @@ std::string RedisServer::Url(const std::string &credentials, const std::string &
 std::string RedisServer::Command(const std::vector<std::string> &words) const {
   if (port_ != 0) return RawCommand("127.0.0.1", port_, words);
   return RawCommand(directory_.Path() + "/s", 0, words);
+}
+
+void RedisServer::WaitFor(const std::vector<std::string> &words, const std::string &text, bool present) const {
+  const int64_t give_up = Now() + kLong;
+  for (std::string reply; ((reply = Command(words)).find(text) != std::string::npos) != present; usleep(5000)) {
+    ASSERT_LT(Now(), give_up) << reply;
+  }
 }
 
 std::string RawCommand(const std::string &host, int port, const std::vector<std::string> &words) {
@@ -228,7 +246,8 @@ std::string NameServer::Answer(const std::string &question) {
   const bool is_ipv6 = question[at + 2] == 28;
   {
     std::lock_guard<std::mutex> guard(mutex_);
-    questions_.push_back((is_ipv6 ? "AAAA " : "A ") + name);
+    const std::string asked = (is_ipv6 ? "AAAA " : "A ") + name;
+    if (questions_.empty() || questions_.back() != asked) questions_.push_back(asked);
   }
   std::string records;
   char count = 0;
@@ -368,8 +387,8 @@ Ticket Driver::Submit(const std::vector<std::string> &words, int master) {
   std::vector<Argument> arguments;
   for (const std::string &word : words) arguments.push_back(Argument{word.data(), word.size()});
   const int count = static_cast<int>(arguments.size());
-  if (master >= 0) return client_->SubmitTo(master, arguments.data(), count, Now());
-  return client_->Submit(arguments.data(), count, Now());
+  if (master >= 0) return client_->SubmitTo(master, arguments.data(), count, Clock());
+  return client_->Submit(arguments.data(), count, Clock());
 }
 
 void Driver::Step() {
@@ -383,16 +402,16 @@ void Driver::Step() {
   }
   const int64_t deadline = client_->Deadline();
   // With nothing to wait for it should be idle; a pause lets Until look at what others do.
-  int64_t wait = deadline == INT64_MAX ? (count == 0 ? 1000 : 60000000) : deadline - Now();
+  int64_t wait = deadline == INT64_MAX ? (count == 0 ? 1000 : kLong) : deadline - Clock();
   if (wait < 0) wait = 0;
   const timespec time{wait / 1000000, wait % 1000000 * 1000};
   const int ready = ppoll(polled, static_cast<nfds_t>(count), &time, nullptr);
   if (ready == 0 && deadline == INT64_MAX && count > 0) ADD_FAILURE() << "waits for ever";
-  client_->Advance(Now());
+  client_->Advance(Clock());
 }
 
 void Driver::Until(const std::function<bool()> &condition) {
-  const int64_t give_up = Now() + 60000000;
+  const int64_t give_up = Now() + 2 * kLong;
   while (!condition()) {
     ASSERT_LT(Now(), give_up) << "what was waited for did not come";
     Step();

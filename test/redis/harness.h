@@ -4,6 +4,8 @@
 #ifndef AGGCACHE_TEST_REDIS_HARNESS_H
 #define AGGCACHE_TEST_REDIS_HARNESS_H
 
+#include <gtest/gtest.h>
+
 #include <sys/types.h>
 
 #include <atomic>
@@ -34,7 +36,11 @@ class TemporaryDirectory {
   std::string path_;
 };
 
-// A port of 127.0.0.1 that was free a moment ago, and so was the one 10000 above it (a cluster's bus).
+// What is not waited for: it would show as a test that hangs. However slow the machine is, nothing takes so long.
+constexpr int64_t kLong = 600000000;
+
+// A port of 127.0.0.1 that was free a moment ago, and so was the one 10000 above it (a cluster's bus). Both are below
+// the range that connections get theirs from: a server that is restarted finds them free again.
 int FreePort();
 
 // A process of Redis, or of Valkey if AGGCACHE_TEST_SERVER says so. Killed with the object, and with the test process.
@@ -43,7 +49,7 @@ class RedisServer {
   // Further arguments are the server's: "--maxmemory", "1mb".
   explicit RedisServer(std::vector<std::string> arguments = {}, bool tcp = false);
   ~RedisServer();
-  void Start();  // and waits until it answers
+  void Start() { ASSERT_TRUE(TryToStart()) << "redis-server died: " << directory_.Path(); }
   void Kill();
   void Stop(int signal);  // SIGSTOP, SIGCONT
 
@@ -53,8 +59,13 @@ class RedisServer {
   const std::string &Directory() const { return directory_.Path(); }
   // Sends one command on a connection of its own; returns the reply as it came.
   std::string Command(const std::vector<std::string> &words) const;
+  // Until the reply to the command has the text, or has it no more.
+  void WaitFor(const std::vector<std::string> &words, const std::string &text, bool present = true) const;
 
  private:
+  // Waits until it answers. False: it has died.
+  bool TryToStart();
+
   TemporaryDirectory directory_;
   std::vector<std::string> arguments_;
   bool sentinel_ = false;
@@ -95,7 +106,7 @@ class NameServer {
   std::string Address() const { return "127.0.0.1:" + std::to_string(port_); }
   // Whether it answers at all.
   void SetSilent(bool silent) { silent_ = silent; }
-  // The questions so far: "A host" or "AAAA host".
+  // The questions so far: "A host" or "AAAA host". One that was repeated, as its answer came late, is there once.
   std::vector<std::string> Questions() const;
 
  private:
@@ -118,7 +129,7 @@ void SendText(int socket, const std::string &text);
 // A client and what its observer was told.
 class Driver {
  public:
-  explicit Driver(const std::string &url, int64_t connect_timeout = 2000000, int64_t command_timeout = 2000000,
+  explicit Driver(const std::string &url, int64_t connect_timeout = kLong, int64_t command_timeout = kLong,
                   uint32_t most_commands = 4096, uint64_t most_bytes = 1 << 20, const std::string &name_servers = "");
   ~Driver();
 
@@ -131,6 +142,8 @@ class Driver {
   std::string Ask(const std::vector<std::string> &words) { return Take(Submit(words)); }
   // One poll and Advance; waits until something happens.
   void Step();
+  // The client's clock goes on by so much at once: what it times does not depend on how quick the test is.
+  void LetPass(int64_t microseconds) { passed_ += microseconds; }
   // Advances until it holds.
   void Until(const std::function<bool()> &condition);
 
@@ -145,7 +158,10 @@ class Driver {
   int64_t longest_answer = 0;
 
  private:
+  int64_t Clock() const { return Now() + passed_; }
+
   Client *client_ = nullptr;
+  int64_t passed_ = 0;
 };
 
 std::string TextOf(const Reply &reply);

@@ -12,8 +12,6 @@ namespace aggcache {
 namespace redis {
 namespace {
 
-constexpr int64_t kLong = 30000000;
-
 class LookupTest : public ::testing::Test {
  protected:
   Driver Connect(const std::string &url, int64_t connect_timeout = kLong) {

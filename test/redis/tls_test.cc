@@ -37,8 +37,6 @@ TEST(TlsTest, IsRefusedWhereHiredisHasNone) {
 
 #else
 
-constexpr int64_t kLong = 600000000;
-
 struct Certificate {
   EVP_PKEY *key = EVP_EC_gen("P-256");
   X509 *x509 = X509_new();
@@ -196,7 +194,7 @@ TEST_F(TlsTest, Cluster) {
                             {"--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-port",
                              std::to_string(FreePort()), "--cluster-announce-ip", "127.0.0.1"});
   server->Command({"CLUSTER", "ADDSLOTSRANGE", "0", "16383"});
-  while (server->Command({"CLUSTER", "INFO"}).find("cluster_state:ok") == std::string::npos) continue;
+  server->WaitFor({"CLUSTER", "INFO"}, "cluster_state:ok");
   Driver driver(Url("127.0.0.1", "rediss-cluster"), kLong, kLong);
   EXPECT_EQ(driver.Ask({"SET", "a", "1"}), "OK");
   EXPECT_EQ(driver->MasterCount(), 1);
