@@ -106,7 +106,7 @@ SET check_function_bodies = off;
 CREATE FUNCTION slow() RETURNS bigint LANGUAGE cached_sql STABLE
   AS 'SELECT count(*) FROM observability.task WHERE id = observability.sleepy(1)';
 RESET check_function_bodies;
-SET statement_timeout = '300ms';
+SET statement_timeout = '30s';
 DO $$
 BEGIN
   BEGIN
@@ -141,7 +141,7 @@ SELECT catalog() > 0;
 SELECT function, hits, stale_hits, misses, cold, changed, expired, evicted, own_write, snapshot, uncached, stores,
   rejected_stores,
        evictions, compute_ms > 0 AS computed, saved_ms > 0 AS saved, round(hit_ratio::numeric, 2) AS ratio,
-       last_changed > now() - interval '1 minute' AS last_changed, entries, bytes > 0 AS bytes
+       last_changed > now() - interval '1 hour' AS last_changed, entries, bytes > 0 AS bytes
   FROM aggcache.stats WHERE function::text LIKE 'workload%' OR function::text LIKE 'catalog%' ORDER BY function::text;
 SELECT function, length(key_hash), size > 0 AS size, memory >= size AS memory, dependencies > 2 AS dependencies, uses,
        cost_ms > 0 AS cost, stored_at <= now() AS stored_at, expires_at, valid

@@ -9,7 +9,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_node fixture same computed is_hit is_computed background wait_background wait_for_query);
+our @EXPORT = qw(new_node fixture same computed is_hit is_computed background wait_background wait_for_query
+	kill_backend);
 
 # A started server with the library preloaded. OPTIONS: conf => text, start => 0. It keeps results in
 # AGGCACHE_TEST_STORE, if that is set, which uses the servers that redis_servers.py started in AGGCACHE_TEST_REDIS.
@@ -18,7 +19,8 @@ sub new_node
 	my ($name, %options) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	$node->init(allows_streaming => $options{streaming} ? 1 : 0);
-	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_aggcache'\n");
+	# a transaction that comes and goes by itself may cost a hit
+	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_aggcache'\nautovacuum = off\n");
 	# what is expected to be a hit must not depend on how busy the machine is
 	$node->append_conf('postgresql.conf', "aggcache.store = '$ENV{AGGCACHE_TEST_STORE}'\n"
 		. "aggcache.redis_timeout = '30s'\naggcache.redis_connect_timeout = '30s'\n"
@@ -70,8 +72,8 @@ sub is_computed
 {
 	my ($node, $sql, $times, $name, %options) = @_;
 	# what earlier sessions counted arrives when their processes have ended
-	$node->poll_query_until('postgres',
-		q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend'});
+	wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend'},
+		'earlier sessions to end');
 	my $before = computed($node, $options{db});
 	$node->safe_psql($options{db} // 'postgres', "$sql;\nSELECT pg_stat_force_next_flush();");
 	is(computed($node, $options{db}) - $before, $times, $name);
@@ -112,6 +114,19 @@ sub wait_for_query
 {
 	my ($node, $sql, $what) = @_;
 	$node->poll_query_until('postgres', $sql) or die "timed out: $what";
+	return;
+}
+
+# kill -9 of a backend, whose session is given too; returns when the server is up again.
+sub kill_backend
+{
+	my ($node, $pid, $session) = @_;
+	my $offset = -s $node->logfile;
+	kill 'KILL', $pid;
+	wait_background($session);
+	# the client may know before the postmaster does, which goes on accepting connections until then
+	$node->wait_for_log(qr/all server processes terminated; reinitializing/, $offset);
+	wait_for_query($node, 'SELECT NOT pg_is_in_recovery()', 'the server to come back');
 	return;
 }
 

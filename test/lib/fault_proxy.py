@@ -8,6 +8,7 @@ tests need not wait for anything. Ends at the end of its input. The first line i
 
   pass               hands everything on
   delay MS           replies come later
+  hold               replies come when another mode is in force
   drop               closes connections, new ones as soon as they are accepted
   reset              the same with RST; on a Unix socket as near to that as it gets
   truncate N         closes a connection after N more bytes of replies
@@ -34,7 +35,7 @@ import struct
 import sys
 
 MODES = {"pass": 0, "delay": 1, "drop": 0, "reset": 0, "truncate": 1, "garble": (1, 2), "half": 0, "lose": 0,
-         "blackhole": 0, "clog": 1, "refuse": 0, "random": (1, 2)}
+         "blackhole": 0, "hold": 0, "clog": 1, "refuse": 0, "random": (1, 2)}
 AT_RANDOM = [("pass",)] * 12 + [("delay", 20), ("delay", 300), ("drop",), ("reset",), ("truncate", 7),
                                 ("truncate", 5000), ("garble", 1, 64), ("half",), ("lose",), ("blackhole",),
                                 ("clog", 3000)]
@@ -53,10 +54,13 @@ class Link:
         self.proxy, self.reader, self.writer = proxy, reader, writer
         self.server = None
         self.dead = False  # has kept something back: answers nothing more
+        self.released = asyncio.Event()  # what this mode holds back goes on
         self.choose()
 
     def choose(self):
         """Takes over the proxy's mode."""
+        self.released.set()
+        self.released = asyncio.Event()
         mode, *arguments = self.proxy.mode
         self.chooser = None
         if mode == "random":
@@ -156,6 +160,9 @@ class Link:
         if self.mode == "delay":
             self.harmed()
             await asyncio.sleep(self.arguments[0] / 1000)
+        elif self.mode == "hold":
+            self.harmed()
+            await self.released.wait()
         elif self.mode == "truncate":
             if len(data) >= self.left:
                 self.harmed()

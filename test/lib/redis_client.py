@@ -8,7 +8,7 @@ class Error(Exception):
 
 
 class Connection:
-    def __init__(self, address, credentials=(), timeout=10):
+    def __init__(self, address, credentials=(), timeout=300):
         """`address` is the path of a Unix socket, or (host, port). Raises OSError."""
         self.socket = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
         self.socket.settimeout(timeout)

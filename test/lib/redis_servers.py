@@ -24,6 +24,7 @@ the process ids in their files and outlive this program.
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,9 +35,12 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from redis_client import Connection, Error  # noqa: E402
 
-PATIENCE = 60
+PATIENCE = 300
 USER, PASSWORD, ADMIN_PASSWORD = "pgcache", "it's:a/p@ss%20word", "the-tests-own"
 MASTER_NAME = "the-master"
+# How long a node may say nothing, in milliseconds, before the others take it for dead: one that is only slow is not.
+# Who kills one makes the others impatient until it has been replaced.
+NEVER = 600000
 # What the extension needs, no more.
 RIGHTS = "~aggcache:* +@connection +get +mget +set +unlink +scan"
 
@@ -116,6 +120,12 @@ class Node:
             file.write("dir %s\nunixsocket %s\nunixsocketperm 700\nset-proc-title no\nprotected-mode no\n"
                        % (self.base, self.socket) + "".join(line + "\n" for line in lines))
 
+    def remove(self):
+        shutil.rmtree(self.base)
+        for file in (self.config, self.pid_file, self.base + ".log"):
+            if os.path.exists(file):
+                os.unlink(file)
+
     def start(self):
         is_sentinel = self.name.startswith("sentinel")
         name, path = program()
@@ -189,17 +199,23 @@ class Servers:
         """Starts servers of the kind; each gets the lines besides what the kind needs."""
         os.makedirs(directory, exist_ok=True)
         made = KINDS[kind]
-        about = {"kind": kind, "nodes": made.NAMES, "ports": {name: free_port() for name in made.NAMES}}
-        with open(os.path.join(directory, "servers.json"), "w") as file:
-            json.dump(about, file)
-        servers = made(directory, about)
-        for name, node in servers.nodes.items():
-            node.configure(servers.configuration(name) + ([] if name.startswith("sentinel") else list(lines)))
-        try:
-            servers.set_up()
-        except BaseException:
-            servers.stop()
-            raise
+        for tries in range(1, 6):
+            about = {"kind": kind, "nodes": made.NAMES, "ports": {name: free_port() for name in made.NAMES}}
+            with open(os.path.join(directory, "servers.json"), "w") as file:
+                json.dump(about, file)
+            servers = made(directory, about)
+            for name, node in servers.nodes.items():
+                node.configure(servers.configuration(name) + ([] if name.startswith("sentinel") else list(lines)))
+            try:
+                servers.set_up()
+                break
+            except BaseException as error:
+                servers.stop()
+                # a port that was free may have become another process's
+                if tries == 5 or "Address already in use" not in str(error):
+                    raise
+                for node in servers.nodes.values():
+                    node.remove()
         if kind == "acl":
             servers.write("password_file", PASSWORD)
         servers.write("url", servers.url())
@@ -264,6 +280,7 @@ class WithSentinels(Servers):
     """A master, its replica and three Sentinels, two of whom decide."""
 
     NAMES = ["data1", "data2", "sentinel1", "sentinel2", "sentinel3"]
+    SOON = 500
 
     def configuration(self, name):
         port = ["bind 127.0.0.1", "port %d" % self.ports[name]]
@@ -273,7 +290,7 @@ class WithSentinels(Servers):
             return self.PLAIN + port
         return port + ["sentinel monitor %s 127.0.0.1 %d 2" % (MASTER_NAME, self.ports["data1"])] + [
             "sentinel %s %s %s" % (what, MASTER_NAME, number) for what, number in
-            (("down-after-milliseconds", 500), ("failover-timeout", 3000), ("parallel-syncs", 1))]
+            (("down-after-milliseconds", NEVER), ("failover-timeout", 3000), ("parallel-syncs", 1))]
 
     def set_up(self):
         self.nodes["data1"].start()
@@ -311,12 +328,18 @@ class WithSentinels(Servers):
         nodes = [self.nodes[name] for name in ("data1", "data2") if ports == {self.ports[name]}]
         return [node for node in nodes if node.pid() and node.run("ROLE")[0] == "master"]
 
+    def be_patient(self, milliseconds):
+        for sentinel in self.sentinels():
+            sentinel.run("SENTINEL", "SET", MASTER_NAME, "down-after-milliseconds", milliseconds)
+
     def failover(self, _=None):
         """Returns the name of the node that was the master."""
         old = wait_for("a master", self.masters)[0]
         wait_for("a replica to take over", self.is_settled)
         old.kill()
+        self.be_patient(self.SOON)
         wait_for("a failover", lambda: self.masters() and self.masters() != [old])
+        self.be_patient(NEVER)
         old.start()
         # Sentinels would tell it after a while
         old.run("REPLICAOF", "127.0.0.1", self.ports[self.masters()[0].name])
@@ -332,10 +355,11 @@ class Cluster(Servers):
 
     NAMES = ["node%d" % number for number in range(1, 7)]
     SLOTS = 16384
+    SOON = 1500
 
     def configuration(self, name):
         return self.PLAIN + ["bind 127.0.0.1", "port %d" % self.ports[name], "cluster-enabled yes",
-                             "cluster-port %d" % self.bus(name), "cluster-node-timeout 1500",
+                             "cluster-port %d" % self.bus(name), "cluster-node-timeout %d" % NEVER,
                              "cluster-replica-validity-factor 0", "cluster-migration-barrier 5"]
 
     def bus(self, name):
@@ -349,8 +373,10 @@ class Cluster(Servers):
             first, last = self.SLOTS * index // 3, self.SLOTS * (index + 1) // 3 - 1
             self.nodes[names[index]].run("CLUSTER", "ADDSLOTSRANGE", first, last)
             self.nodes[names[index]].run("CLUSTER", "SET-CONFIG-EPOCH", index + 1)
-        for name in names[1:]:
-            self.nodes[names[0]].run("CLUSTER", "MEET", "127.0.0.1", self.ports[name], self.bus(name))
+        # each meets each: from others they would hear of it only after a while
+        for index, name in enumerate(names):
+            for other in names[:index]:
+                self.nodes[name].run("CLUSTER", "MEET", "127.0.0.1", self.ports[other], self.bus(other))
         ids = [node.run("CLUSTER", "MYID") for node in self.nodes.values()]
         for index in range(3):
             wait_for("the nodes to meet", lambda: all(
@@ -394,11 +420,21 @@ class Cluster(Servers):
         wait_for("the cluster to be ready", self.is_settled)
         old = chooser.choice(self.masters())
         old.kill()
+        self.be_patient(self.SOON)
         wait_for("a failover", lambda: len(self.masters()) == 3 and all(
             "cluster_state:ok" in node.run("CLUSTER", "INFO") for node in self.running()))
         old.start()
         wait_for("the old master to follow", self.is_settled)
+        self.be_patient(NEVER)
+        while not self.is_settled():  # somebody was too slow in the last moment
+            self.be_patient(self.SOON)
+            wait_for("the cluster to be ready", self.is_settled)
+            self.be_patient(NEVER)
         return old.name
+
+    def be_patient(self, milliseconds):
+        for node in self.running():
+            node.run("CONFIG", "SET", "cluster-node-timeout", milliseconds)
 
     def reshard(self, count, chooser=random):
         """Moves `count` slots from one master to another, those with keys first. Returns how many keys moved."""
@@ -427,7 +463,7 @@ class Cluster(Servers):
             if not keys:
                 break
             for key in keys:
-                giver.run("MIGRATE", "127.0.0.1", self.ports[target.name], key, 0, 5000, "REPLACE")
+                giver.run("MIGRATE", "127.0.0.1", self.ports[target.name], key, 0, NEVER, "REPLACE")
             moved += len(keys)
         for connection in (taker, giver):
             connection.run("CLUSTER", "SETSLOT", slot, "NODE", taker_id)

@@ -6,7 +6,7 @@ use AggcacheTest;
 use Test::More;
 
 my $sessions = 50;
-my $node = new_node('main', conf => "aggcache.wait_timeout = '100s'\nmax_connections = 100\n");
+my $node = new_node('main', conf => "aggcache.wait_timeout = '1h'\nmax_connections = 100\n");
 fixture($node);
 $node->safe_psql('postgres', q{
 	CREATE TABLE gate (a int);
@@ -110,8 +110,8 @@ for my $end ('finishes', 'is cancelled', 'is terminated')
 	open_gate();
 	is(answers(@followers), $expected, "the leader $end: every follower has the answer");
 	wait_background($leader);
-	$node->poll_query_until('postgres',
-		q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend'});
+	wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend'},
+		'all to end');
 	is(computed($node) - $before, 1, "the leader $end: computed once");
 }
 

@@ -43,10 +43,7 @@ for my $sql ('SELECT cached_hours(1)', 'UPDATE task SET hours = -1 WHERE id = 3'
 	$node->safe_psql('postgres', q{BEGIN; UPDATE task SET hours = hours + 1 WHERE id = 6; PREPARE TRANSACTION 'p'})
 		if $prepared;
 	my ($session, $pid) = victim($sql);
-	my $started = $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()');
-	kill 'KILL', $pid;
-	wait_background($session);
-	$node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die 'the server did not come back';
+	kill_backend($node, $pid, $session);
 	same($node, @hours, $value, "killed after: $sql") for 1 .. 2;
 	# as long as it is not known how that ends, nothing can be proven
 	$node->safe_psql('postgres', "COMMIT PREPARED 'p'") if $prepared;

@@ -12,6 +12,8 @@ fixture($node);
 # ---- The old reader: one session that takes a snapshot before each write and looks again after it -------------------
 
 my $old = $node->background_psql('postgres', on_error_stop => 0);
+# the time that is allowed is a query's, not the session's
+$old->set_query_timer_restart();
 
 sub old_session { return $old->query_safe($_[0]); }
 

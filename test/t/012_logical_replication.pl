@@ -65,6 +65,15 @@ sub found
 	return join(' ', grep { !/^[tf]$/ } split(/\n/, $out));
 }
 
+# Waits until all tables are copied, and until that has been noted: no worker has a transaction of its own any more.
+sub synchronized
+{
+	$subscriber->wait_for_subscription_sync($publisher, 'sub');
+	wait_for_query($subscriber, q{SELECT count(*) = 0 FROM pg_subscription_rel WHERE srsubstate <> 'r'},
+		'the tables to be ready');
+	return;
+}
+
 # ---- The copy at the start ------------------------------------------------------------------------------------------
 
 warm('task', 1 .. 3);
@@ -72,7 +81,7 @@ is(found('task', 1 .. 3), 'hit hit hit', 'the empty table is cached');
 my $connection = $publisher->connstr . ' dbname=postgres';
 $subscriber->safe_psql('postgres',
 	"CREATE SUBSCRIPTION sub CONNECTION '$connection' PUBLICATION pub WITH (streaming = on)");
-$subscriber->wait_for_subscription_sync($publisher, 'sub');
+synchronized();
 is(found('task', 1 .. 3), 'miss miss miss', 'the copy at the start invalidates');
 replicated('copy', 'task', { 1 => 18, 2 => 12, 3 => 15 });
 
@@ -118,6 +127,7 @@ $subscriber->safe_psql('postgres', 'ALTER SUBSCRIPTION sub SET (streaming = para
 $publisher->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_replication WHERE state = 'streaming'});
 
 my $writer = $publisher->background_psql('postgres');
+$writer->set_query_timer_restart();
 sub streamed
 {
 	my ($name, $end, $expected, $values) = @_;
@@ -160,7 +170,7 @@ warm('bare', 1 .. 2);
 is(found('bare', 1 .. 2), 'hit hit', 'copy anew: cached before');
 $publisher->safe_psql('postgres', 'ALTER PUBLICATION pub ADD TABLE bare');
 $subscriber->safe_psql('postgres', 'ALTER SUBSCRIPTION sub REFRESH PUBLICATION');
-$subscriber->wait_for_subscription_sync($publisher, 'sub');
+synchronized();
 is(found('bare', 1 .. 2), 'miss miss', 'copy anew: invalidates');
 replicated('copy anew', 'bare', { 1 => 1, 2 => 2 });
 

@@ -111,6 +111,8 @@ is(join('|', map { @$_ } $session->query('SELECT cached_hours(2); SELECT result 
 is(join('|', map { @$_ } $session->query('SELECT cached_hours(2); SELECT result FROM aggcache.last_call();')),
 	'12|hit',
 	'and replaced');
-isnt(connections(), $before, 'a connection on which it came is given up: it might be out of step');
+my %now = map { $_ => 1 } split / /, connections();
+is(join(' ', grep { $now{$_} } split / /, $before), '',
+	'a connection on which it came is given up: it might be out of step');
 $session->finish;
 done_testing();
