@@ -42,7 +42,7 @@ maxmemory-policy allkeys-lru
 CONF
   as_server bash -c 'exec -a redis-server "$@"' - "$(redis_program)" "$REDIS/redis.conf" >/dev/null
   local attempt
-  for attempt in $(seq 200); do
+  for attempt in $(seq 1200); do
     if redis_answers; then return 0; fi
     sleep 0.05
   done

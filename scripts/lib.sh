@@ -78,12 +78,12 @@ start_server() {
     store_settings
     printf '%s\n' "$@"
   } | as_user tee -a "$directory/data/postgresql.conf" >/dev/null
-  as_user "$BINDIR/pg_ctl" -D "$directory/data" -l "$directory/server.log" -w -t 60 start >/dev/null
+  as_user "$BINDIR/pg_ctl" -D "$directory/data" -l "$directory/server.log" -w -t 300 start >/dev/null
 }
 
 # stop_server DIRECTORY: by the process id in its own pid file.
 stop_server() {
   [ -f "$1/data/postmaster.pid" ] || return 0
-  as_user "$BINDIR/pg_ctl" -D "$1/data" -m fast -w -t 60 stop >/dev/null ||
+  as_user "$BINDIR/pg_ctl" -D "$1/data" -m fast -w -t 300 stop >/dev/null ||
     as_user "$BINDIR/pg_ctl" -D "$1/data" -m immediate -w stop >/dev/null || true
 }

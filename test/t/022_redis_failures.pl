@@ -207,7 +207,8 @@ for my $fault ('drop', 'reset', 'refuse', 'blackhole', 'half', 'truncate 1', 'tr
 	suffers($fault, 'connection_errors + timeouts + protocol_errors + other_errors', $unusable);
 	$proxy->mode('pass');
 	wait_until_ready($fault);
-	is_hit($node, 'SELECT cached_hours(1)', "$fault: found afterwards");
+	is_hit($node, q{SET aggcache.redis_timeout = '30s'; SET aggcache.redis_connect_timeout = '30s';
+		SELECT cached_hours(1)}, "$fault: found afterwards");
 }
 # replies that answer other commands, and bytes altered here and there: right, whatever it is counted as
 for my $fault ('lose', 'garble 1 400', 'garble 2 400', 'garble 3 200', 'truncate 60', 'truncate 200', 'random 1 3',
