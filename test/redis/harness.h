@@ -77,7 +77,8 @@ class RedisServer {
 // reply to a command of words, empty if there is none.
 std::string RawCommand(const std::string &host, int port, const std::vector<std::string> &words);
 
-// Listens on a Unix socket, or on a port of 127.0.0.1; for each connection calls `serve` with its socket in a thread, and closes it afterwards.
+// Listens on a Unix socket, or on a port of 127.0.0.1; for each connection calls `serve` with its socket in a thread, and
+// closes it afterwards.
 class FakeServer {
  public:
   explicit FakeServer(std::function<void(int socket)> serve, bool tcp = false);
