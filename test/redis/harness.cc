@@ -107,7 +107,7 @@ RedisServer::RedisServer(std::vector<std::string> arguments, bool tcp) : argumen
     if (TryToStart()) return;
     if (!tcp || tries == 5) break;
   }
-  ADD_FAILURE() << "redis-server died: " << directory_.Path();
+  ADD_FAILURE() << Kind() << "-server died: " << directory_.Path();
 }
 
 RedisServer::~RedisServer() { Kill(); }
