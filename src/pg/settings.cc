@@ -69,7 +69,8 @@ void DefineRedis() {
                              &redis_prefix, "aggcache", PGC_SIGHUP, 0, CheckPrefix, nullptr, nullptr);
   DefineCustomIntVariable("aggcache.redis_ttl", "Sets how long Redis keeps a result that has no aggcache.ttl.", nullptr,
                           &redis_ttl_s, 24 * 60 * 60, 1, INT_MAX, PGC_USERSET, GUC_UNIT_S, nullptr, nullptr, nullptr);
-  DefineCustomIntVariable("aggcache.redis_connect_timeout", "Sets how long connecting to Redis may take.", nullptr,
+  DefineCustomIntVariable("aggcache.redis_connect_timeout",
+                          "Sets how long connecting to Redis may take, looking up its host included.", nullptr,
                           &redis_connect_timeout_ms, 100, 1, 60000, PGC_SUSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("aggcache.redis_timeout", "Sets how long a reply of Redis may take.", nullptr,
                           &redis_timeout_ms, 100, 1, 60000, PGC_SUSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
