@@ -393,13 +393,15 @@ class Cluster(Servers):
             yield words[0], int(words[1].split("@")[0].rsplit(":", 1)[1]), words[2].split(","), words[3], words[8:]
 
     def is_settled(self):
-        """Whether all nodes run, agree that all slots are served, and each master has a replica that is in step."""
+        """Whether all nodes run, agree on who serves all slots, and each master has a replica that is in step."""
         if len(self.running()) < len(self.nodes):
             return False
-        owners = set()
+        owners, epochs = set(), set()
         for node in self.nodes.values():
-            if "cluster_state:ok" not in node.run("CLUSTER", "INFO"):
+            about = dict(line.partition(":")[::2] for line in node.run("CLUSTER", "INFO").splitlines())
+            if about["cluster_state"] != "ok":
                 return False
+            epochs.add(about["cluster_current_epoch"])
             nodes = list(self.view(node))
             if any("fail" in flag or flag in ("handshake", "noaddr") for _, _, flags, _, _ in nodes for flag in flags):
                 return False
@@ -407,7 +409,8 @@ class Cluster(Servers):
             role = node.run("ROLE")
             if role[0] == "slave" and role[3] != "connected" or role[0] == "master" and not role[2]:
                 return False
-        return len(owners) == 1
+        # who takes slots then is the latest for all
+        return len(owners) == len(epochs) == 1
 
     def masters(self):
         """Those that say so themselves and have slots."""

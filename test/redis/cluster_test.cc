@@ -33,6 +33,7 @@ class ClusterTest : public testing::Test {
     for (int i = 0; i < kMasters; i++) {
       const int first = kSlots * i / kMasters, last = kSlots * (i + 1) / kMasters - 1;
       Command(i, {"CLUSTER", "ADDSLOTSRANGE", std::to_string(first), std::to_string(last)});
+      Command(i, {"CLUSTER", "SET-CONFIG-EPOCH", std::to_string(i + 1)});
     }
     // each meets each: with so long a timeout news of others are slow
     for (int i = 0; i < 2 * kMasters; i++) {
@@ -58,6 +59,22 @@ class ClusterTest : public testing::Test {
   }
   static void WaitFor(int node, const std::vector<std::string> &words, const std::string &text) {
     nodes_[static_cast<size_t>(node)]->WaitFor(words, text);
+  }
+  // Until all know how far the others have counted: whoever takes slots then counts on from there, and is believed.
+  static void WaitForOneEpoch() {
+    const auto epoch = [](int node) {
+      const std::string info = Command(node, {"CLUSTER", "INFO"});
+      const size_t at = info.find("cluster_current_epoch:");
+      return at == std::string::npos ? "" : info.substr(at, info.find('\r', at) - at);
+    };
+    for (int i = 1; i < 2 * kMasters; i++) {
+      const int64_t give_up = Now() + kLong;
+      while (epoch(i).empty() || epoch(i) != epoch(0)) {
+        ASSERT_LT(Now(), give_up) << epoch(i);
+        usleep(5000);
+        i = 1;  // from the beginning: another one may have counted on
+      }
+    }
   }
   static std::string Url(int node = 0) { return "redis-cluster://127.0.0.1:" + std::to_string(Port(node)); }
 
@@ -129,6 +146,7 @@ TEST_F(ClusterTest, FollowsAMovingSlot) {
   const std::string tag = "{" + KeyOf(0, "moving") + "}", stays = tag + "stays", moves = tag + "moves",
                     comes = tag + "c";
   const std::string slot = std::to_string(SlotOfKey(tag.data(), tag.size()));
+  WaitForOneEpoch();
   EXPECT_EQ(driver.Ask({"SET", stays, "1"}), "OK");
   EXPECT_EQ(driver.Ask({"SET", moves, "2"}), "OK");
   EXPECT_EQ(other.Ask({"GET", moves}), "2");
@@ -155,6 +173,7 @@ TEST_F(ClusterTest, FollowsAMovingSlot) {
   EXPECT_EQ(driver.failures.size(), 1u);  // of the half MGET
   EXPECT_TRUE(other.failures.empty());
   // and back; now a client has it wrong the other way round
+  WaitForOneEpoch();
   Command(0, {"CLUSTER", "SETSLOT", slot, "IMPORTING", Id(1)});
   Command(1, {"CLUSTER", "SETSLOT", slot, "MIGRATING", Id(0)});
   for (const std::string &key : {stays, moves, comes}) {
@@ -172,6 +191,7 @@ TEST_F(ClusterTest, SurvivesAKilledMaster) {
   for (int i = 0; i < kMasters; i++) EXPECT_EQ(driver.Ask({"SET", KeyOf(i), std::to_string(i)}), "OK");
   WaitFor(kMasters + 1, {"CLUSTER", "GETKEYSINSLOT", std::to_string(SlotOfKey(KeyOf(1).data(), KeyOf(1).size())), "10"},
           KeyOf(1));
+  WaitForOneEpoch();
   nodes_[1]->Kill();
   const int64_t give_up = Now() + kLong;
   std::string answer = driver.Ask({"GET", KeyOf(1)});
@@ -195,6 +215,12 @@ TEST_F(ClusterTest, SurvivesAKilledMaster) {
   EXPECT_EQ(late.Ask({"GET", KeyOf(1)}), "new");
   EXPECT_EQ(late->MasterCount(), kMasters);
   EXPECT_TRUE(late.failures.empty());
+  // as it was for the other tests
+  WaitForOneEpoch();
+  EXPECT_EQ(Command(1, {"CLUSTER", "FAILOVER", "TAKEOVER"}), "+OK\r\n");
+  WaitFor(kMasters + 1, {"INFO", "replication"}, "master_link_status:up");
+  for (int i = 0; i < kMasters; i++) WaitFor(i, {"CLUSTER", "NODES"}, "slave " + Id(1));
+  WaitFor(1, {"INFO", "replication"}, "state=online");
 }
 
 TEST_F(ClusterTest, ClosesAndOpens) {
