@@ -40,7 +40,9 @@ class ClusterTest : public testing::Test {
       for (int j = 0; j < i; j++) Command(i, {"CLUSTER", "MEET", "127.0.0.1", std::to_string(Port(j))});
     }
     for (int i = 0; i < 2 * kMasters; i++) WaitFor(i, {"CLUSTER", "INFO"}, "cluster_known_nodes:6");
-    for (int i = 0; i < 2 * kMasters; i++) WaitFor(i, {"CLUSTER", "INFO"}, "cluster_state:ok");
+    for (const char *text : {"cluster_state:ok", "cluster_slots_assigned:16384"}) {
+      for (int i = 0; i < 2 * kMasters; i++) WaitFor(i, {"CLUSTER", "INFO"}, text);
+    }
     for (int i = 0; i < kMasters; i++) {
       WaitFor(kMasters + i, {"CLUSTER", "REPLICATE", Id(i)}, "OK");
       WaitFor(i, {"CLUSTER", "NODES"}, "slave " + Id(i));
