@@ -20,8 +20,6 @@ namespace aggcache {
 namespace redis {
 namespace {
 
-constexpr int kStreams = SOCK_STREAM;
-
 bool HasNoAddress(int status) noexcept {
   return status == ARES_ENODATA || status == ARES_ENOTFOUND || status == ARES_ENONAME;
 }
@@ -36,7 +34,7 @@ uint64_t NextConnectionNumber() noexcept {
 bool HostLookup::IsNumeric(const char *host) noexcept {
   addrinfo hints{};
   hints.ai_flags = AI_NUMERICHOST;
-  hints.ai_socktype = kStreams;
+  hints.ai_socktype = SOCK_STREAM;
   addrinfo *found = nullptr;
   if (getaddrinfo(host, nullptr, &hints, &found) != 0) return false;
   freeaddrinfo(found);
@@ -69,7 +67,7 @@ void HostLookup::Ask(int family) noexcept {
   ares_addrinfo_hints hints{};
   hints.ai_flags = ARES_AI_NOSORT;  // sorting would open a socket to each
   hints.ai_family = family_ = family;
-  hints.ai_socktype = kStreams;
+  hints.ai_socktype = SOCK_STREAM;
   ares_getaddrinfo(channel_, host_, nullptr, &hints, Answered, this);
 }
 

@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(new_node fixture same computed is_hit is_computed background wait_background wait_for_query
-	kill_backend);
+	hold release kill_backend);
 
 # A started server with the library preloaded. OPTIONS: conf => text, start => 0. It keeps results in
 # AGGCACHE_TEST_STORE, if that is set, which uses the servers that redis_servers.py started in AGGCACHE_TEST_REDIS.
@@ -114,6 +114,26 @@ sub wait_for_query
 {
 	my ($node, $sql, $what) = @_;
 	$node->poll_query_until('postgres', $sql) or die "timed out: $what";
+	return;
+}
+
+# A session called NAME, which has run some SQL in a transaction and keeps it open.
+sub hold
+{
+	my ($node, $name, $sql) = @_;
+	my $session = background($node, "SET application_name = '$name'; BEGIN; $sql; SELECT pg_sleep(1000)");
+	wait_for_query($node, qq{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '$name'
+		AND wait_event = 'PgSleep'}, "$name to hold its lock");
+	return $session;
+}
+
+# Ends it.
+sub release
+{
+	my ($node, $name, $session) = @_;
+	$node->safe_psql('postgres',
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '$name'");
+	wait_background($session);
 	return;
 }
 

@@ -57,6 +57,17 @@ bool IsFree(int port) {
   return free;
 }
 
+// Gives it a free port of 127.0.0.1; returns which.
+int BindToFreePort(int socket) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(bind(socket, reinterpret_cast<sockaddr *>(&address), sizeof address), 0);
+  socklen_t size = sizeof address;
+  getsockname(socket, reinterpret_cast<sockaddr *>(&address), &size);
+  return ntohs(address.sin_port);
+}
+
 std::string Serialized(const std::vector<std::string> &words) {
   std::string text = "*" + std::to_string(words.size()) + "\r\n";
   for (const std::string &word : words) text += "$" + std::to_string(word.size()) + "\r\n" + word + "\r\n";
@@ -107,7 +118,7 @@ RedisServer::RedisServer(std::vector<std::string> arguments, bool tcp) : argumen
     if (TryToStart()) return;
     if (!tcp || tries == 5) break;
   }
-  ADD_FAILURE() << Kind() << "-server died: " << directory_.Path();
+  ADD_FAILURE() << "the server died: " << directory_.Path();
 }
 
 RedisServer::~RedisServer() { Kill(); }
@@ -201,13 +212,7 @@ std::string RawCommand(const std::string &host, int port, const std::vector<std:
 
 NameServer::NameServer(std::map<std::string, std::vector<std::string>> hosts) : hosts_(std::move(hosts)) {
   socket_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  EXPECT_EQ(bind(socket_, reinterpret_cast<sockaddr *>(&address), sizeof address), 0);
-  socklen_t size = sizeof address;
-  getsockname(socket_, reinterpret_cast<sockaddr *>(&address), &size);
-  port_ = ntohs(address.sin_port);
+  port_ = BindToFreePort(socket_);
   thread_ = std::thread([this] {
     while (!ends_) {
       pollfd wait{socket_, POLLIN, 0};
@@ -275,13 +280,7 @@ FakeServer::FakeServer(std::function<void(int)> serve, bool tcp) : serve_(std::m
   path_ = directory_.Path() + "/s";
   listening_ = socket(tcp ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (tcp) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(bind(listening_, reinterpret_cast<sockaddr *>(&address), sizeof address), 0);
-    socklen_t size = sizeof address;
-    getsockname(listening_, reinterpret_cast<sockaddr *>(&address), &size);
-    port_ = ntohs(address.sin_port);
+    port_ = BindToFreePort(listening_);
   } else {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;

@@ -49,7 +49,7 @@ class RedisServer {
   // Further arguments are the server's: "--maxmemory", "1mb".
   explicit RedisServer(std::vector<std::string> arguments = {}, bool tcp = false);
   ~RedisServer();
-  void Start() { ASSERT_TRUE(TryToStart()) << "redis-server died: " << directory_.Path(); }
+  void Start() { ASSERT_TRUE(TryToStart()) << "the server died: " << directory_.Path(); }
   void Kill();
   void Stop(int signal);  // SIGSTOP, SIGCONT
 

@@ -19,24 +19,6 @@ $node->safe_psql('postgres', q{
 # that only the analysis of a definition takes.
 my $known = 'SELECT cached_slow(2) < 0;';
 
-sub hold
-{
-	my ($name, $sql) = @_;
-	my $session = background($node, "SET application_name = '$name'; BEGIN; $sql; SELECT pg_sleep(1000)");
-	wait_for_query($node, qq{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '$name'
-		AND wait_event = 'PgSleep'}, "$name to hold its lock");
-	return $session;
-}
-
-sub release
-{
-	my ($name, $session) = @_;
-	$node->safe_psql('postgres',
-		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '$name'");
-	wait_background($session);
-	return;
-}
-
 # A session that waits at advisory lock $lock before it calls.
 sub ready
 {
@@ -64,23 +46,23 @@ sub take_off
 	wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend'},
 		'the writer');
 	$before = computed($node);
-	my $one = hold('one', 'SELECT pg_advisory_xact_lock(1)');
-	my $two = hold('two', 'SELECT pg_advisory_xact_lock(2)');
+	my $one = hold($node, 'one', 'SELECT pg_advisory_xact_lock(1)');
+	my $two = hold($node, 'two', 'SELECT pg_advisory_xact_lock(2)');
 	my $leader = ready('leader', 1);
 	my @followers = map { ready('follower', 2, $call) } 1 .. $followers;
 	wait_for('leader', 1, 'Lock');
 	wait_for('follower', $followers, 'Lock');
-	$holder = hold('holder', 'LOCK TABLE gate');
-	release('one', $one);
+	$holder = hold($node, 'holder', 'LOCK TABLE gate');
+	release($node, 'one', $one);
 	wait_for_query($node, q{SELECT count(*) = 1 FROM pg_locks WHERE relation = 'gate'::regclass AND NOT granted},
 		'the leader');
-	release('two', $two);
+	release($node, 'two', $two);
 	return ($leader, @followers);
 }
 
 sub open_gate
 {
-	release('holder', $holder);
+	release($node, 'holder', $holder);
 	return;
 }
 

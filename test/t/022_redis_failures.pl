@@ -153,34 +153,18 @@ suffers('no right to GET', 'authentication_errors', $unusable);
 $node->safe_psql('postgres', q{CREATE TABLE gate (a int); INSERT INTO gate VALUES (0);
 	CREATE FUNCTION cached_slow(d int) RETURNS bigint LANGUAGE cached_sql STABLE
 		AS 'SELECT sum(hours + a) FROM public.task, public.gate WHERE dept = d'});
-sub hold
-{
-	my ($name, $sql) = @_;
-	my $session = background($node, "SET application_name = '$name'; BEGIN; $sql; SELECT pg_sleep(1000)");
-	wait_for_query($node, qq{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '$name'
-		AND wait_event = 'PgSleep'}, "$name to hold its lock");
-	return $session;
-}
-sub release
-{
-	my ($name, $session) = @_;
-	$node->safe_psql('postgres',
-		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '$name'");
-	wait_background($session);
-	return;
-}
-my $first = hold('first', 'SELECT pg_advisory_xact_lock(1)');
+my $first = hold($node, 'first', 'SELECT pg_advisory_xact_lock(1)');
 # it knows the function before a lock is held that getting to know it would wait for
 my $slow = background($node, q{SELECT cached_slow(2) > 0; SET application_name = 'slow';
 	SELECT pg_advisory_lock(1) IS NULL; SELECT cached_slow(1) > 0});
 wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'slow'
 	AND wait_event = 'advisory'}, 'the session to know the function');
-my $second = hold('second', 'LOCK TABLE gate');
-release('first', $first);
+my $second = hold($node, 'second', 'LOCK TABLE gate');
+release($node, 'first', $first);
 wait_for_query($node, q{SELECT count(*) = 1 FROM pg_locks WHERE relation = 'gate'::regclass AND NOT granted},
 	'the session to compute');
 wait_for_query($node, 'SELECT retry_at < clock_timestamp() FROM aggcache.redis', 'Redis to be due');
-release('second', $second);
+release($node, 'second', $second);
 is(join('', wait_background($slow)), "t\nf\nt", 'no right to GET: a result could be stored');
 is(counter('state'), 'unavailable', 'no right to GET: which would not make Redis usable');
 is(logged(qr/used for cached results again/), 0, 'no right to GET: nor would anybody be told so');

@@ -24,26 +24,6 @@ same($node, @hours, $value, 'at first') for 1 .. 2;
 
 sub counter { return $node->safe_psql('postgres', "SELECT $_[0] FROM aggcache.redis"); }
 
-# a session that holds an advisory lock until it is released
-sub holder
-{
-	my ($lock) = @_;
-	my $session = background($node, qq{SELECT pg_advisory_lock($lock); SET application_name = 'holder $lock';
-		SELECT pg_sleep(1000)});
-	wait_for_query($node, qq{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'holder $lock'
-		AND wait_event = 'PgSleep'}, 'the lock');
-	return $session;
-}
-
-sub release
-{
-	my ($lock, $session) = @_;
-	$node->safe_psql('postgres', qq{SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-		WHERE application_name = 'holder $lock'});
-	wait_background($session);
-	return;
-}
-
 # Until Redis, which could not be reached, is tried again.
 sub wait_until_ready
 {
@@ -69,7 +49,7 @@ for my $end (sort keys %ends)
 		my ($set, $act, $error) = @{ $ends{$end} };
 		my $name = "$end, $work";
 		# the session says when it is where the fault may come, and waits for it
-		my ($first, $second) = (holder(1), holder(2));
+		my ($first, $second) = map { hold($node, "holder $_", "SELECT pg_advisory_lock($_)") } 1, 2;
 		my $session = background($node, qq{\\set ON_ERROR_STOP 0
 			SET application_name = 'victim'; $works{$work}
 			SELECT pg_advisory_lock(1);
@@ -84,7 +64,7 @@ for my $end (sort keys %ends)
 			AND wait_event = 'advisory'}, "$name: the victim to come so far");
 		$proxy->mode('blackhole');
 		my $began = time;
-		release(1, $first);
+		release($node, 'holder 1', $first);
 		if (defined $act)
 		{
 			wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'victim'
@@ -107,7 +87,7 @@ for my $end (sort keys %ends)
 		# connections that were not answered have to go, or they would never be
 		$proxy->mode('drop');
 		$proxy->mode('pass');
-		release(2, $second);
+		release($node, 'holder 2', $second);
 		if ($end ne 'terminate')
 		{
 			my ($out, $err) = wait_background($session);
@@ -163,7 +143,7 @@ is_hit($node, 'SELECT cached_hours(1)', 'after the restart: found');
 $node->append_conf('postgresql.conf', "aggcache.redis_idle_timeout = '200ms'\n");
 $node->reload;
 wait_for_query($node, q{SELECT current_setting('aggcache.redis_idle_timeout') = '200ms'}, 'the new setting');
-my $keeper = holder(1);
+my $keeper = hold($node, 'holder 1', 'SELECT pg_advisory_lock(1)');
 my $idle = background($node, q{SELECT cached_hours(1) > 0; SELECT pg_advisory_lock(1);
 	SELECT cached_hours(1) = plain_hours(1); SELECT result, tier FROM aggcache.last_call()});
 wait_for_query($node, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'advisory'},
@@ -176,7 +156,7 @@ for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
 }
 is($open, 0, 'a connection that is not used is closed');
 is(counter('connection_errors + timeouts'), 0, 'which is no failure');
-release(1, $keeper);
+release($node, 'holder 1', $keeper);
 is((wait_background($idle))[0], "t\n\nt\nhit|redis", 'and opened again when it is needed');
 is(counter('connection_errors + timeouts'), 0, 'without a failure either');
 done_testing();

@@ -15,7 +15,6 @@ my $timeout = 60;
 # a name server that never answers
 my $silent = IO::Socket::INET->new(Proto => 'udp', LocalAddr => '127.0.0.1') or die "no socket: $!";
 my $redis = RedisServer->start('acl');
-my ($port) = $redis->url =~ /:(\d+)/;
 my $node = new_node('main', conf => $redis->conf . "aggcache.store = 'redis'\n"
 	. "aggcache.redis_timeout = '${timeout}s'\naggcache.redis_connect_timeout = '${timeout}s'\n"
 	. "aggcache.debug_name_servers = '127.0.0.1:" . $silent->sockport . "'\n");
