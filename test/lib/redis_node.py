@@ -12,6 +12,10 @@ from redis_client import Connection, Error
 PATIENCE = 300  # seconds
 
 
+class Missing(Exception):
+    """There is no such server on this machine."""
+
+
 def wait_for(what, condition, patience=PATIENCE):
     """Returns the first true value of the condition, which may raise what a server that is not ready causes."""
     until = time.monotonic() + patience
@@ -37,7 +41,7 @@ def program():
     for path in ("/usr/bin/%s-server" % kind, "/usr/bin/%s-check-rdb" % kind):
         if os.access(path, os.X_OK):
             return kind + "-server", path
-    raise RuntimeError("there is no %s-server here" % kind)
+    raise Missing("there is no %s-server here" % kind)
 
 
 def version():

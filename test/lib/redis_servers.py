@@ -9,7 +9,7 @@
   redis_servers.py master DIRECTORY                    whom Sentinels take for the master, or a cluster's masters
   redis_servers.py failover DIRECTORY                  kills a master, waits until its replica is one, restarts it
   redis_servers.py reshard DIRECTORY SLOTS             moves that many slots, with the keys in them, to another master
-  redis_servers.py version                             what would be started: "Redis 7.0.15"; fails if it is not here
+  redis_servers.py version                             what would be started: "Redis 7.0.15"; 3: it is not here
 
 KIND is unix, acl, sentinel or cluster. The nodes are called redis (unix, acl), data1, data2, sentinel1 … sentinel3, and
 node1 … node6. Python tests import the module instead.
@@ -29,7 +29,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from redis_client import Error  # noqa: E402
-from redis_node import Node, free_port, version, wait_for  # noqa: E402
+from redis_node import Missing, Node, free_port, version, wait_for  # noqa: E402
 
 USER, PASSWORD, ADMIN_PASSWORD = "pgcache", "it's:a/p@ss%20word", "the-tests-own"
 MASTER_NAME = "the-master"
@@ -379,6 +379,9 @@ def main(words):
     except Error as error:
         print("(error) %s" % error)
         return 1
+    except Missing as error:
+        print(error, file=sys.stderr)
+        return 3
     except (RuntimeError, OSError, KeyError) as error:
         print("redis_servers.py: %s: %s" % (type(error).__name__, error), file=sys.stderr)
         return 1
