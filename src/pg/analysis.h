@@ -42,6 +42,9 @@ bool ShowsClock(Node *expression);
 // Whether evaluating the expression can raise an error.
 bool CanFail(Node *expression);
 
+// Whether evaluating the expression runs nothing but PostgreSQL's own functions.
+bool RunsOnlyBuiltIns(Node *expression);
+
 // Whether the value is made of nothing but fixed functions, values of settings asked for by name, and the role: the
 // same in whatever search path and under whatever other settings it is evaluated.
 bool ReadsOnlyNamedSettings(Node *expression);

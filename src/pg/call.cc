@@ -9,6 +9,7 @@
 #include "pg/collection.h"
 #include "pg/compute.h"
 #include "pg/definition_cache.h"
+#include "pg/hidden_values.h"
 #include "pg/key.h"
 #include "pg/last_call.h"
 #include "pg/lookup.h"
@@ -30,18 +31,37 @@ LastCall last_call;
 
 namespace {
 
+// A statement as a call site can tell it: calls of one statement come under one snapshot. Statements that no change
+// lies between may count as one.
+struct Statement {
+  LocalTransactionId transaction;
+  TransactionId xmin;
+  TransactionId xmax;
+  CommandId command;
+};
+
 // State of one call site, kept in FmgrInfo.fn_extra.
 struct CallSite {
-  FmgrInfo plain;      // the same function, for PostgreSQL's handler
-  bool plain_running;  // that handler is handing out a set row by row
-  Definition *definition;
-  uint64_t epoch;                  // definition_epoch when it was found
+  FmgrInfo plain;          // the same function, for PostgreSQL's handler
+  bool plain_running;      // that handler is handing out a set row by row
+  Definition *definition;  // pinned; NULL before the first call
+  // What the calls of the latest statement have seen.
+  Statement statement;
+  SubTransactionId subtransaction;  // in which its definition was found
+  bool answered;                    // by the definition
+  bool answered_plainly;            // by that handler
+  bool locked;                      // the relations, or it was tried
+  PlannedStmt *plan;                // of the definition's body for any arguments; NULL until it is needed
+  MemoryContext plan_context;
+  const Definition *fitting;       // whose rows were found to be what the caller expects
   FunctionStatistics *statistics;  // may be NULL
+  MemoryContextCallback end;
 };
 
 Datum CallPlain(FunctionCallInfo fcinfo, CallSite *site) {
   FmgrInfo *own = fcinfo->flinfo;
   fcinfo->flinfo = &site->plain;
+  site->answered_plainly = true;
   Datum result;
   PG_TRY();
   { result = fmgr_sql(fcinfo); }
@@ -54,7 +74,47 @@ Datum CallPlain(FunctionCallInfo fcinfo, CallSite *site) {
   return result;
 }
 
-Datum CallUncached(FunctionCallInfo fcinfo, CallSite *site, CallResult result, const char *reason) {
+// Hands over what was computed.
+Datum ReturnComputed(FunctionCallInfo fcinfo, const Definition *definition, const Computed &computed) {
+  if (definition->result.returns_set) {
+    ReturnTuplestore(definition->result, computed.rows, reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo));
+    fcinfo->isnull = true;
+    return Datum{0};
+  }
+  fcinfo->isnull = computed.is_null;
+  return computed.value;
+}
+
+void ForgetPlan(CallSite *site) {
+  if (site->plan_context) MemoryContextDelete(site->plan_context);
+  site->plan_context = nullptr;
+  site->plan = nullptr;
+}
+
+// Runs the body without the cache. Where hidden parameters have been looked at already, or the function may have become
+// another one since the statement began, that is not what PostgreSQL's handler would do.
+Datum RunUncached(FunctionCallInfo fcinfo, CallSite *site, HiddenValues *hidden) {
+  Definition *definition = site->definition;
+  const bool changed = site->answered && !definition->valid;
+  if (hidden == nullptr && !changed) return CallPlain(fcinfo, site);
+  HiddenValues none = {nullptr, 0, nullptr};
+  if (hidden == nullptr) {
+    hidden = &none;
+    none.values = static_cast<NullableDatum *>(palloc(sizeof(NullableDatum) * Max(1, definition->hidden_count)));
+  }
+  if (site->plan == nullptr) {
+    ForgetPlan(site);
+    site->plan_context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "aggcache plan", ALLOCSET_SMALL_SIZES);
+    MemoryContext outer = MemoryContextSwitchTo(site->plan_context);
+    site->plan = PlanBody(definition);
+    MemoryContextSwitchTo(outer);
+  }
+  site->answered = true;
+  return ReturnComputed(fcinfo, definition, RunBody(definition, site->plan, fcinfo, hidden));
+}
+
+Datum CallUncached(FunctionCallInfo fcinfo, CallSite *site, CallResult result, const char *reason,
+                   HiddenValues *hidden = nullptr) {
   BeginLastCall(fcinfo->flinfo->fn_oid);
   last_call.result = result;
   ExplainLastCall(reason);
@@ -62,9 +122,14 @@ Datum CallUncached(FunctionCallInfo fcinfo, CallSite *site, CallResult result, c
   SpoilCollection(fcinfo->flinfo->fn_oid, last_call.reason);
   // calls within the body tell of themselves
   LastCall told = last_call;
-  Datum value = CallPlain(fcinfo, site);
+  Datum value = RunUncached(fcinfo, site, hidden);
   last_call = told;
   return value;
+}
+
+void ForgetDefinition(void *site) {
+  Definition *definition = static_cast<CallSite *>(site)->definition;
+  if (definition) definition->pins--;
 }
 
 CallSite *NewCallSite(FmgrInfo *function) {
@@ -72,8 +137,78 @@ CallSite *NewCallSite(FmgrInfo *function) {
   site->plain = *function;
   site->plain.fn_extra = nullptr;
   if (shared::state) site->statistics = shared::StatisticsOfFunction(function->fn_oid);
+  site->end.func = ForgetDefinition;
+  site->end.arg = site;
+  MemoryContextRegisterResetCallback(function->fn_mcxt, &site->end);
   function->fn_extra = site;
   return site;
+}
+
+// ---- One statement, one definition -------------------------------------------------------------------------------
+//
+// The plain function parses its body once for a statement and keeps its locks, so that a statement never answers with
+// two bodies. A hit takes no lock. So the site keeps the definition that it began the statement with, also when it is
+// not valid any more: its key still finds what it found, as replacing a function or a view changes no row, and its
+// analysed body can be run as long as the tables have their columns.
+//
+// A statement's first call owes no lock: its answer is that of a query which ended just now. From the second call on the
+// statement would show that the relations may change while it runs, so it takes the locks that the plain function has,
+// once, unless that means to wait.
+
+bool IsSameStatement(const CallSite *site, ::Snapshot snapshot) {
+  const Statement &then = site->statement;
+  return then.transaction == compat::CurrentLocalTransaction() && then.xmin == snapshot->xmin &&
+         then.xmax == snapshot->xmax && then.command == snapshot->curcid;
+}
+
+void BeginStatement(CallSite *site, ::Snapshot snapshot) {
+  site->statement = {compat::CurrentLocalTransaction(), snapshot->xmin, snapshot->xmax, snapshot->curcid};
+  site->answered = site->answered_plainly = site->locked = false;
+  ForgetPlan(site);
+}
+
+// Which accepts invalidation messages.
+void LockRelations(CallSite *site) {
+  site->locked = true;
+  const Definition *definition = site->definition;
+  for (int i = 0; i < definition->relation_count; i++)
+    if (definition->relations[i].role == SourceRole::kNamed)
+      (void)ConditionalLockRelationOid(definition->relations[i].relation, AccessShareLock);
+}
+
+void Bind(FunctionCallInfo fcinfo, CallSite *site) {
+  Definition *found = FindDefinition(fcinfo);
+  found->pins++;
+  ForgetDefinition(site);
+  site->definition = found;
+  ForgetPlan(site);
+  site->subtransaction = GetCurrentSubTransactionId();
+}
+
+// Finds the definition for this call. False: the statement was answered otherwise so far, and has to be on.
+bool FindOwn(FunctionCallInfo fcinfo, CallSite *site) {
+  // What a lock on the relations would bring: replaced definitions, grants, policies, disabled triggers.
+  AcceptInvalidationMessages();
+  ::Snapshot snapshot = GetActiveSnapshot();
+  if (!IsSameStatement(site, snapshot))
+    BeginStatement(site, snapshot);
+  else if (site->answered && !site->locked)
+    LockRelations(site);
+  Definition *definition = site->definition;
+  if (definition && IsCurrentDefinition(definition)) return true;
+  if (site->answered && IsSameRole(definition->environment) && SubTransactionIsActive(site->subtransaction))
+    return true;
+  if (site->answered_plainly) return false;
+  Bind(fcinfo, site);
+  return true;
+}
+
+// As the executor checks what a function hands over: the row type may have changed since the caller was planned.
+void RequireExpectedRows(CallSite *site, const ReturnSetInfo *info) {
+  const Definition *definition = site->definition;
+  if (site->fitting == definition || info->expectedDesc == nullptr) return;
+  RequireRowType(definition->result, info->expectedDesc);
+  site->fitting = definition;
 }
 
 // Why no call at all can use the cache now; NULL if calls can.
@@ -89,13 +224,20 @@ const char *FindSessionObstacle() {
   return nullptr;
 }
 
-Datum ReturnFound(FunctionCallInfo fcinfo, const Definition *definition, const Found &found) {
+Datum ReturnFound(FunctionCallInfo fcinfo, CallSite *site, const Found &found) {
+  Definition *definition = site->definition;
+  site->answered = true;
+  TrimKey();
+  AskOtherExtensions(definition);
   if (definition->result.returns_set) {
     ReturnRows(definition->result, found.data, reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo));
     fcinfo->isnull = true;
+    TrimFound();
     return Datum{0};
   }
-  return DecodeScalar(definition->result, found.data, found.size, &fcinfo->isnull);
+  Datum value = DecodeScalar(definition->result, found.data, found.size, &fcinfo->isnull);
+  TrimFound();
+  return value;
 }
 
 const char *ReasonOf(CallResult result) {
@@ -200,16 +342,18 @@ void ResolveMiss(FunctionCallInfo fcinfo, Miss *miss, const Found &missed) {
 }
 
 // A miss: waits for another session that computes the same result, or computes it.
-Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, Definition *definition, NullableDatum *hidden,
-                 const Key &looked_up, const Found &missed) {
+Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, HiddenValues *hidden, const Key &looked_up,
+                 const Found &missed) {
   // The key is in memory that calls within the body use too.
   char *bytes = static_cast<char *>(palloc(looked_up.size));
   memcpy(bytes, looked_up.bytes, looked_up.size);
+  TrimKey();
+  Definition *definition = site->definition;
   Miss miss;
   memset(static_cast<void *>(&miss), 0, sizeof(miss));
   miss.site = site;
   miss.definition = definition;
-  miss.hidden = hidden;
+  miss.hidden = hidden->values;
   miss.key = looked_up;
   miss.key.bytes = bytes;
   ResolveMiss(fcinfo, &miss, missed);
@@ -217,20 +361,41 @@ Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, Definition *definition
   last_call.waited = miss.waited;
   if (miss.found.data) {
     Record(site, CallResult::kHit);
-    return ReturnFound(fcinfo, definition, miss.found);
+    return ReturnFound(fcinfo, site, miss.found);
   }
-  if (miss.computed.obstacle) return CallUncached(fcinfo, site, CallResult::kUncached, miss.computed.obstacle);
+  if (miss.computed.obstacle) return CallUncached(fcinfo, site, CallResult::kUncached, miss.computed.obstacle, hidden);
+  site->answered = true;
   // calls within the body have told of themselves
   last_call.function = fcinfo->flinfo->fn_oid;
   last_call.stored_at = 0;
   Record(site, missed.result);
+  return ReturnComputed(fcinfo, definition, miss.computed);
+}
+
+// Why this call cannot use the cache although calls of the session can; NULL if it can.
+const char *FindCallObstacle(FunctionCallInfo fcinfo, Definition *definition) {
+  if (definition->obstacle) return definition->obstacle;
+  if (definition->reads_clock && settings::ttl_ms == 0) return "the body reads the clock, and aggcache.ttl is not set";
   if (definition->result.returns_set) {
-    ReturnTuplestore(definition->result, miss.computed.rows, reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo));
-    fcinfo->isnull = true;
-    return Datum{0};
+    auto *info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+    if (info == nullptr || !IsA(info, ReturnSetInfo) || (info->allowedModes & SFRM_Materialize) == 0)
+      return "the caller takes a set row by row only";
   }
-  fcinfo->isnull = miss.computed.is_null;
-  return miss.computed.value;
+  if (definition->opaque && HasTemporaryObjects())
+    return "the session has temporary objects, which an opaque function might use";
+  if (HasWritten(definition)) return ReasonOf(CallResult::kOwnWrite);
+  if (!IsPermitted(definition)) return "the role may not run the query, or a check was not conclusive";
+  return nullptr;
+}
+
+// The hidden parameters of a call, evaluated. Returns why that is not to be had, or NULL.
+const char *EvaluateForCall(FunctionCallInfo fcinfo, const Definition *definition, HiddenValues **hidden) {
+  switch (EvaluateHidden(definition, fcinfo, *hidden)) {
+    case Evaluation::kDone: return nullptr;
+    case Evaluation::kFailed: break;
+    case Evaluation::kTooDeep: *hidden = nullptr; return "its calls of itself are nested too deeply";
+  }
+  return "an expression that does not depend on rows could not be evaluated";
 }
 
 Datum Call(FunctionCallInfo fcinfo) {
@@ -242,58 +407,40 @@ Datum Call(FunctionCallInfo fcinfo) {
 
   const char *obstacle = FindSessionObstacle();
   if (obstacle) return CallUncached(fcinfo, site, CallResult::kUncached, obstacle);
-
-  // What a lock on the relations would bring: replaced definitions, grants, policies, disabled triggers.
-  AcceptInvalidationMessages();
-  if (site->definition == nullptr || site->epoch != definition_epoch || !IsCurrentDefinition(site->definition)) {
-    site->definition = FindDefinition(fcinfo);
-    site->epoch = definition_epoch;
-  }
+  if (!FindOwn(fcinfo, site))
+    return CallUncached(fcinfo, site, CallResult::kUncached, "its definition changed meanwhile");
   Definition *definition = site->definition;
-  if (definition->obstacle) return CallUncached(fcinfo, site, CallResult::kUncached, definition->obstacle);
-  if (!definition->valid) return CallUncached(fcinfo, site, CallResult::kUncached, "its definition keeps changing");
-  if (definition->reads_clock && settings::ttl_ms == 0)
-    return CallUncached(fcinfo, site, CallResult::kUncached, "the body reads the clock, and aggcache.ttl is not set");
-  if (definition->result.returns_set) {
-    auto *info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
-    if (info == nullptr || !IsA(info, ReturnSetInfo) || (info->allowedModes & SFRM_Materialize) == 0)
-      return CallUncached(fcinfo, site, CallResult::kUncached, "the caller takes a set row by row only");
-  }
-  if (definition->opaque && HasTemporaryObjects())
-    return CallUncached(fcinfo, site, CallResult::kUncached,
-                        "the session has temporary objects, which an opaque function might use");
-  if (HasWritten(definition)) return CallUncached(fcinfo, site, CallResult::kOwnWrite, ReasonOf(CallResult::kOwnWrite));
-  if (!IsPermitted(definition))
-    return CallUncached(fcinfo, site, CallResult::kUncached,
-                        "the role may not run the query, or a check was not conclusive");
+  if (!definition->valid && !site->answered)
+    return CallUncached(fcinfo, site, CallResult::kUncached, "its definition keeps changing");
+  obstacle = FindCallObstacle(fcinfo, definition);
+  if (obstacle)
+    return CallUncached(fcinfo, site, HasWritten(definition) ? CallResult::kOwnWrite : CallResult::kUncached, obstacle);
+  if (definition->result.returns_set) RequireExpectedRows(site, reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo));
+  if (!definition->valid) RequireCurrentRowType(definition->result, fcinfo);
 
   NullableDatum few[8];
-  NullableDatum *hidden = few;
+  HiddenValues values = {few, 0, nullptr};
+  HiddenValues *hidden = &values;
   if (definition->hidden_count > 0) {
     if (definition->hidden_count > 8)
-      hidden = static_cast<NullableDatum *>(palloc(sizeof(NullableDatum) * definition->hidden_count));
-    definition->pins++;
-    bool evaluated;
-    PG_TRY();
-    { evaluated = EvaluateHiddenParameters(definition, fcinfo, hidden); }
-    PG_FINALLY();
-    { definition->pins--; }
-    PG_END_TRY();
-    if (!evaluated)
-      return CallUncached(fcinfo, site, CallResult::kUncached,
-                          "an expression that does not depend on rows could not be evaluated");
-    if (!definition->valid)
-      return CallUncached(fcinfo, site, CallResult::kUncached, "its definition changed meanwhile");
+      values.values = static_cast<NullableDatum *>(palloc(sizeof(NullableDatum) * definition->hidden_count));
+    obstacle = EvaluateForCall(fcinfo, definition, &hidden);
+    if (obstacle) return CallUncached(fcinfo, site, CallResult::kUncached, obstacle, hidden);
   }
   BeginLastCall(fcinfo->flinfo->fn_oid);
-  Key key = BuildKey(definition, fcinfo, hidden);
+  Key key = BuildKey(definition, fcinfo, hidden->values);
+  if (key.bytes == nullptr)
+    return CallUncached(fcinfo, site, CallResult::kUncached, "the arguments are larger than aggcache.max_entry_size",
+                        definition->hidden_count > 0 ? hidden : nullptr);
   Found found = LookUpForCall(definition, key);
   if (found.data) {
     Record(site, found.result);
-    return ReturnFound(fcinfo, definition, found);
+    return ReturnFound(fcinfo, site, found);
   }
+  if (!definition->valid)
+    return CallUncached(fcinfo, site, CallResult::kUncached, "its definition changed meanwhile", hidden);
   if (found.result == CallResult::kChanged) CountInvalidation(definition, found.writer);
-  return CallMissed(fcinfo, site, definition, hidden, key, found);
+  return CallMissed(fcinfo, site, hidden, key, found);
 }
 
 }  // namespace

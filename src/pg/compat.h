@@ -68,6 +68,25 @@ inline bool MayUseRelations(Query *query) {
 #endif
 }
 
+// Appends the relations of this level of the query to those whose use the plan's executor checks.
+inline void AddCheckedRelations(PlannedStmt *plan, Query *query) {
+  ListCell *cell;
+  foreach (cell, query->rtable) {
+    RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
+#if PG_VERSION_NUM >= 160000
+    if (entry->perminfoindex == 0) continue;
+    entry = static_cast<RangeTblEntry *>(copyObjectImpl(entry));
+    entry->subquery = nullptr;  // of a view
+    plan->permInfos = lappend(plan->permInfos, copyObjectImpl(getRTEPermissionInfo(query->rteperminfos, entry)));
+    entry->perminfoindex = list_length(plan->permInfos);
+#else
+    if (entry->rtekind != RTE_RELATION) continue;
+    entry = static_cast<RangeTblEntry *>(copyObjectImpl(entry));
+#endif
+    plan->rtable = lappend(plan->rtable, entry);
+  }
+}
+
 inline bool OwnsRelation(Oid relation, Oid role) {
 #if PG_VERSION_NUM >= 160000
   return object_ownercheck(RelationRelationId, relation, role);

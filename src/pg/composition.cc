@@ -236,6 +236,7 @@ void Absorb(Definition *definition, const CalledAnalysis &analysis, Composition 
   } else {
     definition->permission_queries = list_concat(definition->permission_queries, called->permission_queries);
     definition->functions = list_concat_unique_oid(definition->functions, called->functions);
+    definition->executed_queries = list_concat(definition->executed_queries, called->executed_queries);
   }
   definition->hides_privileges |= called->hides_privileges;
   definition->opaque |= called->opaque;

@@ -11,6 +11,7 @@
 #include "pg/partitions.h"
 #include "pg/results.h"
 #include "pg/settings.h"
+#include "pg/sources.h"
 #include "pg/subtransaction.h"
 
 extern "C" {
@@ -103,6 +104,43 @@ const char *StoreResult(const Definition *definition, const Key &key, const Resu
 
 void AddCallContext(void *name) { errcontext("cached function %s", static_cast<const char *>(name)); }
 
+// Errors tell of the function until `error_context_stack` is callback->previous again.
+void BeginCallContext(const Definition *definition, ErrorContextCallback *callback) {
+  callback->callback = AddCallContext;
+  callback->arg = const_cast<char *>(definition->name);
+  callback->previous = error_context_stack;
+  error_context_stack = callback;
+}
+
+// By oid: a relation may be gone by the time that the lock is granted. Taking the locks accepts what has changed, and
+// from then on the relations stay as they are. Partitions are locked by planning, as far as they are read.
+void LockSources(const Definition *definition, bool only_valid) {
+  for (int i = 0; i < definition->relation_count; i++)
+    if ((definition->valid || !only_valid) && definition->relations[i].role == SourceRole::kNamed)
+      LockRelationOid(definition->relations[i].relation, AccessShareLock);
+}
+
+TupleDesc DescriptorOf(const ResultShape &shape) {
+  if (shape.descriptor) return shape.descriptor;
+  TupleDesc descriptor = CreateTemplateTupleDesc(1);
+  TupleDescInitEntry(descriptor, 1, "result", shape.type, -1, 0);
+  return descriptor;
+}
+
+// Where the rows of a set are kept until the executor has taken them.
+MemoryContext RowsContext(FunctionCallInfo fcinfo) {
+  return reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)->econtext->ecxt_per_query_memory;
+}
+
+void RequireUnchangedSources(const Definition *definition) {
+  const char *changed = definition->valid ? nullptr : FindChangedSource(definition);
+  if (changed == nullptr) return;
+  ereport(ERROR,
+          (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+           errmsg("relation \"%s\" was changed while a statement called cached function %s", changed, definition->name),
+           errdetail("The statement began with the function as it was before."), errhint("Run the statement again.")));
+}
+
 }  // namespace
 
 Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum *hidden, const Key &key,
@@ -118,12 +156,7 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
   MemoryContextSwitchTo(context);
   ::Snapshot snapshot = GetActiveSnapshot();
 
-  // Locks come first, by oid: a relation may be gone by the time that the lock is granted. Taking them accepts what has
-  // changed, and from then on the relations stay as they are.
-  // Partitions are locked by planning, as far as they are read.
-  for (int i = 0; i < definition->relation_count; i++)
-    if (definition->valid && definition->relations[i].role == SourceRole::kNamed)
-      LockRelationOid(definition->relations[i].relation, AccessShareLock);
+  LockSources(definition, true);
   if (definition->valid) AcquireRewriteLocks(static_cast<Query *>(copyObjectImpl(definition->query)), true, false);
   if (!definition->valid || !ArePartsCurrent(definition) || !definition->valid) {
     computed.obstacle = "its definition changed meanwhile";
@@ -154,14 +187,8 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
   }
   AddWholeTables(definition, &dependencies);
   ErrorContextCallback callback;
-  callback.callback = AddCallContext;
-  callback.arg = const_cast<char *>(definition->name);
-  callback.previous = error_context_stack;
-  error_context_stack = &callback;
-  MemoryContext rows_context = context;
-  if (shape.returns_set)
-    rows_context = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)->econtext->ecxt_per_query_memory;
-  computed.rows = Run(definition, plan, parameters, snapshot, rows_context);
+  BeginCallContext(definition, &callback);
+  computed.rows = Run(definition, plan, parameters, snapshot, shape.returns_set ? RowsContext(fcinfo) : context);
   INSTR_TIME_SET_CURRENT(end);
   INSTR_TIME_SUBTRACT(end, start);
   uint64_t cost_ns = static_cast<uint64_t>(INSTR_TIME_GET_DOUBLE(end) * 1e9);
@@ -172,12 +199,7 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
   if (shape.returns_set) {
     bytes = EncodeRows(shape, computed.rows, limit);
   } else {
-    TupleDesc descriptor = shape.descriptor;
-    if (descriptor == nullptr) {
-      descriptor = CreateTemplateTupleDesc(1);
-      TupleDescInitEntry(descriptor, 1, "result", shape.type, -1, 0);
-    }
-    TakeSingle(shape, descriptor, computed.rows, outer, &computed);
+    TakeSingle(shape, DescriptorOf(shape), computed.rows, outer, &computed);
     bytes = EncodeScalar(shape, computed.value, computed.is_null, limit);
   }
   Stamp *stamps;
@@ -207,6 +229,42 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
     tuplestore_end(computed.rows);
     computed.rows = nullptr;
   }
+  MemoryContextSwitchTo(outer);
+  MemoryContextDelete(context);
+  return computed;
+}
+
+PlannedStmt *PlanBody(const Definition *definition) {
+  MemoryContext outer = CurrentMemoryContext;
+  MemoryContext context = AllocSetContextCreate(outer, "aggcache planning", ALLOCSET_DEFAULT_SIZES);
+  MemoryContextSwitchTo(context);
+  LockSources(definition, false);
+  RequireUnchangedSources(definition);
+  auto *query = static_cast<Query *>(copyObjectImpl(definition->query));
+  AcquireRewriteLocks(query, true, false);
+  PlannedStmt *plan = pg_plan_query(query, definition->source, 0, nullptr);
+  MemoryContextSwitchTo(outer);
+  plan = static_cast<PlannedStmt *>(copyObjectImpl(plan));
+  MemoryContextDelete(context);
+  return plan;
+}
+
+Computed RunBody(const Definition *definition, PlannedStmt *plan, FunctionCallInfo fcinfo, HiddenValues *hidden) {
+  Computed computed = {nullptr, Datum{0}, true, nullptr};
+  const ResultShape &shape = definition->result;
+  MemoryContext outer = CurrentMemoryContext;
+  MemoryContext context = AllocSetContextCreate(outer, "aggcache computation", ALLOCSET_DEFAULT_SIZES);
+  MemoryContextSwitchTo(context);
+  ErrorContextCallback callback;
+  BeginCallContext(definition, &callback);
+  computed.rows = Run(definition, plan, LazyParameters(definition, fcinfo, hidden), GetActiveSnapshot(),
+                      shape.returns_set ? RowsContext(fcinfo) : context);
+  if (!shape.returns_set) {
+    TakeSingle(shape, DescriptorOf(shape), computed.rows, outer, &computed);
+    tuplestore_end(computed.rows);
+    computed.rows = nullptr;
+  }
+  error_context_stack = callback.previous;
   MemoryContextSwitchTo(outer);
   MemoryContextDelete(context);
   return computed;

@@ -7,6 +7,7 @@
 
 #include "core/entry_store.h"
 #include "pg/definition.h"
+#include "pg/hidden_values.h"
 #include "pg/shared.h"
 
 namespace aggcache {
@@ -22,6 +23,15 @@ struct Computed {
 // the key if that is sound. Errors of the body are raised. The definition must be pinned.
 Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum *hidden, const Key &key,
                  FunctionStatistics *statistics);
+
+// Plans the body as the plain function does, for any arguments: as it was analysed, also if the definition is not valid
+// any more. Raises an error if the relations that it reads are not what they were. The plan is in the current memory
+// context.
+PlannedStmt *PlanBody(const Definition *definition);
+
+// Runs such a plan, with the hidden parameters as far as they are evaluated; nothing is stored. REQUIRES: the locks that
+// planning has taken.
+Computed RunBody(const Definition *definition, PlannedStmt *plan, FunctionCallInfo fcinfo, HiddenValues *hidden);
 
 }  // namespace aggcache
 

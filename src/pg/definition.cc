@@ -110,6 +110,7 @@ void AddCatalogs(Definition *definition, List *items) {
 void AddHidden(Definition *definition, List *expressions) {
   definition->hidden_originals = expressions;
   definition->hidden_count = list_length(expressions);
+  definition->hidden_built_in = true;
   definition->hidden =
       static_cast<HiddenParameter *>(palloc0(sizeof(HiddenParameter) * Max(1, definition->hidden_count)));
   for (int i = 0; i < definition->hidden_count; i++) {
@@ -124,6 +125,7 @@ void AddHidden(Definition *definition, List *expressions) {
     if (!hidden->plan_at_call) hidden->expression = expression_planner(hidden->expression);
     definition->reads_clock |= hidden->clock;
     definition->hidden_can_fail |= hidden->can_fail;
+    definition->hidden_built_in &= RunsOnlyBuiltIns(expression);
     if (hidden->type == RECORDOID && definition->obstacle == nullptr)
       definition->obstacle = "the body builds an anonymous row from its arguments";
   }
@@ -261,6 +263,7 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
 
   List *hidden = NIL;
   definition->query = ExtractHiddenParameters(inlined, definition->argument_count + 1, &hidden);
+  definition->executed_queries = CollectQueries(definition->query, NIL);
   Opacity opacity = FindOpacity(definition->query);
   definition->reads_settings = opacity.reads_settings;
   if (definition->obstacle == nullptr) definition->obstacle = opacity.obstacle;
@@ -306,6 +309,18 @@ void AnalyseWithoutLocks(Definition *definition, const Call &call, Refusal *refu
   ResourceOwnerDelete(owner);
 }
 
+// Errors of the body show the body, not the statement that calls the function, as for functions of language sql.
+void AddStartupContext(void *argument) {
+  const auto *definition = static_cast<const Definition *>(argument);
+  const int position = geterrposition();
+  if (position > 0 && definition->source) {
+    errposition(0);
+    internalerrposition(position);
+    internalerrquery(definition->source);
+  }
+  errcontext("cached function %s during startup", definition->name ? definition->name : "");
+}
+
 Definition *NewDefinition(Oid function, MemoryContext parent) {
   MemoryContext context = AllocSetContextCreate(parent, "aggcache definition", ALLOCSET_DEFAULT_SIZES);
   auto *definition = static_cast<Definition *>(MemoryContextAllocZero(context, sizeof(Definition)));
@@ -330,8 +345,14 @@ Definition *MakeDefinition(FunctionCallInfo fcinfo) {
   call.collation = fcinfo->fncollation;
   call.result_class = get_call_result_type(fcinfo, &call.result_type, &call.result_descriptor);
   definition->environment = CaptureEnvironment(definition->context);
+  ErrorContextCallback callback;
+  callback.callback = AddStartupContext;
+  callback.arg = definition;
+  callback.previous = error_context_stack;
+  error_context_stack = &callback;
   Refusal refusal;
   AnalyseWithoutLocks(definition, call, &refusal);
+  error_context_stack = callback.previous;
   if (refusal.primary && definition->obstacle == nullptr && !definition->reads_clock)
     definition->obstacle = refusal.primary;
   MemoryContextSwitchTo(outer);

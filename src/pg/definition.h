@@ -60,8 +60,10 @@ struct SourceRelation {
   const char *obstacle;  // why not, in words
   SourceRole role;
   ReadBy read_by;
-  bool partitioned;  // holds no rows itself
-  Oid root;          // of a part or ancestor: the named relation
+  bool partitioned;    // holds no rows itself
+  int column_count;    // of a named one
+  uint64_t structure;  // hash of what its columns were
+  Oid root;            // of a part or ancestor: the named relation
 };
 
 // Invalidation of a syscache row that the definition depends on.
@@ -94,6 +96,7 @@ struct Definition {
   int hidden_count;
   HiddenParameter *hidden;
   bool hidden_can_fail;
+  bool hidden_built_in;  // they call built-in functions only, on values of built-in types
   bool reads_clock;
   bool reads_settings;
   bool opaque;               // runs functions that cannot be seen through: all that they can notice joins the key
@@ -110,6 +113,8 @@ struct Definition {
   CatalogDependency *catalogs;
   List *permission_queries;  // Query nodes whose relations' privileges a caller needs
   List *functions;           // Oids whose EXECUTE privilege a caller needs
+  List *executed_queries;    // Query nodes that running the body executes, as far as the caller's privileges count
+  PlannedStmt *empty_plan;   // over their relations; made by privileges.cc when it is needed
 
   ResultShape result;
   const char *obstacle;  // why the function is not cached, in words; NULL when it is

@@ -10,8 +10,6 @@ extern "C" {
 
 namespace aggcache {
 
-uint64_t definition_epoch = 1;
-
 namespace {
 
 struct FunctionSlot {
@@ -21,6 +19,7 @@ struct FunctionSlot {
 };
 
 HTAB *functions = nullptr;
+bool some_invalid = false;            // since it was last looked for those
 constexpr int kMostDefinitions = 32;  // of one function; more environments than that take turns
 
 RelationChanged relation_changed = nullptr;
@@ -34,7 +33,10 @@ void InvalidateIf(bool (*matches)(const Definition *, Oid, int, uint32), Oid rel
   hash_seq_init(&scan, functions);
   while (auto *slot = static_cast<FunctionSlot *>(hash_seq_search(&scan)))
     for (Definition *definition = slot->first; definition != nullptr; definition = definition->next)
-      if (definition->valid && matches(definition, relation, cache, hash)) definition->valid = false;
+      if (definition->valid && matches(definition, relation, cache, hash)) {
+        definition->valid = false;
+        some_invalid = true;
+      }
 }
 
 bool DependsOnRelation(const Definition *definition, Oid relation, int, uint32) {
@@ -74,18 +76,29 @@ void Free(FunctionSlot *slot, Definition **link) {
   Definition *gone = *link;
   *link = gone->next;
   slot->count--;
-  definition_epoch++;
   MemoryContextDelete(gone->context);
 }
 
-// Frees what is no longer valid or, when there are too many, the oldest.
-void Sweep(FunctionSlot *slot) {
-  for (Definition **link = &slot->first; *link != nullptr;) {
-    if (!(*link)->valid && (*link)->pins == 0)
-      Free(slot, link);
-    else
-      link = &(*link)->next;
+// Frees what is no longer valid, of whatever function: it may be gone.
+void Sweep() {
+  if (!some_invalid) return;
+  some_invalid = false;
+  HASH_SEQ_STATUS scan;
+  hash_seq_init(&scan, functions);
+  while (auto *slot = static_cast<FunctionSlot *>(hash_seq_search(&scan))) {
+    for (Definition **link = &slot->first; *link != nullptr;) {
+      some_invalid |= !(*link)->valid && (*link)->pins > 0;
+      if (!(*link)->valid && (*link)->pins == 0)
+        Free(slot, link);
+      else
+        link = &(*link)->next;
+    }
+    if (slot->first == nullptr) hash_search(functions, &slot->function, HASH_REMOVE, nullptr);
   }
+}
+
+// Frees the oldest when there are too many.
+void MakeRoom(FunctionSlot *slot) {
   if (slot->count < kMostDefinitions) return;
   Definition **oldest = nullptr;
   for (Definition **link = &slot->first; *link != nullptr; link = &(*link)->next)
@@ -126,15 +139,10 @@ Definition *FindDefinition(FunctionCallInfo fcinfo) {
     control.hcxt = TopMemoryContext;
     functions = hash_create("aggcache definitions", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
   }
-  bool found;
-  auto *slot = static_cast<FunctionSlot *>(hash_search(functions, &function, HASH_ENTER, &found));
-  if (!found) {
-    slot->first = nullptr;
-    slot->count = 0;
-  }
-  for (Definition *definition = slot->first; definition != nullptr; definition = definition->next)
+  auto *slot = static_cast<FunctionSlot *>(hash_search(functions, &function, HASH_FIND, nullptr));
+  for (Definition *definition = slot ? slot->first : nullptr; definition != nullptr; definition = definition->next)
     if (IsCurrentDefinition(definition) && FitsCall(definition, fcinfo)) return definition;
-  Sweep(slot);
+  Sweep();
   // The callbacks do not know the definition before it is linked, so messages that came meanwhile make it suspect.
   Definition *made;
   for (int attempt = 0;; attempt++) {
@@ -143,10 +151,19 @@ Definition *FindDefinition(FunctionCallInfo fcinfo) {
     if (before == SharedInvalidMessageCounter) break;
     if (attempt == 3) {
       made->valid = false;
+      some_invalid = true;
       break;
     }
     MemoryContextDelete(made->context);
   }
+  // Analysing may have looked for definitions too.
+  bool found;
+  slot = static_cast<FunctionSlot *>(hash_search(functions, &function, HASH_ENTER, &found));
+  if (!found) {
+    slot->first = nullptr;
+    slot->count = 0;
+  }
+  MakeRoom(slot);
   MemoryContextSetParent(made->context, TopMemoryContext);
   made->next = slot->first;
   slot->first = made;

@@ -18,9 +18,6 @@ void InstallDefinitionCallbacks();
 // are raised.
 Definition *FindDefinition(FunctionCallInfo fcinfo);
 
-// Changes whenever a definition has been freed: pointers kept across calls are good only while it stays the same.
-extern uint64_t definition_epoch;
-
 // Calls visit with every source relation's oid that changed in the catalogs; registered by tracking.cc.
 using RelationChanged = void (*)(Oid relation);
 void OnRelationChanged(RelationChanged changed);

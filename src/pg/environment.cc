@@ -78,7 +78,7 @@ Environment CaptureEnvironment(MemoryContext context) {
 }
 
 bool IsCurrentEnvironment(const Environment &environment) {
-  if (environment.role != GetUserId() || environment.row_security != row_security) return false;
+  if (!IsSameRole(environment)) return false;
   if (memcmp(&environment.settings, &CurrentSettings(), sizeof(SettingsImage)) != 0) return false;
   return compat::IsCurrentSearchPath(environment.search_path);
 }

@@ -37,6 +37,11 @@ const SettingsImage &CurrentSettings();
 // Captures the environment into `context`.
 Environment CaptureEnvironment(MemoryContext context);
 
+// Whether policies and names of relations are those of that environment's role.
+inline bool IsSameRole(const Environment &environment) {
+  return environment.role == GetUserId() && environment.row_security == row_security;
+}
+
 // Whether the current environment is that one.
 bool IsCurrentEnvironment(const Environment &environment);
 

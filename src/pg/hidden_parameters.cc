@@ -165,6 +165,55 @@ bool ClockWalker(Node *node, void *) {
   return compat::WalkExpression(node, ClockWalker, nullptr);
 }
 
+bool IsNotInternal(Oid function, void *) {
+  if (function >= FirstNormalObjectId) return true;
+  HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(row)) return true;
+  bool internal = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row))->prolang == INTERNALlanguageId;
+  ReleaseSysCache(row);
+  return !internal;
+}
+
+// Whether a type's values are handled by built-in code alone, at whatever depth. XML functions may run queries.
+bool IsBuiltInType(Oid type) {
+  Oid element = get_element_type(type);
+  if (OidIsValid(element)) type = element;
+  return type < FirstNormalObjectId && get_typtype(type) == TYPTYPE_BASE && type != XMLOID;
+}
+
+bool OtherCodeWalker(Node *node, void *) {
+  if (node == nullptr) return false;
+  switch (nodeTag(node)) {
+    case T_List:
+    case T_CaseWhen: break;
+    case T_FuncExpr:
+    case T_OpExpr:
+    case T_DistinctExpr:
+    case T_NullIfExpr:
+    case T_ScalarArrayOpExpr:
+    case T_BoolExpr:
+    case T_CaseExpr:
+    case T_CaseTestExpr:
+    case T_CoalesceExpr:
+    case T_SQLValueFunction:
+    case T_NullTest:
+    case T_BooleanTest:
+    case T_RelabelType:
+    case T_CoerceViaIO:
+    case T_ArrayCoerceExpr:
+    case T_CollateExpr:
+    case T_ArrayExpr:
+    case T_SubscriptingRef:
+    case T_Const:
+    case T_Param:
+      if (!IsBuiltInType(exprType(node))) return true;
+      break;
+    default: return true;
+  }
+  if (check_functions_in_node(node, IsNotInternal, nullptr)) return true;
+  return compat::WalkExpression(node, OtherCodeWalker, nullptr);
+}
+
 bool IsNeitherFixedNorSetting(Oid function, void *) {
   return function != F_CURRENT_SETTING_TEXT && function != F_CURRENT_SETTING_TEXT_BOOL && !IsFixed(function);
 }
@@ -191,6 +240,8 @@ Query *ExtractHiddenParameters(Query *query, int first, List **hidden) {
   ExtractContext context = {first, hidden};
   return reinterpret_cast<Query *>(ExtractMutator(reinterpret_cast<Node *>(query), &context));
 }
+
+bool RunsOnlyBuiltIns(Node *expression) { return !OtherCodeWalker(expression, nullptr); }
 
 bool ShowsClock(Node *expression) { return ClockWalker(expression, nullptr); }
 

@@ -3,8 +3,12 @@
 #include "pg/key.h"
 
 #include "pg/opaque.h"
+#include "pg/settings.h"
 #include "pg/shared.h"
-#include "pg/subtransaction.h"
+
+extern "C" {
+#include "access/detoast.h"
+}
 
 namespace aggcache {
 
@@ -14,16 +18,27 @@ namespace {
 char *buffer = nullptr;
 Size buffer_size = 0;
 Size used = 0;
+bool too_large = false;
 
-void Reserve(Size more) {
-  if (used + more <= buffer_size) return;
-  Size larger = Max(Size{1024}, (used + more) * 2);
-  buffer = static_cast<char *>(buffer ? repalloc(buffer, larger) : MemoryContextAlloc(TopMemoryContext, larger));
-  buffer_size = larger;
+// Longer ones are not kept around for the next key.
+constexpr Size kKept = 64 * 1024;
+// Keys of this size are built whatever aggcache.max_entry_size is.
+constexpr Size kAlways = 8 * 1024;
+
+bool HasRoom(Size more) {
+  const Size most = Max(kAlways, static_cast<Size>(settings::max_entry_size_kb) * 1024);
+  too_large |= more > most || used > most - more;
+  return !too_large;
 }
 
 void Append(const void *bytes, Size size) {
-  Reserve(size);
+  if (!HasRoom(size)) return;
+  if (used + size > buffer_size) {
+    Size larger = Max(Size{1024}, (used + size) * 2);
+    buffer =
+        static_cast<char *>(buffer ? repalloc_huge(buffer, larger) : MemoryContextAllocHuge(TopMemoryContext, larger));
+    buffer_size = larger;
+  }
   memcpy(buffer + used, bytes, size);
   used += size;
 }
@@ -37,6 +52,7 @@ void AppendValue(const NullableDatum &value, int16 length, bool by_value) {
   } else if (length == -1) {
     // inline, uncompressed and with a long header or a short one: only the contents count
     struct varlena *given = reinterpret_cast<struct varlena *>(DatumGetPointer(value.value));
+    if (!HasRoom(toast_raw_datum_size(value.value) - VARHDRSZ)) return;
     struct varlena *plain = pg_detoast_datum_packed(given);
     uint32_t size = static_cast<uint32_t>(VARSIZE_ANY_EXHDR(plain));
     Append(&size, sizeof(size));
@@ -51,7 +67,9 @@ void AppendValue(const NullableDatum &value, int16 length, bool by_value) {
 }
 
 void Begin(const Definition *definition) {
+  TrimKey();
   used = 0;
+  too_large = false;
   uint64_t function = shared::ObjectId(definition->function);
   Append(&function, sizeof(function));
   Append(definition->fingerprint, sizeof(definition->fingerprint));
@@ -70,83 +88,20 @@ Key Finish(const Definition *definition, const NullableDatum *hidden) {
     AppendValue(hidden[i], parameter.length, parameter.by_value);
   }
   Key key;
+  if (too_large) return key;
   key.bytes = buffer;
   key.size = static_cast<uint32_t>(used);
   key.hash = hash_bytes_extended(reinterpret_cast<unsigned char *>(buffer), static_cast<int>(used), 0);
   return key;
 }
 
-void Evaluate(const Definition *definition, FunctionCallInfo fcinfo, NullableDatum *values) {
-  EState *state = CreateExecutorState();
-  MemoryContext outer = CurrentMemoryContext;
-  MemoryContextSwitchTo(state->es_query_cxt);
-  ExprContext *context = CreateExprContext(state);
-  context->ecxt_param_list_info = CallParameters(definition, fcinfo, nullptr);
-  for (int i = 0; i < definition->hidden_count; i++) {
-    const HiddenParameter &parameter = definition->hidden[i];
-    Expr *planned = parameter.expression;
-    if (parameter.plan_at_call) planned = expression_planner(static_cast<Expr *>(copyObjectImpl(planned)));
-    ExprState *expression = ExecInitExprWithParams(planned, context->ecxt_param_list_info);
-    bool is_null;
-    Datum value = ExecEvalExpr(expression, context, &is_null);
-    MemoryContextSwitchTo(outer);
-    values[i].isnull = is_null;
-    if (is_null)
-      values[i].value = Datum{0};
-    else if (!parameter.by_value && parameter.length == -1)
-      values[i].value = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
-    else
-      values[i].value = datumCopy(value, parameter.by_value, parameter.length);
-    MemoryContextSwitchTo(state->es_query_cxt);
-  }
-  MemoryContextSwitchTo(outer);
-  FreeExecutorState(state);
-}
-
-struct Evaluation {
-  const Definition *definition;
-  FunctionCallInfo fcinfo;
-  NullableDatum *values;
-};
-
-void EvaluateTried(void *argument) {
-  auto *evaluation = static_cast<Evaluation *>(argument);
-  Evaluate(evaluation->definition, evaluation->fcinfo, evaluation->values);
-}
-
 }  // namespace
 
-ParamListInfo CallParameters(const Definition *definition, FunctionCallInfo fcinfo, NullableDatum *hidden) {
-  int count = definition->argument_count + (hidden ? definition->hidden_count : 0);
-  ParamListInfo parameters = makeParamList(count);
-  for (int i = 0; i < count; i++) {
-    ParamExternData *parameter = &parameters->params[i];
-    parameter->pflags = PARAM_FLAG_CONST;
-    if (i < definition->argument_count) {
-      parameter->ptype = definition->argument_types[i];
-      parameter->isnull = fcinfo->args[i].isnull;
-      // a function may change an expanded object that it is handed; these are read more than once
-      parameter->value =
-          MakeExpandedObjectReadOnly(fcinfo->args[i].value, fcinfo->args[i].isnull, definition->argument_lengths[i]);
-    } else {
-      const HiddenParameter &from = definition->hidden[i - definition->argument_count];
-      parameter->ptype = from.type;
-      parameter->isnull = hidden[i - definition->argument_count].isnull;
-      parameter->value = hidden[i - definition->argument_count].value;
-    }
-  }
-  return parameters;
-}
-
-bool EvaluateHiddenParameters(const Definition *definition, FunctionCallInfo fcinfo, NullableDatum *values) {
-  if (!definition->hidden_can_fail) {
-    Evaluate(definition, fcinfo, values);
-    return true;
-  }
-  // A parallel operation cannot have subtransactions, and without one an error cannot be dropped.
-  if (IsInParallelMode()) return false;
-  Evaluation evaluation = {definition, fcinfo, values};
-  return TryInSubtransaction(EvaluateTried, &evaluation);
+void TrimKey() {
+  if (buffer_size <= kKept) return;
+  pfree(buffer);
+  buffer = nullptr;
+  buffer_size = 0;
 }
 
 Key BuildKey(const Definition *definition, FunctionCallInfo fcinfo, const NullableDatum *hidden) {

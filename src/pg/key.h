@@ -11,21 +11,19 @@
 
 #include "core/entry_store.h"
 #include "pg/definition.h"
+#include "pg/hidden_values.h"
 
 namespace aggcache {
 
-// Values of a call's arguments and hidden parameters, as the planner and executor take them. In `context`.
-ParamListInfo CallParameters(const Definition *definition, FunctionCallInfo fcinfo, NullableDatum *hidden);
-
-// Evaluates the hidden parameters into values[definition->hidden_count]. False if one cannot be evaluated: the
-// error is dropped, since the query itself might never have come to it.
-bool EvaluateHiddenParameters(const Definition *definition, FunctionCallInfo fcinfo, NullableDatum *values);
-
-// Builds the key in memory that this module keeps: good until the next call.
+// Builds the key in memory that this module keeps: good until the next call. It has no bytes if it would be larger than
+// aggcache.max_entry_size: then there is no result under it.
 Key BuildKey(const Definition *definition, FunctionCallInfo fcinfo, const NullableDatum *hidden);
 
 // The same for arguments given otherwise than by a call.
 Key BuildKeyOf(const Definition *definition, const NullableDatum *arguments, const NullableDatum *hidden);
+
+// Gives back the memory of a large key, which is no longer needed.
+void TrimKey();
 
 }  // namespace aggcache
 

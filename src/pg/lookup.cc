@@ -20,8 +20,10 @@ namespace aggcache {
 
 namespace {
 
+// The latest value that was found.
 char *buffer = nullptr;
 Size buffer_size = 0;
+constexpr Size kKept = 256 * 1024;  // of it; more is given back
 
 void GrowBuffer(Size size) {
   if (buffer) pfree(buffer);
@@ -246,6 +248,13 @@ Found LookUp(const Definition *definition, const Key &key, ::Snapshot snapshot) 
   if (found.result == CallResult::kCold) found = near;
   found.flights = flights;
   return found;
+}
+
+void TrimFound() {
+  if (buffer_size <= kKept) return;
+  pfree(buffer);
+  buffer = nullptr;
+  buffer_size = 0;
 }
 
 int64_t SnapshotTime() {

@@ -27,6 +27,9 @@ struct Found {
 // result rests on to the innermost collection.
 Found LookUp(const Definition *definition, const Key &key, ::Snapshot snapshot);
 
+// Gives back the memory of a large value that was found and is no longer needed.
+void TrimFound();
+
 // Whether the result may be and is stored. Returns NULL, or why not in words. Settles a copy of the stamps.
 const char *Store(const Definition *definition, const Key &key, const ResultBytes &bytes, const Stamp *all_stamps,
                   int stamp_count, ::Snapshot snapshot, int64_t expires_at, uint64_t cost_ns,

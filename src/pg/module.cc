@@ -6,6 +6,7 @@
 #include "pg/collection.h"
 #include "pg/definition_cache.h"
 #include "pg/dependencies.h"
+#include "pg/privileges.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "pg/tracking.h"
@@ -18,11 +19,13 @@ PG_MODULE_MAGIC;
 PGDLLEXPORT void _PG_init(void) {
   aggcache::settings::Define(process_shared_preload_libraries_in_progress);
   if (!process_shared_preload_libraries_in_progress) return;
+  aggcache::NoteHooksBefore();
   aggcache::shared::InstallHooks();
   aggcache::InstallTrackingHooks();
   aggcache::InstallAttachHooks();
   aggcache::InstallDependencyHook();
   aggcache::InstallDefinitionCallbacks();
   aggcache::InstallCollections();
+  aggcache::NoteHooksAfter();
 }
 }

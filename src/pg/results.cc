@@ -22,6 +22,52 @@ uint64_t FingerprintRowType(const ResultShape &shape) {
 
 namespace {
 
+constexpr char kOtherRows[] = "function return row and query-specified return row do not match";
+
+void RefuseRows(const char *detail) {
+  ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("%s", kOtherRows), errdetail("%s", detail)));
+}
+
+}  // namespace
+
+void RequireRowType(const ResultShape &shape, TupleDesc expected) {
+  TupleDesc returned = shape.descriptor;
+  if (returned->natts != expected->natts)
+    RefuseRows(
+        psprintf("Returned row contains %d attributes, but query expects %d.", returned->natts, expected->natts));
+  for (int i = 0; i < expected->natts; i++) {
+    Form_pg_attribute from = TupleDescAttr(returned, i), to = TupleDescAttr(expected, i);
+    if (to->attisdropped) {
+      if (from->attlen != to->attlen || from->attalign != to->attalign)
+        RefuseRows(psprintf("Physical storage mismatch on dropped attribute at ordinal position %d.", i + 1));
+      continue;
+    }
+    // In a row, binary compatible types are laid out alike.
+    if (from->attisdropped || !IsBinaryCoercible(from->atttypid, to->atttypid))
+      RefuseRows(psprintf("Returned type %s at ordinal position %d, but query expects %s.",
+                          from->attisdropped ? "-" : format_type_be(from->atttypid), i + 1,
+                          format_type_be(to->atttypid)));
+  }
+}
+
+void RequireCurrentRowType(const ResultShape &shape, FunctionCallInfo fcinfo) {
+  if (!shape.returns_tuple || shape.type == RECORDOID) return;
+  // A function in FROM has its rows read as the query expects them.
+  auto *info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+  if (shape.returns_set && (info->allowedModes & SFRM_Materialize_Preferred) != 0) return;
+  TupleDesc now = lookup_rowtype_tupdesc_noerror(getBaseType(shape.type), -1, true);
+  bool same = now != nullptr && now->natts == shape.descriptor->natts;
+  for (int i = 0; same && i < now->natts; i++) {
+    Form_pg_attribute then = TupleDescAttr(shape.descriptor, i), attribute = TupleDescAttr(now, i);
+    same = then->atttypid == attribute->atttypid && then->attlen == attribute->attlen &&
+           then->attisdropped == attribute->attisdropped;
+  }
+  if (now) ReleaseTupleDesc(now);
+  if (!same) RefuseRows(psprintf("Row type %s was changed while the statement ran.", format_type_be(shape.type)));
+}
+
+namespace {
+
 bool IsWellFormedScalar(const ResultShape &shape, const char *data, Size size) {
   int64 is_null = *reinterpret_cast<const int64 *>(data);
   if (is_null != 0) return is_null == 1 && size == sizeof(int64);

@@ -23,6 +23,13 @@ struct ResultBytes {
 // A number that differs, but for collisions, where the bytes of a result would be read as something else.
 uint64_t FingerprintRowType(const ResultShape &shape);
 
+// Raises an error unless rows of the result are what a caller expects, as the executor would.
+void RequireRowType(const ResultShape &shape, TupleDesc expected);
+
+// Raises an error if the caller would read rows by their type as it is now, and that is not what it was. For results of
+// definitions that are not valid any more.
+void RequireCurrentRowType(const ResultShape &shape, FunctionCallInfo fcinfo);
+
 // Whether bytes that come from elsewhere can be read as a result at all: its rows are as many and as long as they say,
 // and end where the bytes end. Their columns are not looked at.
 bool IsWellFormed(const ResultShape &shape, const char *data, Size size);

@@ -16,6 +16,26 @@ SourceRelation *FindNamed(Definition *definition, Oid relation) {
   return nullptr;
 }
 
+uint64_t StructureOf(Relation relation, int columns) {
+  uint64_t hash = relation->rd_rel->relkind;
+  for (int i = 0; i < columns; i++) {
+    Form_pg_attribute column = TupleDescAttr(RelationGetDescr(relation), i);
+    hash =
+        hash_combine64(hash, static_cast<uint64_t>(column->atttypid) << 32 | static_cast<uint32_t>(column->atttypmod));
+    hash = hash_combine64(
+        hash, static_cast<uint64_t>(column->attcollation) << 1 | static_cast<uint64_t>(column->attisdropped));
+  }
+  return hash;
+}
+
+void NoteStructure(SourceRelation *source) {
+  Relation relation = try_relation_open(source->relation, AccessShareLock);
+  if (relation == nullptr) return;
+  source->column_count = RelationGetNumberOfAttributes(relation);
+  source->structure = StructureOf(relation, source->column_count);
+  relation_close(relation, NoLock);
+}
+
 void AddSource(Definition *definition, Oid relation, SourceRole role, Oid root, ReadBy read_by) {
   // doubled when it is full, at powers of two
   int count = definition->relation_count;
@@ -33,6 +53,7 @@ void AddSource(Definition *definition, Oid relation, SourceRole role, Oid root, 
   source->partitioned = get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE;
   if (role == SourceRole::kAncestor || role == SourceRole::kRowType) return;
   source->obstacle = FindTrackingObstacle(relation, &source->tracked);
+  if (role == SourceRole::kNamed) NoteStructure(source);
   if (source->obstacle && definition->obstacle == nullptr) definition->obstacle = source->obstacle;
 }
 
@@ -69,6 +90,21 @@ void AddRowType(Definition *definition, Oid relation) {
   if (!OidIsValid(relation)) return;
   if (FindNamed(definition, relation) == nullptr)
     AddSource(definition, relation, SourceRole::kRowType, InvalidOid, ReadBy::kCachedFunction);
+}
+
+const char *FindChangedSource(const Definition *definition) {
+  for (int i = 0; i < definition->relation_count; i++) {
+    const SourceRelation &source = definition->relations[i];
+    if (source.role != SourceRole::kNamed || get_rel_relkind(source.relation) == RELKIND_VIEW) continue;
+    Relation relation = try_relation_open(source.relation, NoLock);
+    if (relation == nullptr) return psprintf("%u", source.relation);
+    const char *name = pstrdup(RelationGetRelationName(relation));
+    bool same = RelationGetNumberOfAttributes(relation) >= source.column_count &&
+                StructureOf(relation, source.column_count) == source.structure;
+    relation_close(relation, NoLock);
+    if (!same) return name;
+  }
+  return nullptr;
 }
 
 }  // namespace aggcache

@@ -19,6 +19,11 @@ void AddPartsAndAncestors(Definition *definition);
 // Adds a relation that is not read but whose row type is: a change of the table changes it.
 void AddRowType(Definition *definition, Oid relation);
 
+// Whether the columns of what the body reads are still what they were when it was analysed, so that the analysed body
+// can be run although the definition is not valid any more. Columns may have been added. Returns NULL, or the name of a
+// relation that has changed or is gone. REQUIRES: locks on the named relations.
+const char *FindChangedSource(const Definition *definition);
+
 }  // namespace aggcache
 
 #endif

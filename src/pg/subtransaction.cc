@@ -4,7 +4,12 @@
 
 namespace aggcache {
 
-bool TryInSubtransaction(void (*work)(void *), void *context) {
+bool IsInterruption(const ErrorData *error) {
+  return error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+         ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
+}
+
+bool TryInSubtransaction(void (*work)(void *), void *context, ErrorData **raised) {
   MemoryContext outer = CurrentMemoryContext;
   ResourceOwner owner = CurrentResourceOwner;
   volatile bool done = false;
@@ -25,10 +30,11 @@ bool TryInSubtransaction(void (*work)(void *), void *context) {
     RollbackAndReleaseCurrentSubTransaction();
     MemoryContextSwitchTo(outer);
     CurrentResourceOwner = owner;
-    if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-        ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
-      ReThrowError(error);
-    FreeErrorData(error);
+    if (IsInterruption(error)) ReThrowError(error);
+    if (raised)
+      *raised = error;
+    else
+      FreeErrorData(error);
   }
   PG_END_TRY();
   MemoryContextSwitchTo(outer);
