@@ -16,6 +16,7 @@
 #include "pg/opaque.h"
 #include "pg/privileges.h"
 #include "pg/redis_ahead.h"
+#include "pg/redis_gate.h"
 #include "pg/redis_session.h"
 #include "pg/results.h"
 #include "pg/serializable.h"
@@ -284,31 +285,39 @@ struct Miss {
   Definition *definition;
   NullableDatum *hidden;
   Key key;
+  FlightId flight;
+  bool shares;  // what it computes tells what others would
   bool leading;
   bool waited;        // for another session
   Found found;        // what another session had stored meanwhile, if its data is not NULL
   Computed computed;  // otherwise
 };
 
-// Boards the flight of the key, which may mean to wait for its leader. Several flights of others may fail in turn; each
-// failure lets one waiter lead.
+// Whether this call can neither use what another session computes now nor compute for others: the transaction's own
+// writes or its old snapshot are in the way, an older transaction keeps everything from being stored, or Redis does.
+bool MustComputeAlone(const Found &missed) {
+  if (missed.result == CallResult::kOwnWrite) return true;
+  if (missed.result == CallResult::kSnapshot && IsolationUsesXactSnapshot()) return true;
+  BeginStamps();
+  if (shared::state->start.load(std::memory_order_acquire) >= CoreSnapshot(GetActiveSnapshot()).xmin) return true;
+  return settings::store == kRedis && RedisObstacle(RedisUse::kWrite) != nullptr;
+}
+
+// Boards the flight of the key, which may mean to wait for its leader.
 void Board(Miss *miss, const Found &missed) {
-  for (int attempt = 0; attempt < 100; attempt++) {
-    bool waited;
-    Boarding boarding = BoardFlight(miss->key.hash, &waited);
-    miss->waited |= waited;
-    if (boarding == Boarding::kFailed) continue;
-    miss->leading = boarding == Boarding::kLeader;
-    if (boarding == Boarding::kAlone) return;
-    // Between the look-up and the boarding another session may have stored, and landed. Redis is asked again only if
-    // one has.
-    if (settings::store != kShared && !waited && missed.flights == CountFlights(miss->key.hash)) return;
-    miss->found = LookUp(miss->definition, miss->key, GetActiveSnapshot());
-    if (miss->found.result == CallResult::kHit && IsolationIsSerializable())
-      miss->found = LookUpForCall(miss->definition, miss->key);
-    if (miss->found.result != CallResult::kHit) miss->found.data = nullptr;
-    return;
-  }
+  if (MustComputeAlone(missed)) return;
+  miss->shares = true;
+  miss->flight = FlightOf(miss->key.hash);
+  const Boarding boarding = BoardFlight(miss->flight, &miss->waited);
+  miss->leading = boarding == Boarding::kLeader;
+  if (boarding == Boarding::kAlone) return;
+  // Between the look-up and the boarding another session may have stored, and landed. Redis is asked again only if
+  // one has.
+  if (settings::store != kShared && !miss->waited && missed.flights == CountFlights(miss->key.hash)) return;
+  miss->found = LookUp(miss->definition, miss->key, GetActiveSnapshot());
+  if (miss->found.result == CallResult::kHit && IsolationIsSerializable())
+    miss->found = LookUpForCall(miss->definition, miss->key);
+  if (miss->found.result != CallResult::kHit) miss->found.data = nullptr;
 }
 
 void ComputeMissed(FunctionCallInfo fcinfo, Miss *miss) {
@@ -316,6 +325,22 @@ void ComputeMissed(FunctionCallInfo fcinfo, Miss *miss) {
   miss->computed = Compute(miss->definition, fcinfo, miss->hidden, miss->key, miss->site->statistics);
   // Who waits will look where the result was sent to, on a connection of its own.
   if (miss->leading && last_call.stored && settings::store == kRedis && OthersWait()) AwaitAllOfRedis();
+}
+
+// Tells the others what became of it, and lets those who wait go on.
+void Land(const Miss &miss, Ending ending) {
+  if (miss.shares && miss.found.data == nullptr && ending != Ending::kAbandoned)
+    NoteOutcome(miss.flight, ending == Ending::kStored);
+  if (miss.leading) EndFlight(ending);
+}
+
+// What an error that ends a computation means to the others: that they would get it too, unless it says that something
+// happened to this session.
+Ending EndingOfError(int code) {
+  const int category = ERRCODE_TO_CATEGORY(code);
+  const bool of_session = category == ERRCODE_OPERATOR_INTERVENTION || category == ERRCODE_TRANSACTION_ROLLBACK ||
+                          code == ERRCODE_LOCK_NOT_AVAILABLE;
+  return of_session ? Ending::kAbandoned : Ending::kNotStored;
 }
 
 // Finds or computes the result. Whatever is raised, the flight ends, and what it was part of is as it was.
@@ -332,13 +357,13 @@ void ResolveMiss(FunctionCallInfo fcinfo, Miss *miss, const Found &missed) {
     miss->definition->pins--;
     collection = outer;
     if (collection && collection->spoiled == nullptr) collection->spoiled = "a call within it raised an error";
-    if (miss->leading) EndFlight(false);
+    Land(*miss, EndingOfError(geterrcode()));
     PG_RE_THROW();
   }
   PG_END_TRY();
   miss->definition->pins--;
-  const bool landed = miss->found.data != nullptr || (miss->computed.obstacle == nullptr && last_call.stored);
-  if (miss->leading) EndFlight(landed);
+  const bool stored = miss->found.data != nullptr || (miss->computed.obstacle == nullptr && last_call.stored);
+  Land(*miss, stored ? Ending::kStored : Ending::kNotStored);
 }
 
 // A miss: waits for another session that computes the same result, or computes it.

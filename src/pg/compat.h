@@ -111,27 +111,52 @@ inline TransactionId OldestClogXid() {
 #endif
 }
 
-// Whether this backend holds a heavyweight lock on a relation through the fast path.
-inline bool HoldsFastPathLock() {
-#if PG_VERSION_NUM >= 180000
-  for (int group = 0; group < FastPathLockGroupsPerBackend; group++)
-    if (MyProc->fpLockBits[group] != 0) return true;
-  return false;
+// What a backend shows as its wait event while it waits for others to unpin a buffer.
+#if PG_VERSION_NUM >= 170000
+constexpr uint32 kWaitForBufferPin = PG_WAIT_BUFFERPIN;
 #else
-  return MyProc->fpLockBits != 0;
+constexpr uint32 kWaitForBufferPin = PG_WAIT_BUFFER_PIN;
 #endif
+
+// Whether someone waits for a lock in a mode that conflicts with one in which it is held through this entry. REQUIRES:
+// the lock of its partition.
+inline bool IsLockAwaited(const PROCLOCK *held) {
+  const LOCK *lock = held->tag.myLock;
+  if (lock->waitMask == 0) return false;
+  const LockMethod method = GetLocksMethodTable(lock);
+  for (int mode = 1; mode <= method->numLockModes; mode++)
+    if ((lock->waitMask & LOCKBIT_ON(mode)) != 0 && (method->conflictTab[mode] & held->holdMask) != 0) return true;
+  return false;
 }
 
-// Whether this backend holds a heavyweight lock in the shared lock table.
-inline bool HoldsTableLock() {
-  for (int i = 0; i < NUM_LOCK_PARTITIONS; i++) {
+// Whether someone waits for a heavyweight lock that this backend holds. One that is held through the fast path is in
+// the shared table as soon as someone waits for it.
+inline bool HoldsAwaitedLock() {
+  bool awaited = false;
+  for (int i = 0; i < NUM_LOCK_PARTITIONS && !awaited; i++) {
+    // Others only ever add to these lists, when somebody begins to wait; that is seen at the next look.
 #if PG_VERSION_NUM >= 160000
-    if (!dlist_is_empty(&MyProc->myProcLocks[i])) return true;
+    dlist_head *all = &MyProc->myProcLocks[i];
+    if (dlist_is_empty(all)) continue;
+    LWLockAcquire(LockHashPartitionLockByIndex(i), LW_SHARED);
+    // dlist_foreach() is for C only
+    for (dlist_node *held = all->head.next; held != &all->head && !awaited; held = held->next)
+      awaited =
+          IsLockAwaited(reinterpret_cast<PROCLOCK *>(reinterpret_cast<char *>(held) - offsetof(PROCLOCK, procLink)));
 #else
-    if (!SHMQueueEmpty(&MyProc->myProcLocks[i])) return true;
+    SHM_QUEUE *all = &MyProc->myProcLocks[i];
+    if (SHMQueueEmpty(all)) continue;
+    LWLockAcquire(LockHashPartitionLockByIndex(i), LW_SHARED);
+    void *held = SHMQueueNext(all, all, offsetof(PROCLOCK, procLink));
+    while (held && !awaited) {
+      auto *entry = static_cast<PROCLOCK *>(held);
+      awaited = IsLockAwaited(entry);
+      held = SHMQueueNext(all, &entry->procLink, offsetof(PROCLOCK, procLink));
+    }
 #endif
+    LWLockRelease(LockHashPartitionLockByIndex(i));
   }
-  return false;
+  return awaited;
 }
 
 // Tree walkers; before version 16 their callbacks are declared without arguments.
