@@ -6,6 +6,7 @@
 #include "pg/composition.h"
 #include "pg/function_facts.h"
 #include "pg/redis_names.h"
+#include "pg/redis_wellformed.h"
 #include "pg/results.h"
 #include "pg/settings.h"
 #include "pg/sources.h"
@@ -58,6 +59,7 @@ void ShapeResult(Definition *definition, const Call &call, const Query *query, b
     TupleDescInitEntry(shape->descriptor, 1, "result", call.result_type, -1, 0);
   }
   shape->row_type = FingerprintRowType(*shape);
+  shape->checks = MakeResultChecks(*shape);
 }
 
 const char *FindResultObstacle(const Definition *definition, const Call &call) {

@@ -25,6 +25,8 @@ struct HiddenParameter {
   bool can_fail;  // evaluating it may raise an error
 };
 
+struct ResultChecks;
+
 // How a function returns its result.
 struct ResultShape {
   Oid type;
@@ -35,6 +37,7 @@ struct ResultShape {
   TupleDesc
       descriptor;     // of rows; for a set of scalars one column; reference-counted as blessed, lives in the definition
   uint64_t row_type;  // fingerprint of all that decides how a result lies in memory
+  const ResultChecks *checks;  // what is checked of bytes that come from Redis (redis_wellformed.h)
 };
 
 enum class SourceRole : uint8_t {

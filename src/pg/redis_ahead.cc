@@ -10,6 +10,7 @@
 #include "pg/redis_session.h"
 #include "pg/redis_state.h"
 #include "pg/redis_target.h"
+#include "pg/redis_values.h"
 
 namespace aggcache {
 
@@ -64,7 +65,7 @@ bool Ask(const Definition *definition, const uint64_t *hashes, int count) {
 
 void ReadAhead(const Definition *definition, const uint64_t *hashes, int count) {
   EndReadAhead();
-  if (redis_state == nullptr) return;
+  if (redis_state == nullptr || !RedisIsConfigured() || !MayBeInRedis(definition)) return;
   const int at_once = RedisIsCluster() ? 1 : kKeysAtOnce;
   for (int i = 0; i < Min(count, kMostAhead); i += at_once) {
     if (!Ask(definition, hashes + i, Min(at_once, Min(count, kMostAhead) - i))) break;

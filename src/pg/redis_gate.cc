@@ -57,15 +57,25 @@ void Answered(void *, int64_t microseconds) noexcept {
   EndProbe();
 }
 
-void Failed(void *, Failure failure, bool refuses_write, const char *text) noexcept {
+// What one value met says nothing of others, nor ends the wait of those who found out by small ones. But that so much of
+// it moved is an answer.
+void FailedByItself() noexcept {
+  EndProbe();
+  if (write_passage == Passage::kProbe) redis_state->writes.GiveUp(RedisClock());
+  write_passage = Passage::kGo;
+}
+
+void Failed(void *, Failure failure, redis::About about, const char *text) noexcept {
   shared::Count(redis_state->failures[static_cast<int>(failure)]);
   if (failure == Failure::kLocal) return;
+  if (about == redis::About::kValue) return FailedByItself();
   // A key that someone made a list says nothing of Redis.
   if (strncmp(text, "WRONGTYPE", 9) == 0) return EndProbe();
   const uint32_t random = pg_prng_uint32(&pg_global_prng_state);
   // That a command which changes data is refused says nothing of those which do not; a refused login does.
-  const bool of_writes = failure == Failure::kOutOfMemory || failure == Failure::kReadOnly ||
-                         (refuses_write && (failure == Failure::kAuthentication || failure == Failure::kReply));
+  const bool of_writes =
+      failure == Failure::kOutOfMemory || failure == Failure::kReadOnly ||
+      (about == redis::About::kWrites && (failure == Failure::kAuthentication || failure == Failure::kReply));
   bool changed;
   if (of_writes) {
     EndProbe();
@@ -125,7 +135,7 @@ bool EnterRedis(RedisUse use, int64_t now) {
 redis::Observer RedisObserver() { return {Answered, Failed, Moved, nullptr}; }
 
 void FailRedis(const char *text) {
-  Failed(nullptr, Failure::kConnect, false, text);
+  Failed(nullptr, Failure::kConnect, redis::About::kServer, text);
   LogRedisChanges();
 }
 

@@ -215,12 +215,15 @@ void TakeReplies() {
   if (!holding && !client->IsIdle()) Advance();
 }
 
-bool IsUnsent() {
-  redis::Interest interests[kMostSockets];
-  const int count = client->Interests(interests, kMostSockets);
-  for (int i = 0; i < count; i++)
-    if (interests[i].writable) return true;
-  return false;
+const char *Explain(Failure failure) {
+  switch (failure) {
+    case Failure::kNone: return nullptr;
+    case Failure::kTimeout: return "Redis did not take it in time";
+    case Failure::kOutOfMemory: return "Redis has no room for it";
+    case Failure::kConnect:
+    case Failure::kLocal: return "Redis could not be reached";
+    default: return "Redis refused it";
+  }
 }
 
 }  // namespace
@@ -274,25 +277,23 @@ void ForgetRedis(redis::Ticket ticket) {
   if (client) client->Forget(ticket);
 }
 
-bool PostToRedis(RedisUse use, const redis::Argument *arguments, int count) {
-  if (!Prepare(use)) return false;
+const char *PostToRedis(RedisUse use, const redis::Argument *arguments, int count) {
+  if (!Prepare(use)) return "Redis could not be reached";
   TakeReplies();
   const redis::Ticket ticket = Submit(-1, arguments, count);
-  if (ticket == redis::kNoTicket) return false;
-  // Whoever probes has to know how it ended.
-  if (ProbesRedis()) {
-    const bool stored = AwaitRedis(ticket) != nullptr;
-    client->Forget(ticket);
-    if (stored) RedisTookWrite();
-    GiveUpRedisProbes();
+  if (ticket == redis::kNoTicket) return "too much is on its way to Redis";
+  // Whoever probes has to know how it ended. What does not fit into the socket now would wait for the session's next use
+  // of Redis.
+  const bool probes = ProbesRedis();
+  if (probes || !client->IsSent(ticket)) {
+    const bool done = AwaitRedis(ticket) != nullptr;
+    if (probes && done) RedisTookWrite();
+    if (probes) GiveUpRedisProbes();
     LogRedisChanges();
-    return stored;
   }
-  // What does not fit into the socket now would wait for the session's next use of Redis.
-  while (!client->IsDone(ticket) && IsUnsent() && WaitOnce(ticket)) {
-  }
+  const Failure failure = client->IsDone(ticket) ? client->FailureOf(ticket) : Failure::kNone;
   client->Forget(ticket);
-  return true;
+  return Explain(failure);
 }
 
 void AwaitAllOfRedis() {

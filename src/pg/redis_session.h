@@ -29,8 +29,9 @@ int CountRedisMasters();
 const redis::Reply *AwaitRedis(redis::Ticket ticket);
 void ForgetRedis(redis::Ticket ticket);
 
-// Sends a command without waiting for its reply. False: it cannot be sent now.
-bool PostToRedis(RedisUse use, const redis::Argument *arguments, int count);
+// Sends a command without waiting for its reply, unless not all of it can be sent at once: then the reply is the first
+// sign that it has arrived. Returns NULL, or in words why it is known not to have been done.
+const char *PostToRedis(RedisUse use, const redis::Argument *arguments, int count);
 // Waits until Redis has answered all that was sent.
 void AwaitAllOfRedis();
 

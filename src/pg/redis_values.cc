@@ -2,13 +2,15 @@
 
 #include "pg/redis_values.h"
 
+#include <algorithm>
+
 #include "pg/redis_ahead.h"
 #include "pg/redis_names.h"
 #include "pg/redis_secret.h"
 #include "pg/redis_session.h"
 #include "pg/redis_state.h"
 #include "pg/redis_target.h"
-#include "pg/results.h"
+#include "pg/redis_wellformed.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 
@@ -70,6 +72,20 @@ Ticket Ask(const RedisName &name) {
   return SendToRedis(RedisUse::kRead, get, 2);
 }
 
+// Whether times and ids are those of the past. None is a length, but a result from the future would never be too old for
+// aggcache.max_staleness, and one that is stored under a later snapshot would have seen writes to come.
+bool IsOfThePast(const redis::FrameContents &contents) {
+  return IS_VALID_TIMESTAMP(contents.stored_at) && contents.stored_at <= GetCurrentTimestamp() &&
+         IS_VALID_TIMESTAMP(contents.expires_at) &&
+         contents.snapshot.xmax <= U64FromFullTransactionId(ReadNextFullTransactionId());
+}
+
+// No computation took longer than the server has been running. What it cost decides how long shared memory keeps it.
+uint64_t PlausibleCost(uint64_t cost_ns) {
+  const int64_t running = GetCurrentTimestamp() - PgStartTime;
+  return std::min(cost_ns, running > 0 ? static_cast<uint64_t>(running) * 1000 : 0);
+}
+
 // Makes bytes from Redis a result. *strange is set if they are those of another key.
 bool Read(const Definition *definition, const Key &key, const RedisName &name, const redis::Reply &reply,
           redis::FrameContents *contents, bool *strange) {
@@ -82,10 +98,14 @@ bool Read(const Definition *definition, const Key &key, const RedisName &name, c
   const auto most = static_cast<uint64_t>(settings::max_entry_size_kb) * 1024;
   FrameCode code =
       DecodeFrame(reply.bytes, size, IdentityOf(definition, key), shared::stamps.count(), most, &scratch, contents);
-  if (code == FrameCode::kOk && !IsWellFormed(definition->result, static_cast<const char *>(contents->value),
-                                              static_cast<Size>(contents->value_size)))
+  if (code == FrameCode::kOk &&
+      !(IsOfThePast(*contents) && IsWellFormed(definition->result, static_cast<const char *>(contents->value),
+                                               static_cast<Size>(contents->value_size), WantsProof())))
     code = FrameCode::kMalformed;
-  if (code == FrameCode::kOk) return true;
+  if (code == FrameCode::kOk) {
+    contents->cost_ns = PlausibleCost(contents->cost_ns);
+    return true;
+  }
   shared::Count(redis_state->unreadable[static_cast<int>(code)]);
   *strange = code == FrameCode::kOtherKey;
   return false;
@@ -99,9 +119,11 @@ int64_t Life(const NewEntry &entry) {
 
 }  // namespace
 
+bool MayBeInRedis(const Definition *definition) { return definition->result.checks->complete || WantsProof(); }
+
 bool FetchFromRedis(const Definition *definition, const Key &key, redis::FrameContents *contents) {
   ForgetFetched();
-  if (redis_state == nullptr) return false;
+  if (redis_state == nullptr || !RedisIsConfigured() || !MayBeInRedis(definition)) return false;
   CleanUpAtTransactionEnd();
   const redis::Reply *reply = nullptr;
   const bool was_asked = TakeAhead(key.hash, &reply);
@@ -126,6 +148,8 @@ bool FetchFromRedis(const Definition *definition, const Key &key, redis::FrameCo
 }
 
 const char *StoreInRedis(const Definition *definition, const NewEntry &entry) {
+  if (RedisIsConfigured() && !MayBeInRedis(definition))
+    return "a type of the result is kept in Redis only with aggcache.redis_secret_file";
   const char *obstacle = RedisObstacle(RedisUse::kWrite);
   if (!RedisIsTried(RedisUse::kWrite)) {
     shared::Count(redis_state->skipped);
@@ -157,11 +181,12 @@ const char *StoreInRedis(const Definition *definition, const NewEntry &entry) {
     snprintf(milliseconds, sizeof(milliseconds), INT64_FORMAT, life);
     const Argument set[] = {
         Text("SET"), {name.text, name.size}, {frame.bytes, frame.size}, Text("PX"), Text(milliseconds)};
-    if (PostToRedis(RedisUse::kWrite, set, 5)) {
+    why = PostToRedis(RedisUse::kWrite, set, 5);
+    if (why == nullptr) {
       shared::Count(redis_state->writes_sent);
       PassOverAhead(entry.key.hash);
-    } else {
-      why = obstacle ? obstacle : "Redis could not be reached";
+    } else if (obstacle) {
+      why = obstacle;
     }
   }
   Trim(&frame);
@@ -201,7 +226,7 @@ bool RemoveNames(const Removal &removal, const redis::Reply &names) {
     if (!removal.all && !list_member_oid(removal.functions, FunctionInName(name.bytes, name.size))) continue;
     removal.visit(removal.context, HashInName(name.bytes, name.size));
     const Argument unlink[] = {Text("UNLINK"), {name.bytes, name.size}};
-    if (!PostToRedis(RedisUse::kRead, unlink, 2)) return false;
+    if (PostToRedis(RedisUse::kRead, unlink, 2) != nullptr) return false;
   }
   return true;
 }

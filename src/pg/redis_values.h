@@ -12,6 +12,9 @@
 
 namespace aggcache {
 
+// Whether results of the function may be in Redis at all: its types can be checked, or a secret proves them.
+bool MayBeInRedis(const Definition *definition);
+
 // The result under the key, if Redis has one that is what this server put there. *contents is good until the next call.
 bool FetchFromRedis(const Definition *definition, const Key &key, redis::FrameContents *contents);
 

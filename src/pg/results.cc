@@ -66,40 +66,6 @@ void RequireCurrentRowType(const ResultShape &shape, FunctionCallInfo fcinfo) {
   if (!same) RefuseRows(psprintf("Row type %s was changed while the statement ran.", format_type_be(shape.type)));
 }
 
-namespace {
-
-bool IsWellFormedScalar(const ResultShape &shape, const char *data, Size size) {
-  int64 is_null = *reinterpret_cast<const int64 *>(data);
-  if (is_null != 0) return is_null == 1 && size == sizeof(int64);
-  Size length = size - sizeof(int64);
-  const char *value = data + sizeof(int64);
-  if (shape.by_value) return length == sizeof(Datum);
-  if (shape.length > 0) return length == static_cast<Size>(shape.length);
-  if (shape.length == -2) return length > 0 && memchr(value, '\0', length) == value + length - 1;
-  // uncompressed and not a pointer to elsewhere
-  if (length < 1 || VARATT_IS_EXTERNAL(value) || VARATT_IS_COMPRESSED(value)) return false;
-  if (shape.returns_tuple && length < SizeofHeapTupleHeader) return false;
-  return (VARATT_IS_1B(value) || length >= VARHDRSZ) && VARSIZE_ANY(value) == length;
-}
-
-}  // namespace
-
-bool IsWellFormed(const ResultShape &shape, const char *data, Size size) {
-  if (size < sizeof(int64)) return false;
-  if (!shape.returns_set) return IsWellFormedScalar(shape, data, size);
-  int64 count = *reinterpret_cast<const int64 *>(data);
-  Size at = sizeof(int64);
-  if (count < 0) return false;
-  for (int64 i = 0; i < count; i++) {
-    if (size - at < MAXALIGN(SizeofMinimalTupleHeader)) return false;
-    auto *row = reinterpret_cast<MinimalTuple>(const_cast<char *>(data + at));
-    if (row->t_len < SizeofMinimalTupleHeader || MAXALIGN(static_cast<Size>(row->t_len)) > size - at) return false;
-    if (shape.descriptor && HeapTupleHeaderGetNatts(row) > shape.descriptor->natts) return false;
-    at += MAXALIGN(static_cast<Size>(row->t_len));
-  }
-  return at == size;
-}
-
 ResultBytes EncodeScalar(const ResultShape &shape, Datum value, bool is_null, Size limit) {
   ResultBytes bytes = {nullptr, sizeof(int64), false};
   if (is_null) {
@@ -157,11 +123,18 @@ Datum DecodeScalar(const ResultShape &shape, const char *data, Size size, bool *
   if (*is_null) return Datum{0};
   if (shape.by_value) return *reinterpret_cast<const Datum *>(data + sizeof(int64));
   Size length = size - sizeof(int64);
+  const char *value = data + sizeof(int64);
+  if (shape.returns_tuple) {
+    // What a row's header says of its type is made anew: the type modifier of an anonymous one is another one in every
+    // session, and some builds of PostgreSQL keep a version there.
+    HeapTupleData row;
+    memset(&row, 0, sizeof(row));
+    row.t_len = static_cast<uint32>(length);
+    row.t_data = reinterpret_cast<HeapTupleHeader>(const_cast<char *>(value));
+    return heap_copy_tuple_as_datum(&row, shape.descriptor);
+  }
   char *copy = static_cast<char *>(palloc(length));
-  memcpy(copy, data + sizeof(int64), length);
-  // The type modifier of an anonymous row type is another one in every session.
-  if (shape.returns_tuple && shape.type == RECORDOID)
-    HeapTupleHeaderSetTypMod(reinterpret_cast<HeapTupleHeader>(copy), shape.descriptor->tdtypmod);
+  memcpy(copy, value, length);
   return PointerGetDatum(copy);
 }
 

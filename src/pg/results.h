@@ -30,10 +30,6 @@ void RequireRowType(const ResultShape &shape, TupleDesc expected);
 // definitions that are not valid any more.
 void RequireCurrentRowType(const ResultShape &shape, FunctionCallInfo fcinfo);
 
-// Whether bytes that come from elsewhere can be read as a result at all: its rows are as many and as long as they say,
-// and end where the bytes end. Their columns are not looked at.
-bool IsWellFormed(const ResultShape &shape, const char *data, Size size);
-
 ResultBytes EncodeScalar(const ResultShape &shape, Datum value, bool is_null, Size limit);
 // Reads the tuplestore from the start and leaves it there.
 ResultBytes EncodeRows(const ResultShape &shape, Tuplestorestate *rows, Size limit);

@@ -7,7 +7,8 @@
 //
 // It connects when a command needs it (host names, TCP or Unix socket, TLS, AUTH, SELECT), asks Sentinels for the
 // master, follows a cluster's slot map and its MOVED and ASK redirections. A connection on which a command timed out is
-// closed: what comes late is never taken for the reply to another command. A server that has closed an idle connection,
+// closed: what comes late is never taken for the reply to another command. A timeout counts from the last sign of progress,
+// so that a large value takes as long as it takes, but for one that is slower than kSlowest (connection.cc). A server that has closed an idle connection,
 // or was started anew, is not a failure: what can be repeated without harm is sent once more on a new connection.
 //
 // Everything is noexcept. Memory that cannot be had, here or in hiredis, fails the command (kLocal).
@@ -53,13 +54,20 @@ struct Reply {
   size_t element_count;
 };
 
+// What a failure says something of.
+enum class About : uint8_t {
+  kServer,  // whether Redis can be used
+  kWrites,  // whether it takes changes: it refused one, and may answer what changes nothing
+  kValue    // this value alone: more than kLargeValue bytes of it had moved, and small ones may well get through
+};
+constexpr size_t kLargeValue = 64 * 1024;
+
 // What the client tells as it happens. Called from Submit and Advance; must not call the client, nor leave by a
 // jump.
 struct Observer {
   void (*answered)(void *context, int64_t microseconds) noexcept;  // any reply but an error, since Submit
-  // Once for each command that fails, and for a connection that fails without one. `refuses_write`: the server replied
-  // so to a command that would have changed data. `text` is good during the call.
-  void (*failed)(void *context, Failure failure, bool refuses_write, const char *text) noexcept;
+  // Once for each command that fails, and for a connection that fails without one. `text` is good during the call.
+  void (*failed)(void *context, Failure failure, About about, const char *text) noexcept;
   void (*moved)(void *context, uint64_t sent, uint64_t received) noexcept;  // bytes over sockets
   void *context;
 };
@@ -68,9 +76,10 @@ struct Observer {
 struct Options {
   Target target;
   int64_t connect_timeout;  // from looking up the host to the end of AUTH and SELECT
-  int64_t command_timeout;  // from Submit to the reply, connecting left out
-  uint32_t most_commands;   // in flight; more are refused (kLocal)
-  uint64_t most_bytes;      // not yet sent, one command excepted
+  int64_t
+      command_timeout;     // from Submit to the reply, connecting left out; begins anew while bytes move (connection.h)
+  uint32_t most_commands;  // in flight; more are refused (kLocal)
+  uint64_t most_bytes;     // not yet sent, one command excepted
   char certificates[1024];  // file of certificate authorities for TLS; empty: the system's
   char name_servers[256];   // "address:port,…" to look up hosts by; empty: the machine's
   Observer observer;
@@ -117,6 +126,8 @@ class Client {
   virtual bool IsIdle() const noexcept = 0;
 
   virtual bool IsDone(Ticket ticket) const noexcept = 0;
+  // Whether the system has taken all of the command's bytes, or it is done.
+  virtual bool IsSent(Ticket ticket) const noexcept = 0;
   // REQUIRES: IsDone. The reply is good until Forget, and only if there is no failure.
   virtual Failure FailureOf(Ticket ticket) const noexcept = 0;
   virtual const Reply &ReplyOf(Ticket ticket) const noexcept = 0;

@@ -86,6 +86,11 @@ bool ClientBase::IsDone(Ticket ticket) const noexcept {
   return command == nullptr || command->is_done;
 }
 
+bool ClientBase::IsSent(Ticket ticket) const noexcept {
+  const Command *command = Find(ticket);
+  return command == nullptr || command->is_done || command->written == command->size;
+}
+
 Failure ClientBase::FailureOf(Ticket ticket) const noexcept {
   const Command *command = Find(ticket);
   return command == nullptr ? Failure::kLocal : command->failure;
@@ -118,9 +123,8 @@ Ticket ClientBase::Refuse(const char *text) const noexcept {
   return kNoTicket;
 }
 
-void ClientBase::TellFailed(Failure failure, const char *text, bool refuses_write) const noexcept {
-  if (options_.observer.failed != nullptr)
-    options_.observer.failed(options_.observer.context, failure, refuses_write, text);
+void ClientBase::TellFailed(Failure failure, const char *text, About about) const noexcept {
+  if (options_.observer.failed != nullptr) options_.observer.failed(options_.observer.context, failure, about, text);
 }
 
 Ticket ClientBase::Submit(const Argument *arguments, int count, int64_t now) noexcept {
@@ -155,6 +159,18 @@ Ticket ClientBase::SubmitAt(int32_t place, const Argument *arguments, int count,
   return ticket;
 }
 
+namespace {
+
+// That a large value was too slow, too much for Redis's memory, or longer than a connection lived, says nothing of others.
+About AboutOf(const Command &command, Failure failure) noexcept {
+  const bool may_be_its_size = failure == Failure::kConnect || failure == Failure::kTimeout ||
+                               failure == Failure::kOutOfMemory || failure == Failure::kReply;
+  if (command.is_large && may_be_its_size) return About::kValue;
+  return command.is_write && command.is_answered ? About::kWrites : About::kServer;
+}
+
+}  // namespace
+
 void ClientBase::Complete(Command *command, Failure failure, const char *text, int64_t now) noexcept {
   outgoing_.unsent_bytes -= command->size - command->written;
   pending_--;
@@ -163,7 +179,7 @@ void ClientBase::Complete(Command *command, Failure failure, const char *text, i
   command->failure = failure;
   command->is_done = true;
   if (failure != Failure::kNone) {
-    TellFailed(failure, text, command->is_write && command->is_answered);
+    TellFailed(failure, text, AboutOf(*command, failure));
   } else if (options_.observer.answered != nullptr) {
     options_.observer.answered(options_.observer.context, now - command->submitted);
   }
@@ -178,6 +194,7 @@ void ClientBase::PutBack(Command *command) noexcept {
   outgoing_.unsent_bytes += command->written;
   command->written = 0;
   command->is_answered = false;
+  command->is_large = false;
   command->is_bounded = true;
 }
 
@@ -199,11 +216,19 @@ void ClientBase::SettleLoss(Connection *connection, const Loss &loss, int64_t no
   CommandQueue commands;
   connection->TakeCommands(&commands);
   if (commands.IsEmpty()) return TellFailed(loss.failure, loss.text);
+  const Command *large = loss.in_large ? commands.First() : nullptr;
   while (Command *command = commands.TakeFirst()) {
     // A server that closes what is idle, or was started anew, shows only when something is sent.
     if (loss.failure == Failure::kConnect && loss.was_silent && !command->is_repeated &&
         (command->is_repeatable || command->written == 0)) {
       Repeat(command, now);
+    } else if (large != nullptr && command != large && command->is_repeatable && !command->is_repeated) {
+      // Its time went by while it stood behind the large one.
+      command->longest = now + options_.connect_timeout + command->timeout;
+      Repeat(command, now);
+    } else if (large != nullptr) {
+      command->is_large = true;
+      Complete(command, loss.failure, loss.text, now);
     } else if (loss.culprit == nullptr || loss.culprit == command) {
       Complete(command, loss.failure, loss.text, now);
     } else {

@@ -29,6 +29,7 @@ class ClientBase : public Client, protected ConnectionListener {
   int64_t Deadline() const noexcept override;
   bool IsIdle() const noexcept override { return pending_ == 0; }
   bool IsDone(Ticket ticket) const noexcept override;
+  bool IsSent(Ticket ticket) const noexcept override;
   Failure FailureOf(Ticket ticket) const noexcept override;
   const Reply &ReplyOf(Ticket ticket) const noexcept override;
   void Forget(Ticket ticket) noexcept override;
@@ -75,7 +76,7 @@ class ClientBase : public Client, protected ConnectionListener {
   void Repeat(Command *command, int64_t now) noexcept;
   // What becomes of the commands of a lost connection.
   void SettleLoss(Connection *connection, const Loss &loss, int64_t now) noexcept;
-  void TellFailed(Failure failure, const char *text, bool refuses_write = false) const noexcept;
+  void TellFailed(Failure failure, const char *text, About about = About::kServer) const noexcept;
 
   TlsAuthorities *Authorities() noexcept { return options_.target.tls ? &tls_authorities_ : nullptr; }
 

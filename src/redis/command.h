@@ -20,7 +20,7 @@ struct Command {
   int64_t submitted;
   int64_t timeout;   // from sending, or from the end of the connection's handshake
   int64_t longest;   // from Submit, whatever happens: for who is sent more than once
-  int64_t deadline;  // INT64_MAX while the connection is not open
+  int64_t deadline;  // if nothing moves; INT64_MAX while the connection is not open
   int32_t place;     // of a cluster: the key's slot, or of SubmitTo ~master
   uint8_t redirections;
   bool is_done;
@@ -30,6 +30,7 @@ struct Command {
   bool is_answered;    // the server has replied to this very command
   bool is_repeated;    // was sent anew because a connection was lost
   bool is_bounded;     // its time counts from Submit
+  bool is_large;       // more than kLargeValue of it or of its reply have moved, or of what it stood behind
   bool asks;           // its request begins with ASKING
   uint8_t skips;       // how many replies come before its own
   Failure failure;

@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -23,6 +24,8 @@ constexpr size_t kRecordSize = 16 * 1024;  // of TLS
 constexpr size_t kReadSize = 64 * 1024;    // of one read
 constexpr int64_t kBacklogPause = 1000;    // before a Unix socket with a full backlog is tried again
 constexpr int64_t kNever = INT64_MAX;
+constexpr int64_t kSlowest = 4;        // bytes in a microsecond
+constexpr int64_t kMostTimeouts = 10;  // of a command that hardly moves
 
 bool WouldWait(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
 
@@ -47,6 +50,8 @@ void Connection::Enqueue(Command *command, int64_t connect_deadline, int64_t now
     if (was_idle) {
       silent_ = true;
       is_ordered_ = true;
+      progress_ = 0;
+      moved_ = 0;
     }
     SetDeadline(command, now);
     if (unsent_ == command && !outgoing_->is_held) Send(now);
@@ -56,7 +61,22 @@ void Connection::Enqueue(Command *command, int64_t connect_deadline, int64_t now
 void Connection::SetDeadline(Command *command, int64_t now) noexcept {
   command->deadline = now + command->timeout;
   if (command->is_bounded && command->longest < command->deadline) command->deadline = command->longest;
-  if (command->deadline < queue_.First()->deadline) is_ordered_ = false;
+  if (command->deadline < queue_.First()->deadline || command->timeout < queue_.First()->timeout) is_ordered_ = false;
+}
+
+int64_t Connection::DeadlineOf(const Command &command) const noexcept {
+  const int64_t moving = progress_ + command.timeout;
+  const int64_t last =
+      command.deadline + (kMostTimeouts - 1) * command.timeout + static_cast<int64_t>(moved_) / kSlowest;
+  if (moving <= command.deadline) return command.deadline;
+  return moving < last ? moving : last;
+}
+
+// Whether the other side has taken bytes since this was last asked, of those that the system holds.
+bool Connection::Drains() noexcept {
+  const int before = held_;
+  if (ioctl(socket_, TIOCOUTQ, &held_) != 0) held_ = 0;
+  return held_ < before;
 }
 
 void Connection::TakeCommands(CommandQueue *commands) noexcept {
@@ -84,7 +104,14 @@ void Connection::ShutdownSocket() const noexcept {
 void Connection::Fail(Failure failure, const char *text, Command *culprit, int64_t now) noexcept {
   char kept[256];  // `text` may be the reader's
   snprintf(kept, sizeof kept, "%s", text);
-  const Loss loss{failure, kept, state_ == State::kOpen, culprit, state_ == State::kOpen && silent_};
+  Command *first = state_ == State::kOpen ? queue_.First() : nullptr;
+  if (first != nullptr) first->is_large = first->written > kLargeValue || reply_bytes_ > kLargeValue;
+  const Loss loss{failure,
+                  kept,
+                  state_ == State::kOpen,
+                  culprit,
+                  state_ == State::kOpen && silent_,
+                  first != nullptr && first->is_large};
   Close();
   listener_->Lost(this, loss, now);
 }
@@ -172,6 +199,9 @@ void Connection::Open(int64_t now) noexcept {
   free(login_request_);
   login_request_ = nullptr;
   is_ordered_ = true;
+  progress_ = 0;
+  moved_ = 0;
+  reply_bytes_ = 0;
   for (Command *command = queue_.First(); command != nullptr; command = command->next) SetDeadline(command, now);
   Send(now);
 }
@@ -210,17 +240,24 @@ void Connection::WriteFailed(int error, int64_t now) noexcept {
 }
 
 void Connection::Send(int64_t now) noexcept {
+  size_t sent = 0;
   while (unsent_ != nullptr) {
     iovec parts[kMostParts];
     int count = 0;
     for (Command *command = unsent_; command != nullptr && count < kMostParts; command = command->next) {
       parts[count++] = iovec{command->request + command->written, command->size - command->written};
     }
+    // Later requests are no progress of the first command, nor is the beginning of its own: its time has just begun.
+    const bool goes_on = unsent_ == queue_.First() && unsent_->written > 0;
     const int64_t written = WriteSome(parts, count);
     if (written < 0) {
-      if (!WouldWait(errno)) WriteFailed(errno, now);
+      if (!WouldWait(errno)) return WriteFailed(errno, now);
+      Drains();
       return;
     }
+    if (goes_on) progress_ = now;
+    moved_ += static_cast<uint64_t>(written);
+    sent += static_cast<size_t>(written);
     outgoing_->unsent_bytes -= static_cast<uint64_t>(written);
     for (size_t left = static_cast<size_t>(written); unsent_ != nullptr;) {
       const size_t part = unsent_->size - unsent_->written < left ? unsent_->size - unsent_->written : left;
@@ -231,6 +268,7 @@ void Connection::Send(int64_t now) noexcept {
     }
     listener_->Moved(static_cast<uint64_t>(written), 0);
   }
+  if (sent > kLargeValue) Drains();
 }
 
 void Connection::Receive(int64_t now) noexcept {
@@ -249,6 +287,9 @@ void Connection::Receive(int64_t now) noexcept {
       return Fail(Failure::kConnect, "the server closed the connection", nullptr, now);
     }
     silent_ = false;
+    progress_ = now;
+    moved_ += static_cast<uint64_t>(size);
+    reply_bytes_ += static_cast<size_t>(size);
     reader_.Feed(bytes, static_cast<size_t>(size));
     listener_->Moved(0, static_cast<uint64_t>(size));
     TakeReplies(now);
@@ -286,8 +327,11 @@ void Connection::TakeCommandReply(ReplyReader::Outcome outcome, Reply *reply, in
     return Fail(Failure::kProtocol, "a reply to nothing that was asked", command, now);
   }
   command->is_answered = true;
-  // An error while the request is still being sent: the server refuses the rest of it, and what follows is lost.
-  if (command == unsent_) return Fail(reader_.FailureSeen(), reader_.Text(), command, now);
+  command->is_large = command->written > kLargeValue;
+  // An error while the request is still being sent: the server refuses the rest of it, and what follows is lost. One that
+  // has no room for a large value gets back what it holds of it.
+  const bool holds_it = is_error && command->is_large && reader_.FailureSeen() == Failure::kOutOfMemory;
+  if (command == unsent_ || holds_it) return Fail(reader_.FailureSeen(), reader_.Text(), command, now);
   if (command->skips > 0) {
     command->skips--;
     command->is_answered = false;
@@ -295,6 +339,7 @@ void Connection::TakeCommandReply(ReplyReader::Outcome outcome, Reply *reply, in
     return;
   }
   queue_.TakeFirst();
+  reply_bytes_ = 0;
   command->reply = *reply;
   listener_->Answered(this, command, is_error ? reader_.FailureSeen() : Failure::kNone, reader_.Text(), now);
 }
@@ -332,8 +377,12 @@ void Connection::CheckTime(int64_t now) noexcept {
     if (now >= connect_deadline_) Fail(Failure::kTimeout, "connecting took too long", nullptr, now);
     return;
   }
+  if (Drains()) {
+    progress_ = now;
+    if (now < Deadline()) return;
+  }
   Command *late = queue_.First();
-  while (late->deadline > now) late = late->next;
+  while (DeadlineOf(*late) > now) late = late->next;
   Fail(Failure::kTimeout, "the reply took too long", late, now);
 }
 
@@ -346,10 +395,10 @@ int64_t Connection::Deadline() const noexcept {
     default: return connect_deadline_;
   }
   if (queue_.IsEmpty()) return kNever;
-  int64_t earliest = queue_.First()->deadline;
+  int64_t earliest = DeadlineOf(*queue_.First());
   if (is_ordered_) return earliest;
   for (const Command *command = queue_.First(); command != nullptr; command = command->next) {
-    if (command->deadline < earliest) earliest = command->deadline;
+    if (DeadlineOf(*command) < earliest) earliest = DeadlineOf(*command);
   }
   return earliest;
 }

@@ -4,6 +4,10 @@
 //
 // A command enters at any time; it is sent when the connection is open. Whatever goes wrong closes the connection and
 // leaves its commands in the queue for the listener, who decides which of them can be sent anew.
+//
+// A command has its timeout from when it is sent. While its request goes out, or the reply that it waits for comes in, the
+// timeout counts from the last byte that moved. So that nobody is held up by a byte now and then, all together may take
+// no longer than kMostTimeouts of them and the time that the bytes which have moved take at kSlowest.
 
 #ifndef AGGCACHE_REDIS_CONNECTION_H
 #define AGGCACHE_REDIS_CONNECTION_H
@@ -32,6 +36,7 @@ struct Loss {
   bool was_open;     // not still connecting or logging in
   Command *culprit;  // the command that timed out or got nonsense, at most one; NULL: all are concerned alike
   bool was_silent;   // nothing was received since the connection had nothing to do: it may have been dead before
+  bool in_large;     // the first command is_large
 };
 
 // What its owner is told. A listener may use the connection from within: send on it, close it.
@@ -118,6 +123,8 @@ class Connection {
   void TakeCommandReply(ReplyReader::Outcome outcome, Reply *reply, int64_t now) noexcept;
   void CheckTime(int64_t now) noexcept;
   void SetDeadline(Command *command, int64_t now) noexcept;
+  int64_t DeadlineOf(const Command &command) const noexcept;
+  bool Drains() noexcept;
   void WriteFailed(int error, int64_t now) noexcept;
   void Fail(Failure failure, const char *text, Command *culprit, int64_t now) noexcept;
   // Like write and read: -1 and errno, EAGAIN if it would wait.
@@ -130,8 +137,12 @@ class Connection {
   Endpoint endpoint_{};
   Login login_{};
   State state_ = State::kClosed;
-  bool silent_ = false;       // see Loss
-  bool is_ordered_ = true;    // no command's deadline is before that of one ahead of it
+  bool silent_ = false;     // see Loss
+  bool is_ordered_ = true;  // no command's deadline is before that of one ahead of it
+  int64_t progress_ = 0;    // when bytes last moved that the first command waits for; 0: not since the queue was empty
+  uint64_t moved_ = 0;      // bytes, either way, since the queue was empty
+  size_t reply_bytes_ = 0;  // received of the reply that is not complete
+  int held_ = 0;            // bytes that the system had not delivered when Drains last looked
   volatile int socket_ = -1;  // read by a signal handler
   uint64_t number_ = 0;       // of this connection among all; another one for every socket
   redisContext *context_ = nullptr;

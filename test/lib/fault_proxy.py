@@ -18,6 +18,7 @@ tests need not wait for anything. Ends at the end of its input. The first line i
                      commands
   blackhole          takes everything and answers nothing
   clog N             takes N more bytes of commands from a connection, then no more
+  slow MS            waits before each piece of commands that it hands on; a piece has at most 64 kB
   refuse             does not listen, and closes the connections
   random SEED [N]    chooses anew for every connection and after every N replies or so (20): mostly pass
   count              'ok' and how often each mode has harmed something
@@ -35,7 +36,7 @@ import struct
 import sys
 
 MODES = {"pass": 0, "delay": 1, "drop": 0, "reset": 0, "truncate": 1, "garble": (1, 2), "half": 0, "lose": 0,
-         "blackhole": 0, "hold": 0, "clog": 1, "refuse": 0, "random": (1, 2)}
+         "blackhole": 0, "hold": 0, "clog": 1, "slow": 1, "refuse": 0, "random": (1, 2)}
 AT_RANDOM = [("pass",)] * 12 + [("delay", 20), ("delay", 300), ("drop",), ("reset",), ("truncate", 7),
                                 ("truncate", 5000), ("garble", 1, 64), ("half",), ("lose",), ("blackhole",),
                                 ("clog", 3000)]
@@ -118,6 +119,9 @@ class Link:
                         self.harmed()
                         self.dead = True
                         await asyncio.get_running_loop().create_future()  # that never comes
+                if self.mode == "slow":
+                    self.harmed()
+                    await asyncio.sleep(self.arguments[0] / 1000)
                 if self.server is None:
                     where = self.proxy.server
                     answers, self.server = await (asyncio.open_unix_connection(where) if isinstance(where, str)

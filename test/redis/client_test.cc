@@ -187,13 +187,13 @@ TEST(ClientTest, ARefusedLoginIsNoRefusedWrite) {
   Driver stranger(server.Url("app:wrong"));
   EXPECT_EQ(stranger.Ask({"SET", "a", "1"}), "!authentication");
   ASSERT_EQ(stranger.failures.size(), 1u);
-  EXPECT_FALSE(stranger.failures[0].refuses_write);
+  EXPECT_EQ(stranger.failures[0].about, About::kServer);
   Driver reader(server.Url("app:secret"));
   EXPECT_EQ(reader.Ask({"SET", "a", "1"}), "!authentication");
   EXPECT_EQ(reader.Ask({"MGET", "a"}), "!authentication");
   ASSERT_EQ(reader.failures.size(), 2u);
-  EXPECT_TRUE(reader.failures[0].refuses_write);
-  EXPECT_FALSE(reader.failures[1].refuses_write);
+  EXPECT_EQ(reader.failures[0].about, About::kWrites);
+  EXPECT_EQ(reader.failures[1].about, About::kServer);
 }
 
 TEST(ClientTest, RestartBetweenCommandsIsNotNoticed) {

@@ -368,8 +368,8 @@ Driver::Driver(const std::string &url, int64_t connect_timeout, int64_t command_
     driver->answers++;
     if (microseconds > driver->longest_answer) driver->longest_answer = microseconds;
   };
-  options->observer.failed = [](void *context, Failure failure, bool refuses_write, const char *text) noexcept {
-    static_cast<Driver *>(context)->failures.push_back(Failed{failure, text, refuses_write});
+  options->observer.failed = [](void *context, Failure failure, About about, const char *text) noexcept {
+    static_cast<Driver *>(context)->failures.push_back(Failed{failure, text, about});
   };
   options->observer.moved = [](void *context, uint64_t sent, uint64_t received) noexcept {
     static_cast<Driver *>(context)->sent += sent;

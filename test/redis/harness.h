@@ -151,7 +151,7 @@ class Driver {
   struct Failed {
     Failure failure;
     std::string text;
-    bool refuses_write;
+    About about;
   };
   std::vector<Failed> failures;
   int answers = 0;

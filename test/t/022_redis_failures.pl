@@ -269,6 +269,48 @@ my %harmed = $proxy->counts;
 is(scalar(grep { $harmed{$_} } qw(drop reset blackhole half truncate garble delay lose clog)), 9,
 	'all of that has happened');
 
+# ---- Large values -------------------------------------------------------------------------------------------------
+
+# What one of them meets is not what others meet; and it is stored if it has arrived.
+$node->safe_psql('postgres', q{CREATE FUNCTION cached_huge(d int) RETURNS text LANGUAGE cached_sql STABLE
+	AS 'SELECT string_agg(md5(i::text || d), $$$$) FROM public.task, generate_series(1, 100000) i WHERE dept = d'});
+my $states = q{state || ' ' || writes || ' ' || failures_in_a_row};
+
+sub huge
+{
+	my ($d) = @_;
+	my ($length, $stored) = split /\n/, $node->safe_psql('postgres',
+		qq{SET aggcache.max_entry_size = '32MB'; SET aggcache.redis_timeout = '1s'; SELECT length(cached_huge($d));
+		SELECT stored, not_stored FROM aggcache.last_call()});
+	is($length, 9600000, 'a large value: right');
+	return $stored;
+}
+reset_log();
+$node->safe_psql('postgres', 'SELECT cached_hours(2)');
+my $timeouts = counter('timeouts');
+$proxy->mode('slow', 30);
+is(huge(1), 't|', 'slower than the timeout, but steady: stored');
+is(counter($states), 'ready ready 0', 'slower than the timeout: Redis is used');
+is(counter('timeouts'), $timeouts, 'slower than the timeout: which is none');
+$proxy->mode('pass');
+is_hit($node, q{SET aggcache.max_entry_size = '32MB'; SELECT length(cached_huge(1))}, 'slower than the timeout: found');
+for my $d (2, 3, 2)
+{
+	$proxy->mode('clog', 1000000);
+	is(huge($d), 'f|Redis did not take it in time', 'taken in part: not stored');
+	is(counter($states), 'ready ready 0', 'taken in part: Redis is used');
+	is_hit($node, 'SELECT cached_hours(2)', 'taken in part: by others');
+}
+is(counter('timeouts'), $timeouts + 3, 'taken in part: counted');
+$proxy->mode('pass');
+$redis->command('FLUSHALL');
+$redis->command('CONFIG', 'SET', 'maxmemory-policy', 'noeviction');
+$redis->command('CONFIG', 'SET', 'maxmemory', '6mb');
+is(huge(3), 'f|Redis has no room for it', 'larger than Redis: not stored');
+is(counter($states), 'ready ready 0', 'larger than Redis: others store');
+$redis->command('CONFIG', 'SET', 'maxmemory', '0');
+is(logged($unusable) + logged($unwritable), 0, 'large values: nothing in the log');
+
 # ---- Invalidated while Redis is away ------------------------------------------------------------------------------
 
 $node->safe_psql('postgres', 'SELECT cached_hours(d) FROM generate_series(1, 3) d');
