@@ -348,17 +348,22 @@ CREATE FUNCTION aggcache.health() RETURNS TABLE ("check" text, ok boolean, detai
 BEGIN ATOMIC
   SELECT h."check", h.ok, h.detail FROM aggcache.instance_health() h
   UNION ALL
-  SELECT 'functions', count(*) FILTER (WHERE f.state = 'uncached') = 0,
-         format('%s of %s functions are not cached; see aggcache.functions',
-                count(*) FILTER (WHERE f.state = 'uncached'), count(*))
-  FROM aggcache.functions f
+  -- What only recovery keeps from being cached is no fault.
+  SELECT 'functions', CASE WHEN f.uncached > 0 THEN false WHEN f.hidden > 0 THEN NULL ELSE true END,
+         format('%s of %s functions are not cached%s%s; see aggcache.functions', f.uncached, f.every,
+                CASE WHEN pg_is_in_recovery() THEN ' apart from recovery' ELSE '' END,
+                CASE WHEN f.hidden > 0 THEN format(', and %s are hidden from this role', f.hidden) ELSE '' END)
+  FROM (SELECT count(*) AS every, count(*) FILTER (WHERE state IS NULL) AS hidden,
+               count(*) FILTER (WHERE state = 'uncached' AND reason <> 'the server is in recovery') AS uncached
+        FROM aggcache.functions) f
   UNION ALL
   SELECT 'tables', count(*) FILTER (WHERE NOT t.tracked) = 0,
          format('%s of %s tables are not tracked; see aggcache.tables', count(*) FILTER (WHERE NOT t.tracked), count(*))
   FROM aggcache.tables t;
 END;
 COMMENT ON FUNCTION aggcache.health() IS
-  'what an operator should know, one row a check; ok is false where something stands in the way';
+  'what an operator should know, one row a check; ok is false where something stands in the way, and NULL where that '
+  'cannot be told, as what is looked at is hidden from the role';
 
 GRANT SELECT ON aggcache.functions, aggcache.dependencies, aggcache.stats, aggcache.tables, aggcache.blame,
   aggcache.redis TO PUBLIC;

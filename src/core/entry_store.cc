@@ -25,12 +25,19 @@ void EntryStore::Format(void *memory, size_t bytes) noexcept {
   uint64_t per_partition = 1;
   while (per_partition * kPartitions < guess / 2 && per_partition < uint64_t{1} << 24) per_partition *= 2;
 
+  // A key that is gone for every two to four blocks.
+  uint64_t sets = 1;
+  while (sets * 2 * kGoneWays < guess / 2 && sets < uint64_t{1} << 24) sets *= 2;
+  const uint64_t gone_bytes = sets * kGoneWays * sizeof(uint64_t);
+
   const uint64_t bucket_bytes = AlignUp(per_partition * kPartitions * sizeof(uint32_t), 64);
-  uint64_t count = (room - bucket_bytes - 64) / (kBlockBytes + sizeof(uint32_t));
+  uint64_t count = (room - gone_bytes - bucket_bytes - 64) / (kBlockBytes + sizeof(uint32_t));
   if (count > kNoBlock) count = kNoBlock;  // an index is 32 bits, and kNoBlock is none
 
   auto *header = new (memory) StoreHeader;
-  header->buckets_offset = sizeof(StoreHeader);
+  header->gone_offset = sizeof(StoreHeader);
+  header->gone_sets = static_cast<uint32_t>(sets);
+  header->buckets_offset = header->gone_offset + gone_bytes;
   header->next_offset = header->buckets_offset + bucket_bytes;
   header->blocks_offset = AlignUp(header->next_offset + count * sizeof(uint32_t), 64);
   header->buckets_per_partition = static_cast<uint32_t>(per_partition);
@@ -38,14 +45,18 @@ void EntryStore::Format(void *memory, size_t bytes) noexcept {
   assert(header->blocks_offset + count * kBlockBytes <= bytes);
 
   auto *base = static_cast<unsigned char *>(memory);
+  auto *gone = reinterpret_cast<std::atomic<uint64_t> *>(base + header->gone_offset);
+  for (uint64_t i = 0; i < sets * kGoneWays; i++) new (&gone[i]) std::atomic<uint64_t>(0);
   memset(base + header->buckets_offset, 0xff, bucket_bytes);  // kNoBlock
   header->clock.store(0, std::memory_order_relaxed);
+  header->turned_over.store(0, std::memory_order_relaxed);
   for (auto &partition : header->partitions) {
     partition.entries.store(0, std::memory_order_relaxed);
     partition.hand_bucket = partition.hand_depth = 0;
   }
   for (auto &places : header->evicted)
     for (auto &place : places) place.store(0, std::memory_order_relaxed);
+  for (auto &held : header->held) held.store(0, std::memory_order_relaxed);
   BlockPool::Format(&header->pool, reinterpret_cast<BlockPool::Link *>(base + header->next_offset),
                     header->block_count);
 }
@@ -55,6 +66,7 @@ EntryStore::EntryStore(void *memory, StampTable stamps) noexcept
   auto *base = static_cast<unsigned char *>(memory);
   buckets_ = reinterpret_cast<uint32_t *>(base + header_->buckets_offset);
   buckets_per_partition_ = header_->buckets_per_partition;
+  gone_ = reinterpret_cast<std::atomic<uint64_t> *>(base + header_->gone_offset);
   pool_ = BlockPool(&header_->pool, reinterpret_cast<BlockPool::Link *>(base + header_->next_offset),
                     base + header_->blocks_offset, header_->block_count);
 }
@@ -78,7 +90,7 @@ StoreCode EntryStore::Reserve(const NewEntry &entry, Reservation *reserved) noex
   header->key_size = entry.key.size;
   header->value_size = entry.value_size;
   header->stamp_count = entry.stamp_count;
-  header->running_count = entry.snapshot.running_count;
+  header->running_count = static_cast<uint16_t>(entry.snapshot.running_count);
   header->last_block = chain.last;
   BlockPool::Cursor cursor = {chain.first, EntryLayout::kKey};
   pool_.Write(&cursor, entry.key.bytes, entry.key.size);
@@ -198,11 +210,15 @@ StoreCode EntryStore::Insert(const NewEntry &entry, Reservation *reserved) noexc
   header->xmin = entry.snapshot.xmin;
   header->xmax = entry.snapshot.xmax;
   header->function = entry.function;
+  header->role = entry.role;
   header->stored_at = entry.stored_at;
   header->expires_at = entry.expires_at;
   header->cost_ns = entry.cost_ns;
   header->uses.store(0, std::memory_order_relaxed);
   header->clock.store(header_->clock.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  header->weight = TakeCredit(entry);
+  header->weighed_uses = 0;
+  header->turnover = Turnover();
   BlockPool::Cursor cursor = pool_.Seek(first, EntryLayout(*header).stamps);
   for (uint32_t i = 0; i < entry.stamp_count; i++) {
     const PackedStamp packed = Pack(entry.stamps[i]);
@@ -213,6 +229,9 @@ StoreCode EntryStore::Insert(const NewEntry &entry, Reservation *reserved) noexc
   uint32_t *bucket = BucketOf(entry.key.hash);
   header->next_entry = *bucket;
   *bucket = first;
+  const auto blocks = static_cast<uint32_t>(EntryLayout(*header).blocks());
+  Held(header->function).fetch_add(blocks, std::memory_order_relaxed);
+  Held(header->role).fetch_add(blocks, std::memory_order_relaxed);
   header_->partitions[partition].entries.fetch_add(1, std::memory_order_relaxed);
   *reserved = Reservation();
   return StoreCode::kOk;
@@ -223,7 +242,10 @@ void EntryStore::Unlink(uint32_t *link, uint32_t partition) noexcept {
   const EntryHeader &entry = *At(first);
   *link = entry.next_entry;
   header_->partitions[partition].entries.fetch_sub(1, std::memory_order_relaxed);
-  pool_.Give({first, entry.last_block, static_cast<uint32_t>(EntryLayout(entry).blocks())});
+  const auto blocks = static_cast<uint32_t>(EntryLayout(entry).blocks());
+  Held(entry.function).fetch_sub(blocks, std::memory_order_relaxed);
+  Held(entry.role).fetch_sub(blocks, std::memory_order_relaxed);
+  pool_.Give({first, entry.last_block, blocks});
 }
 
 bool EntryStore::Remove(const Key &key) noexcept {

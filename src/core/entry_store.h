@@ -2,7 +2,7 @@
 //
 // Memory (offsets only, so it can be mapped anywhere):
 //
-//     | StoreHeader | buckets: uint32[bucket_count] | next: uint32[block_count] | blocks: 256 bytes each |
+//     | StoreHeader | keys that are gone | buckets: uint32[] | next: uint32[block_count] | blocks: 256 bytes each |
 //
 // An entry is a chain of blocks (block_pool.h) read as one stream: EntryHeader, key, stamps, snapshot ids, value. Most
 // entries are one block, and a hit on one whose bytes are all in its first block follows no link.
@@ -48,6 +48,7 @@ struct NewEntry {
   uint32_t stamp_count = 0;
   Snapshot snapshot;
   uint64_t function = 0;   // whose result this is: database << 32 | function oid
+  uint64_t role = 0;       // who asked for it
   int64_t stored_at = 0;   // microseconds, the caller's clock
   int64_t expires_at = 0;  // microseconds; 0 = never
   uint64_t cost_ns = 0;    // what computing it took
@@ -79,7 +80,7 @@ enum class StoreCode : uint8_t {
   kNotFound,
   kNoMemory,   // no free blocks: evict and try again
   kTooLarge,   // would not fit into an empty store, or its snapshot holds more than kMaxRunning ids
-  kRejected,   // everything that could be evicted is worth more
+  kRejected,   // everything that was looked at is worth more
   kNewerKept,  // a still valid result of a newer snapshot is there
 };
 
@@ -150,6 +151,10 @@ class EntryStore {
   // more than `candidate`, and nothing is evicted; kNotFound: the partition is empty.
   StoreCode EvictOne(uint32_t partition, const NewEntry &candidate, uint32_t sample, int64_t now) noexcept;
 
+  // For a candidate that is given up, as EvictOne rejected it often enough: whatever is asked for next is worth more
+  // compared to what is there, and this key most of all. Once for each candidate. Takes no lock.
+  void NoteRejected(const NewEntry &candidate) noexcept;
+
   // Whether a result under a key of this hash was among the latest to be evicted while it could still be hit. Takes no
   // lock.
   bool WasEvicted(uint64_t hash) const noexcept;
@@ -181,12 +186,31 @@ class EntryStore {
   StampCheck CheckAcrossBlocks(uint32_t block, const Snapshot &reader, const Transactions &transactions) const noexcept;
   bool IsDead(uint32_t block) const noexcept;
 
+  // How often the whole store has been turned over; it wraps.
+  uint16_t Turnover() const noexcept;
+  // The uses of an entry, aged. REQUIRES: its partition locked exclusively.
+  uint32_t Weigh(EntryHeader *entry) const noexcept;
+  // The keys that were rejected or evicted lately, as far as they lie with this one.
+  std::atomic<uint64_t> *GoneSet(uint64_t hash) const noexcept;
+  // Adds to how often a key that is not there was asked for.
+  void Remember(uint64_t hash, uint64_t times) noexcept;
+  // How often a result of this size must be asked for to be worth twice as much.
+  uint64_t TimesForOne(uint64_t blocks) const noexcept;
+  // How often the worth of the candidate has doubled, as its key was asked for before.
+  int Doublings(const NewEntry &candidate) const noexcept;
+  // Turns that into uses of the entry, and forgets it.
+  uint32_t TakeCredit(const NewEntry &entry) noexcept;
+  // How many blocks the results of a function or role take.
+  std::atomic<uint32_t> &Held(uint64_t holder) const noexcept;
+  // By how much more uses count as the function, or the role, holds little.
+  double Handicap(uint64_t function, uint64_t role) const noexcept;
   // Where the hash of an evicted entry is kept.
   std::atomic<uint64_t> &EvictedPlace(uint64_t hash) const noexcept;
 
   StoreHeader *header_ = nullptr;
   uint32_t *buckets_ = nullptr;         // plain: under the partition's lock
   uint32_t buckets_per_partition_ = 0;  // a power of two
+  std::atomic<uint64_t> *gone_ = nullptr;
   BlockPool pool_;
   StampTable stamps_;
 };

@@ -14,14 +14,21 @@ void StampTable::Begin(Xid last) noexcept {
   start_->compare_exchange_strong(none, last, std::memory_order_acq_rel, std::memory_order_acquire);
 }
 
-void StampTable::Register(uint32_t slot, const Transactions &transactions) noexcept {
-  Protocol::Register(&slots_[slot], transactions);
+bool StampTable::Register(uint32_t slot, const Transactions &transactions) noexcept {
+  return Protocol::Register(&slots_[slot], transactions);
 }
 
-void StampTable::Expire(uint64_t tag) noexcept {
-  Protocol::Expire(&slots_[SlotOf(tag)]);
-  Protocol::Expire(&slots_[AlternativeSlotOf(tag)]);
+bool StampTable::Expire(uint64_t tag) noexcept {
+  return Protocol::Expire(&slots_[SlotOf(tag)]) && Protocol::Expire(&slots_[AlternativeSlotOf(tag)]);
 }
+
+#ifdef AGGCACHE_DEBUG
+void StampTable::Seize(bool seize) noexcept {
+  for (uint32_t i = 0; i < count_; i++)
+    if ((slots_[i].sequence.load(std::memory_order_relaxed) & 1) != (seize ? 1 : 0))
+      slots_[i].sequence.fetch_add(1, std::memory_order_acq_rel);
+}
+#endif
 
 StampCheck StampTable::Settle(Stamp *stamp, const Snapshot &snapshot, const Transactions &transactions) noexcept {
   return Protocol::Settle(&slots_[stamp->slot], start_->load(std::memory_order_acquire), stamp, snapshot, transactions);

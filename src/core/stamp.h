@@ -11,6 +11,9 @@
 // while `sequence` is odd, and what it is asked about a slot's writers it is asked after the slot was read: a
 // transaction that still runs then cannot have been forgotten as finished in what was read.
 //
+// Who changes a slot may be stopped in the middle of it. Nobody waits for that for longer than a moment: what is asked
+// about the slot is answered as not proven, and what should change it says that it has not.
+//
 // The rules themselves are in stamp_rules.h, so that the model checker can run the same code with fewer places and
 // with one rule removed. Only the quick half of the hit rule is here, to be inlined.
 
@@ -81,8 +84,9 @@ class StampTable {
   void Prefetch(uint32_t slot) const noexcept { __builtin_prefetch(&slots_[slot], 1); }
 
   // Write rule: puts transactions.own into the slot before the statement that changes rows ends.
+  // Returns false if the slot is in another process's hands; the caller waits, without a lock, and tries again.
   // REQUIRES: transactions.own != kNoXid, begun().
-  void Register(uint32_t slot, const Transactions &transactions) noexcept;
+  [[nodiscard]] bool Register(uint32_t slot, const Transactions &transactions) noexcept;
 
   // Store rule, for one slot: fills *stamp (its `slot` and `immediate` are given) if a result computed under `snapshot`
   // may be stored. Called after the result was computed. REQUIRES: `snapshot` counts transactions.own as running
@@ -120,7 +124,13 @@ class StampTable {
                 const Transactions &transactions) const noexcept;
 
   // Ends all results that carry the tag, at once and for every snapshot: its slots count a forgetting, of nothing.
-  void Expire(uint64_t tag) noexcept;
+  // Returns false if one of them is in another process's hands; the caller waits, without a lock, and tries again.
+  [[nodiscard]] bool Expire(uint64_t tag) noexcept;
+
+#ifdef AGGCACHE_DEBUG
+  // Leaves all slots as a process that was stopped in the middle of a change would, or as it had found them.
+  void Seize(bool seize) noexcept;
+#endif
 
   // Whether the slot has forgotten anything since the stamp was made: then no snapshot can ever hit.
   bool IsDead(const Stamp &stamp) const noexcept;

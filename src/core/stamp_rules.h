@@ -7,6 +7,10 @@
 //
 // Every operation has the same form: read a consistent copy of the slot, decide (asking the server, no lock held),
 // and put the changed copy back only if the slot is still the one that was read; otherwise start again.
+//
+// None goes on for ever: a slot may stay odd for as long as whoever is changing it has been stopped, and the caller may
+// hold a lock that others want. After a while a reader answers as if nothing could be proven, and a writer that it has
+// not registered, so that it can wait where no lock is held.
 
 #ifndef AGGCACHE_CORE_STAMP_RULES_H
 #define AGGCACHE_CORE_STAMP_RULES_H
@@ -41,7 +45,8 @@ struct AllRules {
 // Waiting for a few instructions of another process, which may have lost its processor in the middle of them.
 class Backoff {
  public:
-  void Wait() noexcept {
+  // Returns false if it has been long enough.
+  bool Wait() noexcept {
     if (++spins_ < kSpinsBeforeYield) {
 #if defined(__x86_64__) || defined(__i386__)
       __builtin_ia32_pause();
@@ -51,10 +56,12 @@ class Backoff {
     } else {
       sched_yield();
     }
+    return spins_ < kMostSpins;
   }
 
  private:
   static constexpr int kSpinsBeforeYield = 100;
+  static constexpr int kMostSpins = 1000;
   int spins_ = 0;
 };
 
@@ -63,34 +70,40 @@ class StampProtocol {
  public:
   static_assert(Places >= 1 && Places <= kSlotWriters, "places beyond the slot");
 
-  static void Register(StampSlot *slot, const Transactions &transactions) noexcept {
+  // Returns false if the slot could not be changed.
+  static bool Register(StampSlot *slot, const Transactions &transactions) noexcept {
     const Xid own = transactions.own;
     // Only this transaction puts its id there. If it is taken out right after this look, overflow was raised to it or
     // beyond, and covers all that it will ever write.
     for (int i = 0; i < Places; i++)
-      if (slot->writers[i].load(std::memory_order_relaxed) == own) return;
+      if (slot->writers[i].load(std::memory_order_relaxed) == own) return true;
     // An overflow that reaches it covers it as well: nobody stores or hits before all ids up to there have finished.
     // More writers at once than a slot has places for thus do not drive each other out again and again.
-    if (own <= slot->overflow.load(std::memory_order_relaxed)) return;
-    for (Backoff backoff;; backoff.Wait()) {
-      Copy copy = Read(*slot);
+    if (own <= slot->overflow.load(std::memory_order_relaxed)) return true;
+    Backoff backoff;
+    for (Copy copy; Read(*slot, &copy, &backoff);) {
       int place = -1;
       for (int i = 0; i < Places; i++) {
-        if (copy.writers[i] == own) return;
+        if (copy.writers[i] == own) return true;
         if (copy.writers[i] == kNoXid) place = i;
       }
       if (place < 0) place = MakeRoom(&copy, transactions);
       copy.writers[place] = own;
-      if (PutBack(slot, copy)) return;
+      if (PutBack(slot, copy)) return true;
+      if (!backoff.Wait()) break;
     }
+    return false;
   }
 
-  static void Expire(StampSlot *slot) noexcept {
-    for (Backoff backoff;; backoff.Wait()) {
-      Copy copy = Read(*slot);
+  // Returns false if the slot could not be changed.
+  static bool Expire(StampSlot *slot) noexcept {
+    Backoff backoff;
+    for (Copy copy; Read(*slot, &copy, &backoff);) {
       copy.version++;
-      if (PutBack(slot, copy)) return;
+      if (PutBack(slot, copy)) return true;
+      if (!backoff.Wait()) break;
     }
+    return false;
   }
 
   static StampCheck Settle(StampSlot *slot, Xid start, Stamp *stamp, const Snapshot &snapshot,
@@ -98,8 +111,8 @@ class StampProtocol {
     if (start == kNoXid) return StampCheck::kUnsettled;
     if (Rules::kOwnIsRunning && transactions.own != kNoXid && !snapshot.IsRunning(transactions.own))
       return StampCheck::kUnsettled;
-    for (Backoff backoff;; backoff.Wait()) {
-      Copy copy = Read(*slot);
+    Backoff backoff;
+    for (Copy copy; Read(*slot, &copy, &backoff);) {
       if (Rules::kOwnWriteAtStore && copy.Has(transactions.own)) return StampCheck::kOwnWrite;
       if (!OverflowIsSettled<Rules::kOverflowAtStore>(copy, start, snapshot) ||
           (Rules::kFloorAtStore && !FloorIsSettled(copy, snapshot, transactions)))
@@ -125,13 +138,19 @@ class StampProtocol {
         stamp->version = copy.version;
         return StampCheck::kValid;
       }
+      if (!backoff.Wait()) break;
     }
+    return StampCheck::kUnsettled;
   }
 
   static StampCheck Check(const StampSlot &slot, Xid start, const Stamp &stamp, const Snapshot &stored,
                           const Snapshot &reader, const Transactions &transactions) noexcept {
     if (start == kNoXid) return StampCheck::kUnsettled;
-    const Copy copy = Read(slot);
+    Copy copy;
+    Backoff backoff;
+    // It may hold the caller's own id: no staleness must be accepted.
+    if (!Read(slot, &copy, &backoff))
+      return transactions.own != kNoXid ? StampCheck::kOwnWrite : StampCheck::kUnsettled;
     if (Rules::kOwnWriteAtHit && copy.Has(transactions.own)) return StampCheck::kOwnWrite;
     if (Rules::kVersion && copy.version != stamp.version) return StampCheck::kChanged;
     if (!OverflowIsSettled<Rules::kOverflowAtHit>(copy, start, reader) ||
@@ -149,7 +168,9 @@ class StampProtocol {
                                    const Transactions &transactions, Xid *writers, int *count) noexcept {
     *count = 0;
     if (start == kNoXid) return StampCheck::kUnsettled;
-    const Copy copy = Read(slot);
+    Copy copy;
+    Backoff backoff;
+    if (!Read(slot, &copy, &backoff)) return StampCheck::kUnsettled;
     if (!OverflowIsSettled<Rules::kOverflowAtHit>(copy, start, reader) ||
         (Rules::kFloorAtHit && !FloorIsSettled(copy, reader, transactions)))
       return StampCheck::kUnsettled;
@@ -160,7 +181,9 @@ class StampProtocol {
 
   static Xid Culprit(const StampSlot &slot, const Stamp &stamp, const Snapshot &stored, const Snapshot &reader,
                      const Transactions &transactions) noexcept {
-    const Copy copy = Read(slot);
+    Copy copy;
+    Backoff backoff;
+    if (!Read(slot, &copy, &backoff)) return kNoXid;
     for (Xid writer : copy.writers)
       if (writer != kNoXid &&
           CheckWriter(writer, stamp.immediate, stored, reader, transactions) == StampCheck::kChanged)
@@ -188,19 +211,20 @@ class StampProtocol {
     }
   };
 
-  static Copy Read(const StampSlot &slot) noexcept {
-    Copy copy;
-    for (Backoff backoff;; backoff.Wait()) {
-      copy.sequence = slot.sequence.load(std::memory_order_acquire);
-      if ((copy.sequence & 1) != 0) continue;
+  // Returns false if the slot was being changed all the time.
+  static bool Read(const StampSlot &slot, Copy *copy, Backoff *backoff) noexcept {
+    do {
+      copy->sequence = slot.sequence.load(std::memory_order_acquire);
+      if ((copy->sequence & 1) != 0) continue;
       // A field of a later change was stored with release, after that change made `sequence` odd. Who acquires it
       // therefore finds `sequence` different at the second look.
-      copy.version = slot.version.load(std::memory_order_acquire);
-      copy.floor = slot.floor.load(std::memory_order_acquire);
-      copy.overflow = slot.overflow.load(std::memory_order_acquire);
-      for (int i = 0; i < Places; i++) copy.writers[i] = slot.writers[i].load(std::memory_order_acquire);
-      if (slot.sequence.load(std::memory_order_relaxed) == copy.sequence) return copy;
-    }
+      copy->version = slot.version.load(std::memory_order_acquire);
+      copy->floor = slot.floor.load(std::memory_order_acquire);
+      copy->overflow = slot.overflow.load(std::memory_order_acquire);
+      for (int i = 0; i < Places; i++) copy->writers[i] = slot.writers[i].load(std::memory_order_acquire);
+      if (slot.sequence.load(std::memory_order_relaxed) == copy->sequence) return true;
+    } while (backoff->Wait());
+    return false;
   }
 
   // Changes the slot to `copy` if it has not changed since it was read.

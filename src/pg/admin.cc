@@ -11,6 +11,7 @@
 #include "pg/redis_target.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
+#include "pg/statistics.h"
 #include "pg/tracking.h"
 #include "pg/transactions.h"
 
@@ -70,8 +71,6 @@ void RequireTrackable(Oid relation) {
                     errdetail("%s.", obstacle)));
 }
 
-void Reset(std::atomic<uint64_t> *counter) { counter->store(0, std::memory_order_relaxed); }
-
 // ---- Health -----------------------------------------------------------------------------------------------------
 
 class Report {
@@ -90,7 +89,7 @@ class Report {
 template <class Statistics>
 int PlacesLeft(const Statistics *places, int count) {
   int left = 0;
-  for (int i = 0; i < count; i++) left += places[i].id.load(std::memory_order_relaxed) == 0;
+  for (int i = 0; i < count; i++) left += IsFreePlace(places[i].id.load(std::memory_order_relaxed));
   return left;
 }
 
@@ -127,8 +126,10 @@ void ReportHealth(Report report) {
       preloaded ? "pg_aggcache is in shared_preload_libraries" : "pg_aggcache is not in shared_preload_libraries");
   report.Say("enabled", settings::enabled, settings::enabled ? "aggcache.enabled is on" : "aggcache.enabled is off");
   bool recovery = RecoveryInProgress();
-  report.Say("recovery", !recovery,
-             recovery ? "the server is in recovery, where nothing is cached" : "the server is not in recovery");
+  // No fault: a standby answers as the plain queries do.
+  report.Say("recovery", true,
+             recovery ? "the server is in recovery: results are computed here, and none is cached"
+                      : "the server is not in recovery");
   if (!preloaded) return;
   StoreUsage usage = shared::store.Usage();
   report.Say("memory", usage.entries > 0 || usage.memory_free > 0,
@@ -227,23 +228,7 @@ PG_FUNCTION_INFO_V1(aggcache_reset_stats);
 PGDLLEXPORT Datum aggcache_reset_stats(PG_FUNCTION_ARGS) {
   using namespace aggcache;
   if (shared::state == nullptr) PG_RETURN_VOID();
-  for (int i = 0; i < settings::max_functions; i++) {
-    FunctionStatistics &statistics = shared::functions[i];
-    for (auto &calls : statistics.calls) Reset(&calls);
-    Reset(&statistics.stores);
-    Reset(&statistics.rejected_stores);
-    Reset(&statistics.evictions);
-    Reset(&statistics.compute_ns);
-    Reset(&statistics.saved_ns);
-    statistics.last_changed.store(0, std::memory_order_relaxed);
-  }
-  for (int i = 0; i < settings::max_tables; i++) {
-    TableStatistics &statistics = shared::tables[i];
-    Reset(&statistics.statements);
-    Reset(&statistics.rows);
-    Reset(&statistics.bulk);
-    Reset(&statistics.wide);
-  }
+  ResetStatistics();
   ResetBlames();
   ResetRedisCounters();
   shared::state->statistics_reset_at.store(GetCurrentTimestamp());

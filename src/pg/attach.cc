@@ -6,6 +6,7 @@
 #include "pg/catalog.h"
 #include "pg/dependencies.h"
 #include "pg/partitions.h"
+#include "pg/registration.h"
 #include "pg/shared.h"
 #include "pg/tracking.h"
 
@@ -277,7 +278,7 @@ bool IsOfDatabase(void *database, const EntryInfo &entry) noexcept {
 
 // A later database may get the same oid, and tables in it those of this one.
 void RemoveEntriesOfDatabase(Oid database) {
-  shared::stamps.Expire(DatabaseTag(database));
+  ExpireTag(DatabaseTag(database));
   for (uint32_t partition = 0; partition < kPartitions; partition++) {
     LWLockAcquire(shared::PartitionLockAt(partition), LW_EXCLUSIVE);
     shared::store.RemoveIf(partition, IsOfDatabase, &database);

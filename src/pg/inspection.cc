@@ -193,10 +193,11 @@ bool MayInspect(const FunctionRow &function) {
 const char *FindObstacle(const Definition *definition, const Refusal &refusal) {
   if (shared::state == nullptr) return "pg_aggcache is not in shared_preload_libraries";
   if (!settings::enabled) return "aggcache.enabled is off";
-  if (RecoveryInProgress()) return "the server is in recovery";
   if (definition->obstacle) return definition->obstacle;
   if (definition->reads_clock && settings::ttl_ms == 0) return "the body reads the clock, and aggcache.ttl is not set";
   if (!definition->reads_clock && refusal.primary) return refusal.primary;
+  // Last, and health() knows the words: there may be more in the way.
+  if (RecoveryInProgress()) return "the server is in recovery";
   return nullptr;
 }
 

@@ -13,6 +13,7 @@
 #include "pg/inspection.h"
 #include "pg/key.h"
 #include "pg/redis_values.h"
+#include "pg/registration.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "pg/tracking.h"
@@ -75,7 +76,7 @@ void NoteRemoved(void *context, uint64_t hash) {
 int64_t RemoveResults(List *functions, bool all) {
   if (shared::state == nullptr || (functions == NIL && !all)) return 0;
   ListCell *cell;
-  foreach (cell, functions) shared::stamps.Expire(FunctionTag(MyDatabaseId, lfirst_oid(cell)));
+  foreach (cell, functions) ExpireTag(FunctionTag(MyDatabaseId, lfirst_oid(cell)));
   Removed removed = {nullptr, 0, 0};
   Wanted wanted = {functions, all, &removed};
   for (uint32_t partition = 0; partition < kPartitions; partition++) {
@@ -101,7 +102,7 @@ void InvalidateCall(void *context) {
   LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
   SetArguments(*call, fcinfo);
   Key key = BuildKey(call->definition, fcinfo, call->hidden);
-  shared::stamps.Expire(CallTag(MyDatabaseId, call->function, key.hash));
+  ExpireTag(CallTag(MyDatabaseId, call->function, key.hash));
   LWLockAcquire(shared::PartitionLock(key.hash), LW_EXCLUSIVE);
   bool removed = shared::store.Remove(key);
   LWLockRelease(shared::PartitionLock(key.hash));

@@ -101,6 +101,7 @@ bool Reserve(const NewEntry &entry, EntryStore::Reservation *reserved, FunctionS
       empty = 0;
       if (statistics) shared::Count(statistics->evictions);
     } else if (code == StoreCode::kRejected && ++rejections >= 8) {
+      shared::store.NoteRejected(entry);
       *why = "the cache is full of results that are worth more";
       return false;
     } else if (code == StoreCode::kNotFound && ++empty > kPartitions) {
@@ -196,6 +197,7 @@ void Promote(const Definition *definition, const Key &key, const redis::FrameCon
   entry.stamp_count = contents.stamp_count;
   entry.snapshot = contents.snapshot;
   entry.function = shared::ObjectId(definition->function);
+  entry.role = GetOuterUserId();
   entry.stored_at = contents.stored_at;
   entry.expires_at = contents.expires_at;
   entry.cost_ns = contents.cost_ns;
@@ -293,6 +295,7 @@ const char *Store(const Definition *definition, const Key &key, const ResultByte
   entry.stamp_count = settled;
   entry.snapshot = core;
   entry.function = shared::ObjectId(definition->function);
+  entry.role = GetOuterUserId();
   entry.stored_at = SnapshotTime();
   entry.expires_at = expires_at;
   entry.cost_ns = cost_ns;

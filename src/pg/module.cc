@@ -9,6 +9,7 @@
 #include "pg/privileges.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
+#include "pg/statistics.h"
 #include "pg/tracking.h"
 
 extern "C" {
@@ -21,6 +22,7 @@ PGDLLEXPORT void _PG_init(void) {
   if (!process_shared_preload_libraries_in_progress) return;
   aggcache::NoteHooksBefore();
   aggcache::shared::InstallHooks();
+  aggcache::InstallStatisticsHooks();
   aggcache::InstallTrackingHooks();
   aggcache::InstallAttachHooks();
   aggcache::InstallDependencyHook();

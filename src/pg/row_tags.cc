@@ -41,9 +41,9 @@ struct RowWatch {
 }  // namespace
 
 struct WatchedTable {
-  Oid relation;  // hash key
+  Oid relation;
   bool valid;
-  MemoryContext context;
+  MemoryContext context;  // what all of this is in
   int ancestor_count;
   Oid *ancestors;
   int hashed_count;
@@ -60,8 +60,17 @@ struct WatchedTable {
 
 namespace {
 
+struct TableEntry {
+  Oid relation;  // hash key
+  WatchedTable *table;
+};
+
 HTAB *tables = nullptr;
 MemoryContext tables_context = nullptr;
+bool any_invalid = false;
+// How many changes of rows, one within the other, are being looked at: conditions and types may run code that writes.
+// After an error it may say too many, until the transaction ends.
+int in_use = 0;
 
 void AddColumn(Word *set, int attribute) { set[attribute / kWordBits] |= Word{1} << (attribute % kWordBits); }
 
@@ -245,6 +254,26 @@ void AddTags(WatchedTable *table, const RowWatch &watch, TupleTableSlot *row, Im
     list->tags[list->count++] = WithCell(tag, level, CellIndex(unit, level));
 }
 
+WatchedTable *latest = nullptr;
+
+// Gives the memory of tables back that have changed, or are gone.
+void FreeInvalid() {
+  if (!any_invalid || in_use > 0) return;
+  any_invalid = false;
+  HASH_SEQ_STATUS scan;
+  hash_seq_init(&scan, tables);
+  while (auto *entry = static_cast<TableEntry *>(hash_seq_search(&scan))) {
+    if (entry->table->valid) continue;
+    if (latest == entry->table) latest = nullptr;
+    MemoryContextDelete(entry->table->context);
+    (void)hash_search(tables, &entry->relation, HASH_REMOVE, nullptr);
+  }
+}
+
+void OnTransaction(XactEvent event, void *) {
+  if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE || event == XACT_EVENT_ABORT) in_use = 0;
+}
+
 }  // namespace
 
 WatchedTable *WatchedTableOf(Relation relation) {
@@ -253,38 +282,48 @@ WatchedTable *WatchedTableOf(Relation relation) {
     HASHCTL control;
     memset(&control, 0, sizeof(control));
     control.keysize = sizeof(Oid);
-    control.entrysize = sizeof(WatchedTable);
+    control.entrysize = sizeof(TableEntry);
     control.hcxt = tables_context;
     tables = hash_create("aggcache watches", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+    RegisterXactCallback(OnTransaction, nullptr);
   }
   Oid oid = RelationGetRelid(relation);
-  // Entries never move; rows mostly come by table.
-  static WatchedTable *latest = nullptr;
+  // Rows mostly come by table.
   if (latest && latest->relation == oid && latest->valid) return latest;
-  bool found;
-  auto *table = static_cast<WatchedTable *>(hash_search(tables, &oid, HASH_ENTER, &found));
-  if (!found) {
-    memset(table, 0, sizeof(*table));
-    table->relation = oid;
+  auto *entry = static_cast<TableEntry *>(hash_search(tables, &oid, HASH_FIND, nullptr));
+  if (entry && entry->table->valid) return latest = entry->table;
+
+  FreeInvalid();
+  auto *context = AllocSetContextCreate(CurrentMemoryContext, "aggcache watched table", ALLOCSET_SMALL_SIZES);
+  auto *table = static_cast<WatchedTable *>(MemoryContextAllocZero(context, sizeof(WatchedTable)));
+  table->relation = oid;
+  table->context = context;
+  entry = static_cast<TableEntry *>(hash_search(tables, &oid, HASH_FIND, nullptr));
+  if (entry == nullptr) {
+    entry = static_cast<TableEntry *>(hash_search(tables, &oid, HASH_ENTER, nullptr));
+  } else {
+    // Still looked at: it is not found any more, and goes with the transaction.
+    if (latest == entry->table) latest = nullptr;
+    MemoryContextSetParent(entry->table->context, TopTransactionContext);
   }
-  latest = table;
-  if (table->valid) return table;
-  if (table->context)
-    MemoryContextReset(table->context);
-  else
-    table->context = AllocSetContextCreate(tables_context, "aggcache watched table", ALLOCSET_SMALL_SIZES);
+  entry->table = table;
+  MemoryContextSetParent(context, tables_context);
   // Set first: a message that arrives while loading clears it again.
   table->valid = true;
+  const int outer_in_use = in_use++;
   PG_TRY();
   { Load(table, relation); }
   PG_CATCH();
   {
     // Half a list of watches would leave writes unregistered.
     table->valid = false;
+    any_invalid = true;
+    in_use = outer_in_use;
     PG_RE_THROW();
   }
   PG_END_TRY();
-  return table;
+  in_use = outer_in_use;
+  return latest = table;
 }
 
 int AncestorsOf(const WatchedTable *table, const Oid **ancestors) {
@@ -299,6 +338,7 @@ TagList TagsOfChange(WatchedTable *table, TupleTableSlot *old_row, TupleTableSlo
     list.changed = FindChanged(table, old_row, new_row, look_at_all);
     if (!list.changed) return list;
   }
+  const int outer_in_use = in_use++;
   for (int i = 0; i < table->hashed_count; i++) table->hashed[i].known[kOld] = table->hashed[i].known[kNew] = false;
   for (int i = 0; i < table->watch_count; i++) {
     const RowWatch &watch = table->watches[i];
@@ -309,19 +349,23 @@ TagList TagsOfChange(WatchedTable *table, TupleTableSlot *old_row, TupleTableSlo
     if (was) AddTags(table, watch, old_row, kOld, &list);
     if (is && !(was && StaysInPlace(table, watch))) AddTags(table, watch, new_row, kNew, &list);
   }
+  in_use = outer_in_use;
   return list;
 }
 
 void ForgetWatchedTables(Oid relation) {
   if (tables == nullptr) return;
   if (OidIsValid(relation)) {
-    auto *table = static_cast<WatchedTable *>(hash_search(tables, &relation, HASH_FIND, nullptr));
-    if (table) table->valid = false;
+    auto *entry = static_cast<TableEntry *>(hash_search(tables, &relation, HASH_FIND, nullptr));
+    if (entry == nullptr) return;
+    entry->table->valid = false;
+    any_invalid = true;
     return;
   }
   HASH_SEQ_STATUS scan;
   hash_seq_init(&scan, tables);
-  while (auto *table = static_cast<WatchedTable *>(hash_seq_search(&scan))) table->valid = false;
+  while (auto *entry = static_cast<TableEntry *>(hash_seq_search(&scan))) entry->table->valid = false;
+  any_invalid = true;
 }
 
 }  // namespace aggcache

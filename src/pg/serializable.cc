@@ -4,6 +4,7 @@
 
 #include "core/tag.h"
 #include "pg/definition.h"
+#include "pg/registration.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "pg/transactions.h"
@@ -66,9 +67,8 @@ void ShowFirstSerializableWrite(Relation relation) {
   static Oid latest_relation = InvalidOid;
   if (latest_transaction == compat::CurrentLocalTransaction() && latest_relation == RelationGetRelid(relation)) return;
 
-  BeginStamps();
   // The id comes first: who comes too late to find it has left a lock by now, which the second look finds.
-  if (IsKept(Step::kIntent)) shared::stamps.Register(IntentSlot(RelationGetRelid(relation)), ServerTransactions());
+  if (IsKept(Step::kIntent)) RegisterSlot(IntentSlot(RelationGetRelid(relation)));
   if (IsKept(Step::kConflictIn)) CheckForSerializableConflictIn(relation, nullptr, InvalidBlockNumber);
   latest_transaction = compat::CurrentLocalTransaction();
   latest_relation = RelationGetRelid(relation);

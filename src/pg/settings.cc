@@ -5,6 +5,7 @@
 #include "pg/depends_on.h"
 #include "pg/redis_names.h"
 #include "pg/redis_target.h"
+#include "pg/shared.h"
 
 #include <climits>
 
@@ -32,6 +33,7 @@ int redis_idle_timeout_ms = 5 * 60 * 1000;
 int redis_compress_from = 2048;
 #ifdef AGGCACHE_DEBUG
 bool debug_skip_registration = false;
+bool debug_seize_slots = false;
 int debug_skip_serializable = 0;
 char *debug_name_servers = nullptr;
 #endif
@@ -50,6 +52,12 @@ bool CheckRelationNames(char **value, void **, GucSource) {
   GUC_check_errdetail("The value must be a list of relation names, separated by commas.");
   return false;
 }
+
+#ifdef AGGCACHE_DEBUG
+void SeizeSlots(bool seize, void *) {
+  if (shared::state && seize != debug_seize_slots) shared::stamps.Seize(seize);
+}
+#endif
 
 // A prefix must not be mistaken for a pattern or a cluster's hash tag.
 bool CheckPrefix(char **value, void **, GucSource) {
@@ -130,6 +138,8 @@ void Define(bool preloading) {
   DefineCustomBoolVariable("aggcache.debug_skip_registration", "Leaves writes unrecorded, to show that tests notice.",
                            nullptr, &debug_skip_registration, false, PGC_SUSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr,
                            nullptr);
+  DefineCustomBoolVariable("aggcache.debug_seize_slots", "Leaves all stamp slots as a stopped writer would.", nullptr,
+                           &debug_seize_slots, false, PGC_SUSET, GUC_NOT_IN_SAMPLE, nullptr, SeizeSlots, nullptr);
   static const config_enum_entry steps[] = {{"nothing", 0, false},      {"read_lock", 1, false},
                                             {"conflict_out", 2, false}, {"intent", 3, false},
                                             {"conflict_in", 4, false},  {nullptr, 0, false}};

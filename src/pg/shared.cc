@@ -81,48 +81,6 @@ void Startup() {
   LWLockRelease(AddinShmemInitLock);
 }
 
-// Open addressing; places are claimed under the lock and never given back before a restart.
-template <class Statistics>
-Statistics *FindPlace(Statistics *places, int count, uint64_t id, bool create) {
-  uint32_t start =
-      static_cast<uint32_t>(hash_bytes_extended(reinterpret_cast<unsigned char *>(&id), sizeof(id), 0)) % count;
-  for (int pass = 0; pass < 2; pass++) {
-    for (int i = 0; i < count; i++) {
-      Statistics *place = &places[(start + i) % count];
-      uint64_t there = place->id.load(std::memory_order_acquire);
-      if (there == id) {
-        if (pass == 1) LWLockRelease(state->statistics_lock);
-        return place;
-      }
-      if (there == 0) {
-        if (pass == 0) break;
-        place->id.store(id, std::memory_order_release);
-        LWLockRelease(state->statistics_lock);
-        return place;
-      }
-    }
-    if (pass == 1) LWLockRelease(state->statistics_lock);
-    if (!create) return nullptr;
-    if (pass == 0) LWLockAcquire(state->statistics_lock, LW_EXCLUSIVE);
-  }
-  return nullptr;
-}
-
-// Places never move, so the one that was looked for last need not be searched again.
-template <class Statistics>
-struct Latest {
-  Oid object;
-  Statistics *place;
-
-  Statistics *Find(Statistics *places, int count, Oid wanted, bool create) {
-    if (place == nullptr || object != wanted) {
-      place = FindPlace(places, count, ObjectId(wanted), create);
-      object = wanted;
-    }
-    return place;
-  }
-};
-
 }  // namespace
 
 void InstallHooks() {
@@ -130,16 +88,6 @@ void InstallHooks() {
   shmem_request_hook = Request;
   previous_startup_hook = shmem_startup_hook;
   shmem_startup_hook = Startup;
-}
-
-FunctionStatistics *StatisticsOfFunction(Oid function) {
-  static Latest<FunctionStatistics> latest;
-  return latest.Find(functions, settings::max_functions, function, true);
-}
-
-TableStatistics *StatisticsOfTable(Oid table, bool create) {
-  static Latest<TableStatistics> latest;
-  return latest.Find(tables, settings::max_tables, table, create);
 }
 
 }  // namespace shared

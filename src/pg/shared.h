@@ -4,7 +4,7 @@
 //   entries           one LWLock a partition: shared to look up, exclusive to store and evict
 //   flights           FlightTable's own spinlocks (single_flight.h)
 //   counts of blame   an LWLock; the notes they come from are seqlocks (blame.h)
-//   function and table statistics   atomics; an LWLock only to claim a place
+//   function and table statistics   atomics; an LWLock only to claim a place and to give it back (statistics.h)
 //
 // No lock is held across anything that waits or runs user code.
 
@@ -35,7 +35,7 @@ enum class CallResult : uint8_t {
 constexpr int kCallResults = static_cast<int>(CallResult::kCount);
 
 struct FunctionStatistics {
-  std::atomic<uint64_t> id;  // database << 32 | function oid; 0 = free place
+  std::atomic<uint64_t> id;  // database << 32 | function oid; else see statistics.h
   std::atomic<uint64_t> calls[kCallResults];
   std::atomic<uint64_t> stores;
   std::atomic<uint64_t> rejected_stores;
@@ -47,7 +47,7 @@ struct FunctionStatistics {
 };
 
 struct TableStatistics {
-  std::atomic<uint64_t> id;          // database << 32 | table oid; 0 = free place
+  std::atomic<uint64_t> id;          // database << 32 | table oid; else see statistics.h
   std::atomic<uint64_t> statements;  // transactions' statements that registered
   std::atomic<uint64_t> rows;
   std::atomic<uint64_t> bulk;  // escalations
@@ -85,11 +85,15 @@ inline LWLock *PartitionLock(uint64_t key_hash) {
 inline LWLock *PartitionLockAt(uint32_t partition) { return &state->partition_locks[partition].lock; }
 
 // Finds or claims the statistics of a function or table of this database; NULL when there are more than the settings
-// allow.
+// allow. The place may later be given back and be another's: who keeps the pointer looks with StillOf.
 FunctionStatistics *StatisticsOfFunction(Oid function);
 TableStatistics *StatisticsOfTable(Oid table, bool create);
 
 inline uint64_t ObjectId(Oid object) { return (static_cast<uint64_t>(MyDatabaseId) << 32) | object; }
+// The place if it is still that of the function, else NULL.
+inline FunctionStatistics *StillOf(FunctionStatistics *place, Oid function) {
+  return place && place->id.load(std::memory_order_relaxed) == ObjectId(function) ? place : nullptr;
+}
 inline void Count(std::atomic<uint64_t> &counter, uint64_t by = 1) { counter.fetch_add(by, std::memory_order_relaxed); }
 
 }  // namespace shared

@@ -9,6 +9,7 @@
 #include "pg/opaque.h"
 #include "pg/partitions.h"
 #include "pg/reattach.h"
+#include "pg/registration.h"
 #include "pg/row_tags.h"
 #include "pg/serializable.h"
 #include "pg/settings.h"
@@ -57,23 +58,6 @@ WrittenTable *NoteWritten(Oid relation) {
 }
 
 bool IsRecording() { return shared::state != nullptr && OidIsValid(MyDatabaseId); }
-
-void RegisterTags(const uint64_t *tags, int count) {
-#ifdef AGGCACHE_DEBUG
-  if (settings::debug_skip_registration) return;
-#endif
-  if (count == 0) return;
-  BeginStamps();
-  Transactions transactions = ServerTransactions();
-  for (int i = 0; i < count; i++) {
-    shared::stamps.Prefetch(shared::stamps.SlotOf(tags[i]));
-    shared::stamps.Prefetch(shared::stamps.AlternativeSlotOf(tags[i]));
-  }
-  for (int i = 0; i < count; i++) {
-    shared::stamps.Register(shared::stamps.SlotOf(tags[i]), transactions);
-    shared::stamps.Register(shared::stamps.AlternativeSlotOf(tags[i]), transactions);
-  }
-}
 
 void Register(uint64_t tag) { RegisterTags(&tag, 1); }
 
@@ -229,6 +213,7 @@ void OnUtility(PlannedStmt *statement, const char *text, bool read_only, Process
   PG_TRY();
   {
     next(statement, text, read_only, context, parameters, environment, receiver, completion);
+    RegisterDeferred();
     FollowUp(utility);
     ReattachEnabled(utility);
   }
@@ -241,6 +226,22 @@ void OnUtility(PlannedStmt *statement, const char *text, bool read_only, Process
   PG_END_TRY();
 }
 
+void RegisterWideBy(Oid relation, void (*register_tag)(uint64_t tag)) {
+  if (!IsRecording()) return;
+  changed_catalogs = true;
+  WrittenTable *table = NoteWritten(relation);
+  if (table == nullptr || !table->escalated) {
+    register_tag(WideTag(MyDatabaseId, relation));
+    MemoryContext outer = MemoryContextSwitchTo(TopTransactionContext);
+    changed_below = lappend_oid(changed_below, relation);
+    MemoryContextSwitchTo(outer);
+    NoteWideChange(relation);
+    if (table) table->escalated = true;
+    TableStatistics *statistics = shared::StatisticsOfTable(relation, false);
+    if (statistics) shared::Count(statistics->wide);
+  }
+}
+
 // A message about a relation. Messages of others come here too and cannot be told apart; registering for them is a
 // needless miss. VACUUM and ANALYZE change no row that anyone can see.
 void OnRelation(Oid relation) {
@@ -251,13 +252,13 @@ void OnRelation(Oid relation) {
   if (!IsTransactionState()) return;
   if (compat::IsAutovacuum()) return;
   if (OwnXid() == kNoXid || relation < FirstNormalObjectId) return;
-  RegisterWide(relation);
+  RegisterWideBy(relation, RegisterTagOrDefer);
 }
 
 // The same for functions, operators, casts, enums and schemas, and for roles.
 void OnNames(bool roles) {
   if (!IsRecording() || vacuuming || compat::IsAutovacuum() || !IsTransactionState() || OwnXid() == kNoXid) return;
-  Register(roles ? RolesTag() : NamesTag());
+  RegisterTagOrDefer(roles ? RolesTag() : NamesTag());
   changed_catalogs = true;
 }
 
@@ -277,6 +278,7 @@ void OnTransaction(XactEvent event, void *) {
       // The messages of the last command reach OnRelation only when the next begins.
       if (IsRecording() && OwnXid() != kNoXid) {
         CommandCounterIncrement();
+        RegisterDeferred();
         RegisterSubtrees();
       }
       if (changed_catalogs) AnnounceCommitOfCatalogs();
@@ -301,29 +303,17 @@ void OnTransaction(XactEvent event, void *) {
   utility_depth = 0;
   vacuuming = false;
   changed_catalogs = false;
+  ForgetDeferred();
   AbandonFollowUp();
   if (shared::flights) AbandonFlights();
 }
 
 }  // namespace
 
-void RegisterWide(Oid relation) {
-  if (!IsRecording()) return;
-  changed_catalogs = true;
-  WrittenTable *table = NoteWritten(relation);
-  if (table == nullptr || !table->escalated) {
-    Register(WideTag(MyDatabaseId, relation));
-    MemoryContext outer = MemoryContextSwitchTo(TopTransactionContext);
-    changed_below = lappend_oid(changed_below, relation);
-    MemoryContextSwitchTo(outer);
-    NoteWideChange(relation);
-    if (table) table->escalated = true;
-    TableStatistics *statistics = shared::StatisticsOfTable(relation, false);
-    if (statistics) shared::Count(statistics->wide);
-  }
-}
+void RegisterWide(Oid relation) { RegisterWideBy(relation, Register); }
 
 bool HasWritten(const Definition *definition) {
+  if (HasDeferred()) return true;
   if (written_count == 0) return false;
   if (written_all) return true;
   for (int i = 0; i < definition->relation_count; i++)

@@ -52,4 +52,30 @@ $out = $node->safe_psql('postgres', qq{
 	SELECT used() - :used;
 });
 cmp_ok((split /\n/, $out)[-1], '<', 256 * 1024, 'many keys');
+
+# Tables that come and go, tracked and written, in a transaction each and in one. A savepoint that fails within a write
+# may keep some until its transaction ends.
+my $tables = $ENV{AGGCACHE_LONG} ? 1500 : 300;
+$out = $node->safe_psql('postgres', qq{
+	SET log_min_messages = fatal;
+	CREATE PROCEDURE come_and_go(turns int, commits bool) LANGUAGE plpgsql AS '
+	BEGIN
+		FOR i IN 1 .. turns LOOP
+			CREATE TABLE gone (a int, b int);
+			PERFORM aggcache.attach(''gone'');
+			INSERT INTO gone SELECT i, i FROM generate_series(1, 10) i;
+			DROP TABLE gone;
+			IF commits THEN COMMIT; END IF;
+		END LOOP;
+	END';
+	CREATE FUNCTION watched() RETURNS bigint LANGUAGE sql AS
+		'SELECT count(*) FROM pg_backend_memory_contexts WHERE name = ''aggcache watched table''';
+	CALL come_and_go($tables, true);
+	SELECT watched();
+	CALL come_and_go(100, false);
+	SELECT watched();
+});
+my @watched = grep { /^\d+\$/ } split /\n/, $out;
+cmp_ok($watched[0], '<=', 2, 'tables that were written and dropped leave nothing behind');
+cmp_ok($watched[1], '<=', 2, 'nor in one transaction');
 done_testing();

@@ -29,6 +29,13 @@ is($node->safe_psql('postgres', q{UPDATE task SET hours = hours + 1; UPDATE task
 	SELECT count(*) FROM generate_series(1, 500) n
 	WHERE cached_text(n, 1000) IS DISTINCT FROM repeat(n::text || '9', 1000)}), 0, 'full, after a write');
 
+# what a role may not see is not called well
+is($node->safe_psql('postgres', q{CREATE ROLE stranger; SET ROLE stranger; SELECT ok IS NULL,
+	detail ~ '^0 of (\\d+) functions are not cached, and \\1 are hidden from this role' FROM aggcache.health()
+	WHERE "check" = 'functions'}), 't|t', 'health() says what is hidden from the role');
+is($node->safe_psql('postgres', q{SELECT ok, detail ~ 'hidden' FROM aggcache.health() WHERE "check" = 'functions'}),
+	't|f', 'nothing is from its owner');
+
 # off: neither hits nor stores, but writes are tracked
 $node->safe_psql('postgres', 'SELECT cached_hours(1)');
 is_computed($node, 'SET aggcache.enabled = off; SELECT cached_hours(1); SELECT cached_hours(1)', 2,
@@ -44,6 +51,10 @@ $standby->init_from_backup($node, 'backup', has_streaming => 1);
 $standby->start;
 same($standby, @hours, 19, 'standby');
 is_computed($standby, 'SELECT cached_hours(1); SELECT cached_hours(1)', 2, 'a standby computes');
+is($standby->safe_psql('postgres', q{SELECT string_agg("check" || ': ' || detail, '; ') FROM aggcache.health()
+	WHERE ok IS NOT TRUE}), '', 'there is nothing wrong with a standby');
+like($standby->safe_psql('postgres', q{SELECT detail FROM aggcache.health() WHERE "check" = 'recovery'}),
+	qr/results are computed here/, 'which is said');
 $node->safe_psql('postgres', 'UPDATE task SET hours = 5 WHERE id = 3');
 $node->wait_for_catchup($standby);
 same($standby, @hours, 20, 'standby, after a write');

@@ -36,7 +36,7 @@ class AlternativesTest : public EntryStoreTest {
   }
   void Write(uint32_t slot, Xid xid) {
     const Transactions transactions = {AllCommitted, nullptr, xid};
-    table_.Register(slot, transactions);
+    EXPECT_TRUE(table_.Register(slot, transactions));
   }
 };
 

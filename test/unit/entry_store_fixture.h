@@ -34,6 +34,7 @@ struct Source {
   Xid xmax = 200;
   std::vector<Xid> running;
   uint64_t function = 7;
+  uint64_t role = 3;
   int64_t stored_at = 1000;
   int64_t expires_at = 0;
   uint64_t cost_ns = 1000;
@@ -52,6 +53,7 @@ struct Source {
     entry.snapshot.running = running.data();
     entry.snapshot.running_count = static_cast<uint32_t>(running.size());
     entry.function = function;
+    entry.role = role;
     entry.stored_at = stored_at;
     entry.expires_at = expires_at;
     entry.cost_ns = cost_ns;

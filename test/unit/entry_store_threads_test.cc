@@ -107,7 +107,7 @@ TEST_F(EntryStoreThreadTest, ManyThreads) {
         std::unique_lock<std::shared_mutex> guard(locks_[partition]);
         store.Remove(source.LookupKey());
       } else if (what >= 96) {
-        table_.Register(static_cast<uint32_t>(random() % 50), {AllCommitted, nullptr, 2 + random() % 1000});
+        (void)table_.Register(static_cast<uint32_t>(random() % 50), {AllCommitted, nullptr, 2 + random() % 1000});
       } else if (what >= 94) {
         const StoreUsage usage = store.Usage();
         if (usage.memory_free > usage.memory) wrong++;

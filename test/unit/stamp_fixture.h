@@ -45,7 +45,7 @@ class StampTest : public ::testing::Test {
   StampTest() : table_(slots_, kTableSlots, &start_) { table_.Begin(kStart); }
 
   Transactions As(Xid own) { return {&Answer, this, own}; }
-  void Write(Xid xid, uint32_t slot = 0) { table_.Register(slot, As(xid)); }
+  void Write(Xid xid, uint32_t slot = 0) { EXPECT_TRUE(table_.Register(slot, As(xid))); }
   void Commit(Xid xid) { outcomes_[xid] = Outcome::kCommitted; }
   void Abort(Xid xid) { outcomes_[xid] = Outcome::kAborted; }
   void Forget(Xid xid) { outcomes_[xid] = Outcome::kUnknown; }

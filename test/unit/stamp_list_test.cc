@@ -144,7 +144,7 @@ TEST_F(StampTest, ExpireEndsAllOfATagAndNothingElse) {
     }
   }
   ASSERT_EQ(table_.CheckAll(stamps.data(), 4, kAt100.Get(), kAt200.Get(), As(kNoXid)), StampCheck::kValid);
-  table_.Expire(tag);
+  EXPECT_TRUE(table_.Expire(tag));
   // for snapshots old and new, and though its neighbours are as they were
   EXPECT_EQ(table_.CheckAll(stamps.data(), 4, kAt100.Get(), kAt100.Get(), As(kNoXid)), StampCheck::kChanged);
   EXPECT_EQ(table_.CheckAll(stamps.data(), 4, kAt100.Get(), kAt200.Get(), As(kNoXid)), StampCheck::kChanged);

@@ -413,7 +413,7 @@ Protocol ShippedProtocol() {
             std::atomic<Xid> begin{kNoXid};
             StampTable table(slots, kSlots, &begin);
             table.Begin(start);
-            table.Register(slot, transactions);
+            (void)table.Register(slot, transactions);
           },
           [](StampSlot *slots, Xid start, Stamp *stamp, const Snapshot &snapshot,
              const Transactions &transactions) noexcept {

@@ -44,7 +44,7 @@ template <class Rules, int Places>
 Protocol ProtocolWith() {
   using P = StampProtocol<Rules, Places>;
   return {[](StampSlot *slots, Xid, uint32_t slot, const Transactions &transactions) noexcept {
-            P::Register(&slots[slot], transactions);
+            (void)P::Register(&slots[slot], transactions);
           },
           [](StampSlot *slots, Xid start, Stamp *stamp, const Snapshot &snapshot,
              const Transactions &transactions) noexcept {

@@ -108,7 +108,7 @@ TEST(StampThreads, HitsAreExact) {
         for (unsigned statement = random() % 3 + 1; statement > 0; statement--) {
           const uint32_t slot = random() % kUsed;
           server.Write(xid, slot);
-          table.Register(slot, server.As(xid));
+          while (!table.Register(slot, server.As(xid))) std::this_thread::yield();
           if (random() % 4 == 0) std::this_thread::yield();
         }
         server.End(xid, random() % 4 == 0 ? Outcome::kAborted : Outcome::kCommitted);
@@ -177,7 +177,7 @@ TEST(StampThreads, EveryRegistrationIsKeptOrForgottenInTheOpen) {
       for (Xid i = 0; i < kEach; i++) {
         const Xid xid = kStart + 1 + i * kThreads + static_cast<Xid>(t);
         const Transactions transactions{[](void *, Xid) noexcept { return Outcome::kRunning; }, nullptr, xid};
-        table.Register(0, transactions);
+        while (!table.Register(0, transactions)) std::this_thread::yield();
         bool seen = slots[0].overflow >= xid;
         // Not one moment's picture, but ids only move from the writers to overflow, which is looked at again.
         for (const std::atomic<Xid> &writer : slots[0].writers) seen |= writer == xid;
@@ -221,7 +221,7 @@ TEST(StampThreads, ChecksSeeOneMoment) {
   for (Xid round = 0; round < kRounds; round++) {
     const Xid xid = kStart + 1 + round;
     while (checking.load(std::memory_order_acquire) < round) std::this_thread::yield();
-    table.Register(0, {committed, nullptr, xid});
+    while (!table.Register(0, {committed, nullptr, xid})) std::this_thread::yield();
     registered.store(xid, std::memory_order_release);
     const OwnedSnapshot after(xid + 1, xid + 1, {});
     Stamp stamp;
