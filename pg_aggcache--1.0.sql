@@ -334,10 +334,9 @@ CREATE FUNCTION aggcache.explain(
   OUT words text)
   RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_explain_call';
 COMMENT ON FUNCTION aggcache.explain(regprocedure, "any") IS
-  'what the result of the call with these arguments, as the current role would make it, depends on: one row for each '
-  'appearance of a relation, with the granularity of the changes that invalidate, the watch and the clauses that make '
-  'it so, the number of tags, what would make it finer, and all that in words; an empty VARIADIC array for no '
-  'arguments';
+  'what the result of the call with these arguments depends on: one row for each appearance of a relation, with the '
+  'granularity of the changes that invalidate, the watch and the clauses that make it so, the number of tags, what '
+  'would make it finer, and all that in words; an empty VARIADIC array for no arguments';
 
 CREATE FUNCTION aggcache.instance_health(OUT "check" text, OUT ok boolean, OUT detail text)
   RETURNS SETOF record ROWS 7 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_health';
@@ -378,8 +377,7 @@ COMMENT ON FUNCTION aggcache.invalidate(regprocedure) IS
 CREATE FUNCTION aggcache.invalidate(function regprocedure, VARIADIC args "any") RETURNS bigint
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_invalidate_call';
 COMMENT ON FUNCTION aggcache.invalidate(regprocedure, "any") IS
-  'removes the result of the call with these arguments, as the current role would make it; returns 1 or 0; for the '
-  'owner';
+  'removes the result of the owner''s call with these arguments; returns 1 or 0; for the owner';
 
 CREATE FUNCTION aggcache.invalidate_table(relation regclass) RETURNS void
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_invalidate_table';

@@ -4,6 +4,7 @@
 
 #include "core/tag.h"
 #include "pg/clauses.h"
+#include "pg/own_code.h"
 #include "pg/proposals.h"
 #include "pg/shared.h"
 
@@ -431,6 +432,8 @@ int CollectStamps(const Definition *definition, const Dependencies &dependencies
 
 List *ProposeWatches(const Definition *definition) {
   if (definition->query == nullptr) return NIL;  // not a single SELECT
+  // Who makes a function or looks at one does not call it: a table whose rows are told apart less is right too.
+  if (MayApplyOthersOperators(definition->query)) return NIL;
   List *proposals = NIL;
   Collector watched = {nullptr, 0, &proposals};
   Plan(definition, nullptr, &watched);

@@ -33,8 +33,9 @@ void SayRelation(Explanation *explanation, const RelationUse &use) {
     Say(explanation, psprintf("reads %s %s: other changes leave a result valid", name, use.watch));
 }
 
-void SayHidden(Explanation *explanation, const HiddenParameter &hidden) {
-  char *text = deparse_expression(reinterpret_cast<Node *>(hidden.expression), NIL, false, false);
+// As it was written: planning has replaced by their values what the owner's functions compute.
+void SayHidden(Explanation *explanation, const HiddenParameter &hidden, Node *written) {
+  char *text = deparse_expression(written, NIL, false, false);
   if (hidden.clock)
     Say(explanation, psprintf("reads the clock in %s: a result is used until its ttl is over", text));
   else
@@ -72,7 +73,8 @@ void Explain(void *context) {
   ListCell *cell;
   foreach (cell, uses) SayRelation(explanation, *static_cast<RelationUse *>(lfirst(cell)));
   if (uses == NIL && definition->query) Say(explanation, pstrdup("reads no relation"));
-  for (int i = 0; i < definition->hidden_count; i++) SayHidden(explanation, definition->hidden[i]);
+  for (int i = 0; i < definition->hidden_count; i++)
+    SayHidden(explanation, definition->hidden[i], static_cast<Node *>(list_nth(definition->hidden_originals, i)));
   if (definition->reads_settings)
     Say(explanation, pstrdup("results under different settings, such as TimeZone and DateStyle, are kept apart"));
   if (definition->opaque)
@@ -109,7 +111,7 @@ PGDLLEXPORT Datum aggcache_explain(PG_FUNCTION_ARGS) {
         psprintf("function %s is polymorphic: what it reads is known only when it is called", explanation.name));
   } else {
     // Who may call the function, and asks about it by name, looks at it as a call would; others could be used by its
-    // owner.
+    // owner. Who has the owner's privileges could be used too, and looks at it as the owner.
     if (!MayInspect(explanation.row) && !compat::CanExecute(explanation.function, GetUserId()))
       ereport(ERROR,
               (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for function %s", explanation.name)));

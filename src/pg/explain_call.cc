@@ -5,8 +5,8 @@
 #include "pg/described_call.h"
 #include "pg/dependencies.h"
 #include "pg/key.h"
+#include "pg/own_code.h"
 #include "pg/privileges.h"
-#include "pg/subtransaction.h"
 
 namespace aggcache {
 
@@ -14,9 +14,10 @@ namespace {
 
 struct CallExplanation {
   DescribedCall call;
-  ReturnSetInfo *info;
+  bool shows_values;  // computed by the body, to the current role
   Dependencies dependencies;
   List *proposals;  // WatchProposal
+  List *lines;      // Line
 };
 
 // One row of the answer. A NULL text is null.
@@ -29,6 +30,12 @@ struct Line {
   const char *finer;
   const char *words;
 };
+
+void Say(CallExplanation *explanation, const Line &line) {
+  auto *kept = static_cast<Line *>(palloc(sizeof(Line)));
+  *kept = line;
+  explanation->lines = lappend(explanation->lines, kept);
+}
 
 void Put(ReturnSetInfo *info, const Line &line) {
   Datum values[7];
@@ -48,8 +55,7 @@ void Put(ReturnSetInfo *info, const Line &line) {
   tuplestore_putvalues(info->setResult, info->setDesc, values, nulls);
 }
 
-void PlanCall(void *context) {
-  auto *explanation = static_cast<CallExplanation *>(context);
+void PlanCall(CallExplanation *explanation) {
   const DescribedCall &call = explanation->call;
   LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
   SetArguments(call, fcinfo);
@@ -100,7 +106,23 @@ char *Deparse(Relation relation, List *clauses) {
   return deparse_expression(all, context, false, false);
 }
 
-void ExplainItem(const CallExplanation &explanation, const RelationDependency &item) {
+// The line for who must not see what the body computes: what the values choose is left out too.
+Line DescribeWithoutValues(const RelationDependency &item) {
+  Line line = {item.relation, GranularityOf(item), nullptr, nullptr, item.tag_count, nullptr, nullptr};
+  const char *name = QualifiedRelationName(item.relation);
+  if (item.tag_count == 0)
+    line.words = psprintf("no row of %s can pass its conditions, so no change of rows invalidates", name);
+  else if (item.by_leaves)
+    line.words = psprintf("reads some partitions of %s as a whole", name);
+  else if (item.watch == nullptr)
+    line.words = psprintf("reads %s as a whole, so any change of its rows invalidates", name);
+  else
+    line.words = psprintf("reads some rows of %s: the owner of the function is told which", name);
+  return line;
+}
+
+Line DescribeItem(const CallExplanation &explanation, const RelationDependency &item) {
+  if (!explanation.shows_values) return DescribeWithoutValues(item);
   Relation relation = table_open(item.relation, AccessShareLock);
   Line line;
   line.relation = item.relation;
@@ -119,8 +141,13 @@ void ExplainItem(const CallExplanation &explanation, const RelationDependency &i
   else
     line.words = psprintf("reads %s %s%s%s", name, line.watch, line.clause ? ", because of " : "",
                           line.clause ? line.clause : "");
-  Put(explanation.info, line);
   table_close(relation, NoLock);
+  return line;
+}
+
+void SayObstacle(CallExplanation *explanation, const char *obstacle) {
+  explanation->lines = NIL;
+  Say(explanation, {InvalidOid, "none", nullptr, nullptr, 0, nullptr, psprintf("not cached: %s", obstacle)});
 }
 
 void ExplainCall(void *context) {
@@ -129,22 +156,21 @@ void ExplainCall(void *context) {
   Definition *definition = explanation->call.definition;
   if (obstacle == nullptr && !IsPermitted(definition))
     obstacle = "the role may not run the query, or a check was not conclusive";
-  if (obstacle == nullptr) {
-    definition->pins++;
-    bool planned = false;
-    PG_TRY();
-    { planned = TryInSubtransaction(PlanCall, explanation); }
-    PG_FINALLY();
-    { definition->pins--; }
-    PG_END_TRY();
-    if (!planned) obstacle = "the body cannot be planned for these arguments";
-  }
+  if (obstacle == nullptr && MayApplyOthersOperators(definition->query))
+    obstacle = "planning it would apply operators of others to statistics";
   if (obstacle) {
-    Put(explanation->info, {InvalidOid, "none", nullptr, nullptr, 0, nullptr, psprintf("not cached: %s", obstacle)});
+    // The error of a hidden parameter whose function was stopped has been dropped.
+    SayObstacle(explanation, StoppedFunction() ? StoppedFunction() : obstacle);
     return;
   }
+  definition->pins++;
+  PG_TRY();
+  { PlanCall(explanation); }
+  PG_FINALLY();
+  { definition->pins--; }
+  PG_END_TRY();
   for (int i = 0; i < explanation->dependencies.count; i++)
-    ExplainItem(*explanation, explanation->dependencies.items[i]);
+    Say(explanation, DescribeItem(*explanation, explanation->dependencies.items[i]));
 }
 
 }  // namespace
@@ -163,11 +189,17 @@ PGDLLEXPORT Datum aggcache_explain_call(PG_FUNCTION_ARGS) {
     ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
                     errmsg("permission denied for function %s", format_procedure(function))));
   CallExplanation explanation;
-  memset(&explanation, 0, sizeof(explanation));
+  memset(static_cast<void *>(&explanation), 0, sizeof(explanation));
   DescribeCall(fcinfo, &explanation.call);
   InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-  explanation.info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
-  RunAsCalled(function, row, ExplainCall, &explanation);
+  auto *info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+  const ActAs act_as = ActAsFor(row);
+  // What runs as the caller computes what the caller can compute.
+  explanation.shows_values = act_as == ActAs::kOwner || !row.definer;
+  const char *problem = RunGuarded(row, act_as, Afterwards::kUndo, ExplainCall, &explanation);
+  if (problem) SayObstacle(&explanation, problem);
+  ListCell *cell;
+  foreach (cell, explanation.lines) Put(info, *static_cast<Line *>(lfirst(cell)));
   return Datum{0};
 }
 }

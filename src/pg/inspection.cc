@@ -4,6 +4,7 @@
 
 #include "pg/dependencies.h"
 #include "pg/depends_on.h"
+#include "pg/own_code.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "pg/tracking.h"
@@ -50,24 +51,21 @@ char *SearchPathOfRole(Oid role) {
 }
 
 void Prepare(const FunctionRow &function, ActAs act_as, Afterwards afterwards) {
-  if (act_as == ActAs::kOwner) {
-    Oid viewer = GetUserId(), now;
-    int security;
-    GetUserIdAndSecContext(&now, &security);
-    char *path = nullptr;
-    if (!has_privs_of_role(viewer, function.owner)) {
-      path = FunctionSetting(function.config, "search_path");
-      if (path == nullptr) path = SearchPathOfRole(function.owner);
-      // Unless it is named, the viewer's temporary schema comes first.
-      path = *path ? psprintf("%s, pg_temp", path) : pstrdup("pg_temp");
-    }
-    SetUserIdAndSecContext(function.owner, security | SECURITY_RESTRICTED_OPERATION);
-    if (function.config)
-      ProcessGUCArray(function.config, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE);
-    if (path) Set("search_path", path);
-  } else if (function.config) {
-    ProcessGUCArray(function.config, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE);
+  Oid viewer;
+  int security;
+  GetUserIdAndSecContext(&viewer, &security);
+  char *path = nullptr;
+  if (act_as == ActAs::kOwner && !has_privs_of_role(viewer, function.owner)) {
+    path = FunctionSetting(function.config, "search_path");
+    if (path == nullptr) path = SearchPathOfRole(function.owner);
+    // Unless it is named, the viewer's temporary schema comes first.
+    path = *path ? psprintf("%s, pg_temp", path) : pstrdup("pg_temp");
   }
+  if (act_as == ActAs::kOwner || (act_as == ActAs::kCaller && function.definer))
+    SetUserIdAndSecContext(function.owner, security | SECURITY_RESTRICTED_OPERATION);
+  if (function.config)
+    ProcessGUCArray(function.config, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE);
+  if (path) Set("search_path", path);
   if (afterwards == Afterwards::kForget && (LockTimeout == 0 || LockTimeout > kLockTimeoutMs))
     Set("lock_timeout", psprintf("%d", kLockTimeoutMs));
 }
@@ -77,6 +75,15 @@ bool MustRaise(const ErrorData *error) {
   return error->sqlerrcode == ERRCODE_QUERY_CANCELED || error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
          error->sqlerrcode == ERRCODE_CRASH_SHUTDOWN ||
          ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
+}
+
+// What is said of an error to who must not see what the owner's code computes. What is wrong with the text of a body
+// holds no values, unless a function that runs in it says so.
+const char *WithoutValues(const ErrorData *error) {
+  const bool of_text = ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION;
+  if (of_text && error->context == nullptr) return error->message;
+  return psprintf("an error (SQLSTATE %s) whose message is shown to the owner only",
+                  unpack_sql_state(error->sqlerrcode));
 }
 
 bool IsInForce(List *watches, uint64_t id) {
@@ -133,6 +140,7 @@ FunctionRow ReadFunctionRow(Oid function) {
   result.polymorphic = IsPolymorphicType(form->prorettype);
   for (int i = 0; i < form->pronargs; i++) result.polymorphic |= IsPolymorphicType(form->proargtypes.values[i]);
   result.strict = form->proisstrict;
+  result.definer = form->prosecdef;
   result.owner = form->proowner;
   bool is_null;
   Datum config = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_proconfig, &is_null);
@@ -149,13 +157,15 @@ const char *RunGuarded(const FunctionRow &function, ActAs act_as, Afterwards aft
   int security;
   GetUserIdAndSecContext(&role, &security);
   const char *volatile problem = nullptr;
+  volatile bool begun = false;
   BeginInternalSubTransaction(nullptr);
   MemoryContextSwitchTo(outer);
   PG_TRY();
   {
     int nest = NewGUCNestLevel();
     Prepare(function, act_as, afterwards);
-    work(context);
+    begun = true;
+    RunOwnCodeOnly(work, context, nullptr);
     AtEOXact_GUC(false, nest);
     SetUserIdAndSecContext(role, security);
     if (afterwards == Afterwards::kKeep)
@@ -174,16 +184,23 @@ const char *RunGuarded(const FunctionRow &function, ActAs act_as, Afterwards aft
     CurrentResourceOwner = owner;
     if (MustRaise(error)) ReThrowError(error);
     problem = error->message ? error->message : "an error without a message";
+    const bool by_owner = act_as == ActAs::kOwner || (act_as == ActAs::kCaller && function.definer);
+    if (by_owner && !has_privs_of_role(role, function.owner)) problem = WithoutValues(error);
     if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
       problem = "a relation that is read is locked by another session";
     if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION &&
         act_as == ActAs::kOwner && !has_privs_of_role(role, function.owner))
-      problem = psprintf("%s (with the search path of the function or its owner)", error->message);
+      problem = psprintf("%s (with the search path of the function or its owner)", problem);
+    if (begun && StoppedFunction()) problem = StoppedFunction();
   }
   PG_END_TRY();
   MemoryContextSwitchTo(outer);
   CurrentResourceOwner = owner;
   return problem;
+}
+
+ActAs ActAsFor(const FunctionRow &function) {
+  return has_privs_of_role(GetUserId(), function.owner) ? ActAs::kOwner : ActAs::kCaller;
 }
 
 bool MayInspect(const FunctionRow &function) {

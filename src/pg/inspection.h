@@ -2,7 +2,8 @@
 //
 // Analysing a body can run code: functions that are IMMUTABLE are evaluated while planning. So it is done as the
 // function's owner, in a security-restricted operation, and with a search path that the viewer cannot bend; and in a
-// subtransaction, so that what is wrong with a function is told instead of raised.
+// subtransaction, so that what is wrong with a function is told instead of raised. Who may only call a function looks
+// at it as a call would. Neither runs the code of a third.
 
 #ifndef AGGCACHE_PG_INSPECTION_H
 #define AGGCACHE_PG_INSPECTION_H
@@ -19,23 +20,30 @@ struct FunctionRow {
   bool cached;       // of language cached_sql
   bool polymorphic;  // its types are known at the call only
   bool strict;
+  bool definer;  // SECURITY DEFINER
   Oid owner;
   ArrayType *config;  // proconfig, or NULL
 };
 FunctionRow ReadFunctionRow(Oid function);
 
 enum class ActAs : uint8_t {
-  kOwner,  // with the session's search path if the role could become the owner, else with the owner's own
-  kCaller,
+  kOwner,   // with the session's search path if the role could become the owner, else with the owner's own
+  kCaller,  // as a call of it runs: the owner if it is SECURITY DEFINER
 };
+
+// As whom the current role looks at a function that it may call: as the owner if it has the owner's privileges.
+ActAs ActAsFor(const FunctionRow &function);
 
 enum class Afterwards : uint8_t {
   kForget,  // the subtransaction is rolled back, and locks are waited for only briefly: for views
+  kUndo,    // the subtransaction is rolled back, and locks are waited for as ever
   kKeep,
 };
 
-// Runs work(context) in a subtransaction, with the function's SET clauses in force. Returns NULL, or the message of the
-// error that it raised, in the current memory context. Cancelling, shutting down and serialization failures are raised.
+// Runs work(context) in a subtransaction, with the function's SET clauses in force, and no code as somebody else's
+// (own_code.h). Returns NULL, or the message of the
+// error that it raised, in the current memory context; one that may hold what the owner's code has computed is told only
+// to who has the owner's privileges. Cancelling, shutting down and serialization failures are raised.
 const char *RunGuarded(const FunctionRow &function, ActAs act_as, Afterwards afterwards, void (*work)(void *context),
                        void *context);
 

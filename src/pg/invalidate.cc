@@ -92,22 +92,28 @@ int64_t RemoveResults(List *functions, bool all) {
 
 struct Invalidation {
   DescribedCall call;
-  int64_t removed;
+  bool cached;
+  Key key;
 };
 
-void InvalidateCall(void *context) {
+void FindKey(void *context) {
   auto *invalidation = static_cast<Invalidation *>(context);
   DescribedCall *call = &invalidation->call;
-  if (PrepareCall(call)) return;  // not cached
+  if (PrepareCall(call)) return;
   LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
   SetArguments(*call, fcinfo);
-  Key key = BuildKey(call->definition, fcinfo, call->hidden);
-  ExpireTag(CallTag(MyDatabaseId, call->function, key.hash));
+  invalidation->key = BuildKey(call->definition, fcinfo, call->hidden);
+  invalidation->cached = invalidation->key.bytes != nullptr;
+}
+
+// Returns whether there was one.
+bool RemoveResult(const Definition *definition, const Key &key) {
+  ExpireTag(CallTag(MyDatabaseId, definition->function, key.hash));
   LWLockAcquire(shared::PartitionLock(key.hash), LW_EXCLUSIVE);
   bool removed = shared::store.Remove(key);
   LWLockRelease(shared::PartitionLock(key.hash));
-  removed |= RemoveFromRedis(call->definition, key);
-  invalidation->removed = removed ? 1 : 0;
+  removed |= RemoveFromRedis(definition, key);
+  return removed;
 }
 
 // ---- Functions by name ------------------------------------------------------------------------------------------
@@ -146,11 +152,15 @@ PGDLLEXPORT Datum aggcache_invalidate_call(PG_FUNCTION_ARGS) {
   FunctionRow row = RequireCached(function);
   RequireFunctionOwner(function);
   Invalidation invalidation;
-  memset(&invalidation, 0, sizeof(invalidation));
+  memset(static_cast<void *>(&invalidation), 0, sizeof(invalidation));
   DescribeCall(fcinfo, &invalidation.call);
   if (shared::state == nullptr || RecoveryInProgress()) PG_RETURN_INT64(0);
-  RunAsCalled(function, row, InvalidateCall, &invalidation);
-  PG_RETURN_INT64(invalidation.removed);
+  const char *problem = RunGuarded(row, ActAs::kOwner, Afterwards::kUndo, FindKey, &invalidation);
+  if (problem)
+    ereport(ERROR,
+            (errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+             errmsg("could not find the result of function %s", format_procedure(function)), errdetail("%s", problem)));
+  PG_RETURN_INT64(invalidation.cached && RemoveResult(invalidation.call.definition, invalidation.key) ? 1 : 0);
 }
 
 PG_FUNCTION_INFO_V1(aggcache_invalidate_table);

@@ -5,6 +5,7 @@
 #include "pg/analysis.h"
 #include "pg/attach.h"
 #include "pg/definition.h"
+#include "pg/own_code.h"
 
 namespace aggcache {
 
@@ -64,6 +65,17 @@ void CheckSignature(Form_pg_proc form) {
   }
 }
 
+struct Validation {
+  Oid function;
+  Refusal refusal;
+  Definition *definition;
+};
+
+void Analyse(void *context) {
+  auto *validation = static_cast<Validation *>(context);
+  validation->definition = AnalyseFunction(validation->function, &validation->refusal);
+}
+
 void Validate(Oid function) {
   HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", function);
@@ -90,8 +102,16 @@ void Validate(Oid function) {
     error_context_stack = callback.previous;
     return;
   }
-  Refusal refusal;
-  Definition *definition = AnalyseFunction(function, &refusal);
+  Validation validation = {function, Refusal(), nullptr};
+  // PostgreSQL runs no function when one is created that calls it.
+  if (!TryOwnCodeOnly(Analyse, &validation)) {
+    error_context_stack = callback.previous;
+    ereport(NOTICE, (errmsg("function %s will not be cached", format_procedure(function)),
+                     errdetail("%s.", StoppedFunction())));
+    return;
+  }
+  Definition *definition = validation.definition;
+  const Refusal &refusal = validation.refusal;
   if (refusal.primary)
     ereport(ERROR,
             (errcode(refusal.sqlstate), errmsg("%s", refusal.primary),

@@ -20,14 +20,11 @@ namespace aggcache {
 namespace {
 
 struct ManyCalls {
-  DescribedCall described;  // the first of them
+  DescribedCall described;  // the latest of them
   FunctionRow row;
-  int given;       // how many arguments are given as arrays; defaults follow
   int count;       // of calls
-  Datum **values;  // of each given argument
+  Datum **values;  // of each argument, of all calls
   bool **nulls;
-  Oid *types;
-  const char *obstacle;  // why such calls are not cached, or NULL
   // How the results are returned.
   TupleDesc descriptor;  // of the function's rows
   int column_count;      // of them, those not dropped
@@ -38,76 +35,83 @@ struct ManyCalls {
 
 // ---- Arguments ---------------------------------------------------------------------------------------------------
 
+// Puts the elements of one array where those of its argument belong.
+void TakeArray(ManyCalls *calls, int argument, Datum array, bool is_null, Oid type) {
+  Arguments *arguments = &calls->described.arguments;
+  Oid element = arguments->given_types[argument] = get_base_element_type(type);
+  if (!OidIsValid(element))
+    ereport(ERROR,
+            (errcode(ERRCODE_DATATYPE_MISMATCH),
+             errmsg("argument %d of mget is of type %s, which is not an array", argument + 2, format_type_be(type))));
+  int count = 0;
+  if (!is_null) {
+    int16 length;
+    bool by_value;
+    char alignment;
+    get_typlenbyvalalign(element, &length, &by_value, &alignment);
+    deconstruct_array(DatumGetArrayTypeP(array), element, length, by_value, alignment, &calls->values[argument],
+                      &calls->nulls[argument], &count);
+  }
+  if (argument > 0 && count != calls->count)
+    ereport(ERROR,
+            (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR), errmsg("the arrays are of different lengths"),
+             errdetail("The first has %d elements, that of argument %d has %d.", calls->count, argument + 1, count)));
+  calls->count = count;
+}
+
 void TakeArrays(FunctionCallInfo fcinfo, ManyCalls *calls) {
   Datum *arrays;
   Oid *types;
   bool *nulls;
-  calls->given = extract_variadic_args(fcinfo, 1, false, &arrays, &types, &nulls);
-  if (calls->given <= 0)
+  const int given = extract_variadic_args(fcinfo, 1, false, &arrays, &types, &nulls);
+  if (given <= 0)
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("no arguments are given"),
                     errhint("Give an array for each argument of the function.")));
-  const Size pointers = sizeof(void *) * calls->given;
-  calls->values = static_cast<Datum **>(palloc(pointers));
-  calls->nulls = static_cast<bool **>(palloc(pointers));
-  calls->types = static_cast<Oid *>(palloc(sizeof(Oid) * calls->given));
-  for (int i = 0; i < calls->given; i++) {
-    Oid element = get_base_element_type(types[i]);
-    if (!OidIsValid(element))
-      ereport(ERROR,
-              (errcode(ERRCODE_DATATYPE_MISMATCH),
-               errmsg("argument %d of mget is of type %s, which is not an array", i + 2, format_type_be(types[i]))));
-    int count = 0;
-    if (!nulls[i]) {
-      int16 length;
-      bool by_value;
-      char alignment;
-      get_typlenbyvalalign(element, &length, &by_value, &alignment);
-      deconstruct_array(DatumGetArrayTypeP(arrays[i]), element, length, by_value, alignment, &calls->values[i],
-                        &calls->nulls[i], &count);
-    }
-    if (i > 0 && count != calls->count)
-      ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR), errmsg("the arrays are of different lengths"),
-                      errdetail("The first has %d elements, that of argument %d has %d.", calls->count, i + 1, count)));
-    calls->count = count;
-    calls->types[i] = element;
+  if (given > FUNC_MAX_ARGS)
+    ereport(ERROR, (errcode(ERRCODE_TOO_MANY_ARGUMENTS),
+                    errmsg("cannot pass more than %d arguments to a function", FUNC_MAX_ARGS)));
+  calls->values = static_cast<Datum **>(palloc0(sizeof(Datum *) * FUNC_MAX_ARGS));
+  calls->nulls = static_cast<bool **>(palloc0(sizeof(bool *) * FUNC_MAX_ARGS));
+  calls->described.arguments.given = given;
+  for (int i = 0; i < given; i++) TakeArray(calls, i, arrays[i], nulls[i], types[i]);
+}
+
+// Makes the arguments of all calls those of the function.
+void MakeAllArguments(ManyCalls *calls) {
+  DescribedCall *described = &calls->described;
+  Arguments *arguments = &described->arguments;
+  PrepareArguments(arguments);
+  for (int i = arguments->given; i < arguments->count; i++) {
+    calls->values[i] = static_cast<Datum *>(palloc_extended(sizeof(Datum) * calls->count, MCXT_ALLOC_HUGE));
+    calls->nulls[i] = static_cast<bool *>(palloc_extended(sizeof(bool) * calls->count, MCXT_ALLOC_HUGE));
   }
+  const int most = Max(1, arguments->count);
+  described->values = static_cast<Datum *>(palloc(sizeof(Datum) * most));
+  described->nulls = static_cast<bool *>(palloc(sizeof(bool) * most));
+  for (int call = 0; call < calls->count; call++) {
+    CHECK_FOR_INTERRUPTS();
+    for (int i = 0; i < arguments->given; i++) {
+      described->values[i] = calls->values[i][call];
+      described->nulls[i] = calls->nulls[i][call];
+    }
+    MakeArguments(*arguments, described->values, described->nulls, described->values, described->nulls);
+    for (int i = 0; i < arguments->count; i++) {
+      calls->values[i][call] = described->values[i];
+      calls->nulls[i][call] = described->nulls[i];
+    }
+  }
+  EndArguments(arguments);
 }
 
 bool SkipsNull(const ManyCalls &calls, int call) {
-  for (int i = 0; calls.described.strict && i < calls.given; i++)
+  const Arguments &arguments = calls.described.arguments;
+  for (int i = 0; arguments.strict && i < arguments.count; i++)
     if (calls.nulls[i][call]) return true;
   return false;
 }
 
-// Finds the definition with a call that is one, and makes all arguments those of the function.
-void Prepare(void *context) {
-  auto *calls = static_cast<ManyCalls *>(context);
-  DescribedCall *first = &calls->described;
-  first->strict = func_strict(first->function);
-  int sample = 0;
-  while (sample + 1 < calls->count && SkipsNull(*calls, sample)) sample++;
-  first->count = calls->given;
-  first->values = static_cast<Datum *>(palloc(sizeof(Datum) * calls->given));
-  first->nulls = static_cast<bool *>(palloc(sizeof(bool) * calls->given));
-  first->types = static_cast<Oid *>(palloc(sizeof(Oid) * calls->given));
-  for (int i = 0; i < calls->given; i++) {
-    first->values[i] = calls->values[i][sample];
-    first->nulls[i] = calls->nulls[i][sample];
-    first->types[i] = calls->types[i];
-  }
-  calls->obstacle = PrepareCall(first);
-  for (int i = 0; i < calls->given; i++) {
-    if (calls->types[i] == first->expected[i]) continue;
-    for (int call = 0; call < calls->count; call++)
-      if (!calls->nulls[i][call])
-        calls->values[i][call] = CoerceValue(calls->values[i][call], calls->types[i], first->expected[i]);
-    calls->types[i] = first->expected[i];
-  }
-}
-
 void SetCall(const ManyCalls &calls, int call, FunctionCallInfo fcinfo) {
-  SetArguments(calls.described, fcinfo);
-  for (int i = 0; i < calls.given; i++) {
+  for (int i = 0; i < calls.described.arguments.count; i++) {
     fcinfo->args[i].value = calls.values[i][call];
     fcinfo->args[i].isnull = calls.nulls[i][call];
   }
@@ -133,8 +137,8 @@ int HashKeys(const Batch &batch, Definition *definition, uint64_t *hashes) {
   const ManyCalls &calls = *batch.calls;
   int count = 0;
   LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
-  InitFunctionCallInfoData(*fcinfo, nullptr, static_cast<short>(calls.described.count), calls.described.collation,
-                           nullptr, nullptr);
+  InitFunctionCallInfoData(*fcinfo, nullptr, static_cast<short>(calls.described.arguments.count),
+                           calls.described.arguments.collation, nullptr, nullptr);
   for (int call = batch.begin; call < batch.end; call++) {
     if (SkipsNull(calls, call)) continue;
     SetCall(calls, call, fcinfo);
@@ -149,8 +153,9 @@ int HashKeys(const Batch &batch, Definition *definition, uint64_t *hashes) {
 // Asks for the values of a batch. Runs with the role and the settings of the calls.
 void AskForBatch(void *context) {
   auto *batch = static_cast<Batch *>(context);
+  // Found anew, for calls within bodies may have looked for others since.
+  if (settings::store == kShared || FindDefinitionOf(&batch->calls->described)) return;
   Definition *definition = batch->calls->described.definition;
-  if (settings::store == kShared || !definition->valid) return;
   uint64_t hashes[kMostAhead];
   int count;
   definition->pins++;
@@ -167,6 +172,7 @@ void AskForBatch(void *context) {
 
 // Where the rows of all calls go: the number of the call, and the function's columns.
 struct Output {
+  const ManyCalls *calls;
   Tuplestorestate *rows;
   TupleDesc descriptor;
   Datum *values;
@@ -194,6 +200,28 @@ void PutSlot(const Output &output, int call) {
   ExecClearTuple(output.slot);
 }
 
+// The row type can have been altered since the statement began.
+void RequireLayout(const ManyCalls &calls, TupleDesc rows) {
+  const TupleDesc expected = calls.descriptor;
+  bool fits = rows->natts == expected->natts;
+  for (int i = 0; fits && i < rows->natts; i++) {
+    Form_pg_attribute column = TupleDescAttr(rows, i), wanted = TupleDescAttr(expected, i);
+    fits = column->attisdropped == wanted->attisdropped && column->attlen == wanted->attlen &&
+           column->attbyval == wanted->attbyval && column->attalign == wanted->attalign &&
+           (column->attisdropped || column->atttypid == wanted->atttypid);
+  }
+  if (!fits)
+    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                    errmsg("function return row and query-specified return row do not match"),
+                    errdetail("The row type of function %s was changed meanwhile.",
+                              format_procedure(calls.described.arguments.function))));
+}
+
+void ExpectRows(void *context, TupleDesc rows) {
+  const auto &output = *static_cast<const Output *>(context);
+  RequireLayout(*output.calls, rows);
+}
+
 void PutValue(const ManyCalls &calls, const Output &output, int call, Datum value, bool is_null) {
   if (!calls.is_tuple) {
     output.values[1] = value;
@@ -202,6 +230,9 @@ void PutValue(const ManyCalls &calls, const Output &output, int call, Datum valu
     for (int i = 1; i <= calls.column_count; i++) output.nulls[i] = true;
   } else {
     HeapTupleHeader header = DatumGetHeapTupleHeader(value);
+    TupleDesc type = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header));
+    RequireLayout(calls, type);
+    ReleaseTupleDesc(type);
     HeapTupleData tuple;
     tuple.t_len = HeapTupleHeaderGetDatumLength(header);
     ItemPointerSetInvalid(&tuple.t_self);
@@ -262,6 +293,7 @@ void CallOne(const ManyCalls &calls, Output *output, int call, FunctionCallInfo 
     fcinfo->isnull = false;
     Datum value = FunctionCallInvoke(fcinfo);
     if (info && info->returnMode == SFRM_Materialize) {
+      if (info->setDesc) RequireLayout(calls, info->setDesc);
       if (info->setResult) PutSet(*output, call, info->setResult);
       return;
     }
@@ -283,7 +315,7 @@ int BatchSize(Oid function) {
 
 void CallAll(ManyCalls *calls, Output *output) {
   FmgrInfo function;
-  fmgr_info(calls->described.function, &function);
+  fmgr_info(calls->described.arguments.function, &function);
   function.fn_expr = reinterpret_cast<Node *>(ExpressionOf(calls->described));
   ExprContext *context = CreateStandaloneExprContext();
   ReturnSetInfo info;
@@ -293,21 +325,19 @@ void CallAll(ManyCalls *calls, Output *output) {
   info.expectedDesc = calls->descriptor;
   info.allowedModes = SFRM_ValuePerCall | SFRM_Materialize | SFRM_Materialize_Preferred;
   LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
-  InitFunctionCallInfoData(*fcinfo, &function, static_cast<short>(calls->described.count), calls->described.collation,
-                           nullptr, calls->is_set ? reinterpret_cast<Node *>(&info) : nullptr);
-  const RowTaker taker = {&info, PutHitRow, output};
-  const int size = BatchSize(calls->described.function);
+  InitFunctionCallInfoData(*fcinfo, &function, static_cast<short>(calls->described.arguments.count),
+                           calls->described.arguments.collation, nullptr,
+                           calls->is_set ? reinterpret_cast<Node *>(&info) : nullptr);
+  const RowTaker taker = {&info, ExpectRows, PutHitRow, output};
+  row_taker = &taker;
+  const int size = BatchSize(calls->described.arguments.function);
   for (int begin = 0; begin < calls->count; begin += size) {
     Batch batch = {calls, begin, begin + Min(calls->count - begin, size)};
-    // The definition is that of the latest look for one, which calls within bodies may have been since.
-    if (begin > 0) RunAsCalled(calls->described.function, calls->row, Prepare, calls);
-    if (calls->obstacle == nullptr) RunAsCalled(calls->described.function, calls->row, AskForBatch, &batch);
+    RunAsCalled(calls->row, AskForBatch, &batch);
     for (int call = begin; call < batch.end; call++) {
       CHECK_FOR_INTERRUPTS();
       MemoryContext outer = MemoryContextSwitchTo(context->ecxt_per_tuple_memory);
-      row_taker = &taker;
       CallOne(*calls, output, call, fcinfo);
-      row_taker = nullptr;
       MemoryContextSwitchTo(outer);
       ResetExprContext(context);
     }
@@ -340,7 +370,7 @@ void ShapeRows(ManyCalls *calls) {
     TupleDescInitEntry(calls->descriptor, 1, "result", type, -1, 0);
   } else if (!calls->is_tuple) {
     ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                    errmsg("mget cannot call function %s", format_procedure(calls->described.function)),
+                    errmsg("mget cannot call function %s", format_procedure(calls->described.arguments.function)),
                     errdetail("What columns its rows have is known only to the query that calls it.")));
   }
   calls->columns = static_cast<int *>(palloc(sizeof(int) * Max(1, calls->descriptor->natts)));
@@ -353,10 +383,10 @@ void CheckColumns(const ManyCalls &calls, TupleDesc expected) {
   for (int i = 0; fits && i < calls.column_count; i++)
     fits = TupleDescAttr(expected, i + 1)->atttypid == TupleDescAttr(calls.descriptor, calls.columns[i])->atttypid;
   if (!fits)
-    ereport(ERROR,
-            (errcode(ERRCODE_DATATYPE_MISMATCH),
-             errmsg("the column definition list does not fit function %s", format_procedure(calls.described.function)),
-             errhint("The list is (%s).", ColumnList(calls))));
+    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                    errmsg("the column definition list does not fit function %s",
+                           format_procedure(calls.described.arguments.function)),
+                    errhint("The list is (%s).", ColumnList(calls))));
 }
 
 }  // namespace
@@ -372,18 +402,18 @@ PGDLLEXPORT Datum aggcache_mget(PG_FUNCTION_ARGS) {
   auto *info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
   ManyCalls calls;
   memset(static_cast<void *>(&calls), 0, sizeof(calls));
-  Oid function = calls.described.function = PG_GETARG_OID(0);
+  Oid function = calls.described.arguments.function = PG_GETARG_OID(0);
   calls.row = RequireCached(function);
   if (!compat::CanExecute(function, GetUserId()))
     aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
   InvokeFunctionExecuteHook(function);
   TakeArrays(fcinfo, &calls);
   if (calls.count == 0) return Datum{0};
-  calls.obstacle = "not looked at yet";
-  RunAsCalled(function, calls.row, Prepare, &calls);
+  MakeAllArguments(&calls);
   ShapeRows(&calls);
   CheckColumns(calls, info->setDesc);
   Output output;
+  output.calls = &calls;
   output.rows = info->setResult;
   output.columns = calls.columns;
   output.descriptor = info->setDesc;
@@ -392,11 +422,12 @@ PGDLLEXPORT Datum aggcache_mget(PG_FUNCTION_ARGS) {
   output.slot = MakeSingleTupleTableSlot(calls.descriptor, &TTSOpsMinimalTuple);
   output.out_slot = MakeSingleTupleTableSlot(output.descriptor, &TTSOpsMinimalTuple);
   output.call = 0;
+  const RowTaker *outer_taker = row_taker;
   PG_TRY();
   { CallAll(&calls, &output); }
   PG_FINALLY();
   {
-    row_taker = nullptr;
+    row_taker = outer_taker;
     EndReadAhead();
   }
   PG_END_TRY();

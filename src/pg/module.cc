@@ -6,6 +6,7 @@
 #include "pg/collection.h"
 #include "pg/definition_cache.h"
 #include "pg/dependencies.h"
+#include "pg/own_code.h"
 #include "pg/privileges.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
@@ -19,8 +20,9 @@ PG_MODULE_MAGIC;
 // Without preloading the settings still exist, and every cached function gives the plain answer.
 PGDLLEXPORT void _PG_init(void) {
   aggcache::settings::Define(process_shared_preload_libraries_in_progress);
-  if (!process_shared_preload_libraries_in_progress) return;
   aggcache::NoteHooksBefore();
+  aggcache::InstallOwnCodeHook();
+  if (!process_shared_preload_libraries_in_progress) return;
   aggcache::shared::InstallHooks();
   aggcache::InstallStatisticsHooks();
   aggcache::InstallTrackingHooks();

@@ -138,7 +138,16 @@ Datum DecodeScalar(const ResultShape &shape, const char *data, Size size, bool *
   return PointerGetDatum(copy);
 }
 
+const RowTaker *row_taker = nullptr;
+
+namespace {
+
+bool IsTaker(const ReturnSetInfo *info) { return row_taker != nullptr && row_taker->info == info; }
+
+}  // namespace
+
 void ReturnTuplestore(const ResultShape &shape, Tuplestorestate *rows, ReturnSetInfo *info) {
+  if (IsTaker(info)) row_taker->expect(row_taker->context, shape.descriptor);
   info->returnMode = SFRM_Materialize;
   info->setResult = rows;
   // What the caller expects is what the function declares, so it need not be compared. Of anonymous rows it may know
@@ -150,8 +159,6 @@ void ReturnTuplestore(const ResultShape &shape, Tuplestorestate *rows, ReturnSet
     MemoryContextSwitchTo(outer);
   }
 }
-
-const RowTaker *row_taker = nullptr;
 
 namespace {
 
@@ -168,7 +175,8 @@ void HandOutRows(const char *data, int64 count) {
 
 void ReturnRows(const ResultShape &shape, const char *data, ReturnSetInfo *info) {
   int64 count = *reinterpret_cast<const int64 *>(data);
-  if (row_taker != nullptr && row_taker->info == info) {
+  if (IsTaker(info)) {
+    row_taker->expect(row_taker->context, shape.descriptor);
     HandOutRows(data, count);
     info->returnMode = SFRM_Materialize;
     info->setResult = nullptr;

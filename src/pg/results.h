@@ -40,7 +40,8 @@ Datum DecodeScalar(const ResultShape &shape, const char *data, Size size, bool *
 // Who takes the rows of hits one by one, instead of a tuplestore for each call that it would only empty into its own.
 // Set as long as it makes calls.
 struct RowTaker {
-  const ReturnSetInfo *info;  // of these calls
+  const ReturnSetInfo *info;                      // of these calls
+  void (*expect)(void *context, TupleDesc rows);  // told what rows a call gives, however it gives them
   void (*take)(void *context, MinimalTuple row);
   void *context;
 };

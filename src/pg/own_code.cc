@@ -1,0 +1,143 @@
+#include "pg/server.h"
+
+#include "pg/own_code.h"
+
+namespace aggcache {
+
+namespace {
+
+object_access_hook_type previous_object_access = nullptr;
+
+bool guarded = false;
+const char *guard_hint = nullptr;
+Oid stopped = InvalidOid;  // function
+Oid stopped_role = InvalidOid;
+
+bool MayRun(Oid function) {
+  HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(row)) return true;  // the executor knows what to say
+  Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
+  bool may = form->proowner == GetUserId();
+  if (!may && form->provolatile != PROVOLATILE_VOLATILE)
+    may = form->prolang == INTERNALlanguageId || form->prolang == ClanguageId || superuser_arg(form->proowner);
+  ReleaseSysCache(row);
+  return may;
+}
+
+void OnFunctionExecute(ObjectAccessType access, Oid class_id, Oid object, int sub_id, void *argument) {
+  if (previous_object_access) previous_object_access(access, class_id, object, sub_id, argument);
+  if (!guarded || access != OAT_FUNCTION_EXECUTE || MayRun(object)) return;
+  stopped = object;
+  stopped_role = GetUserId();
+  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("%s", StoppedFunction()),
+                  guard_hint ? errhint("%s", guard_hint) : 0));
+}
+
+// Statistics are asked with the operator of the clause, or with the one that means the opposite or has the sides
+// exchanged.
+bool IsOthersOperator(Oid op) {
+  if (op < FirstNormalObjectId) return false;
+  const Oid operators[] = {op, get_negator(op), get_commutator(op)};
+  for (Oid used : operators) {
+    const Oid function = OidIsValid(used) ? get_opcode(used) : InvalidOid;
+    if (OidIsValid(function) && !MayRun(function)) return true;
+  }
+  return false;
+}
+
+// How far the bounds of ranges are apart is told by a function that comes with the type.
+bool HasOthersDifference(Node *node) {
+  Oid type = getBaseType(exprType(node));
+  if (get_typtype(type) == TYPTYPE_MULTIRANGE) type = get_multirange_range(type);
+  if (get_typtype(type) != TYPTYPE_RANGE) return false;
+  const Oid function = lookup_type_cache(type, TYPECACHE_RANGE_INFO)->rng_subdiff_finfo.fn_oid;
+  return OidIsValid(function) && !MayRun(function);
+}
+
+bool OperatorWalker(Node *node, void *) {
+  if (node == nullptr) return false;
+  if (IsA(node, Query)) return compat::WalkQuery(reinterpret_cast<Query *>(node), OperatorWalker, nullptr);
+  ListCell *cell;
+  switch (nodeTag(node)) {
+    case T_OpExpr:
+    case T_DistinctExpr:  // laid out alike
+    case T_NullIfExpr:
+      if (IsOthersOperator(reinterpret_cast<OpExpr *>(node)->opno)) return true;
+      foreach (cell, reinterpret_cast<OpExpr *>(node)->args)
+        if (HasOthersDifference(static_cast<Node *>(lfirst(cell)))) return true;
+      break;
+    case T_ScalarArrayOpExpr:
+      if (IsOthersOperator(reinterpret_cast<ScalarArrayOpExpr *>(node)->opno)) return true;
+      break;
+    case T_RowCompareExpr:
+      foreach (cell, reinterpret_cast<RowCompareExpr *>(node)->opnos)
+        if (IsOthersOperator(lfirst_oid(cell))) return true;
+      break;
+    default: break;
+  }
+  return compat::WalkExpression(node, OperatorWalker, nullptr);
+}
+
+}  // namespace
+
+void RunOwnCodeOnly(void (*work)(void *), void *context, const char *hint) {
+  const bool outer = guarded;
+  const char *outer_hint = guard_hint;
+  guarded = true;
+  guard_hint = hint;
+  stopped = InvalidOid;
+  PG_TRY();
+  { work(context); }
+  PG_FINALLY();
+  {
+    guarded = outer;
+    guard_hint = outer_hint;
+  }
+  PG_END_TRY();
+}
+
+bool TryOwnCodeOnly(void (*work)(void *), void *context) {
+  MemoryContext outer = CurrentMemoryContext;
+  ResourceOwner owner = CurrentResourceOwner;
+  volatile bool done = false;
+  BeginInternalSubTransaction(nullptr);
+  MemoryContextSwitchTo(outer);
+  PG_TRY();
+  {
+    RunOwnCodeOnly(work, context, nullptr);
+    ReleaseCurrentSubTransaction();
+    done = true;
+  }
+  PG_CATCH();
+  {
+    MemoryContextSwitchTo(outer);
+    ErrorData *error = CopyErrorData();
+    FlushErrorState();
+    // Whoever catches an error that goes on finds the transaction as deep as it left it.
+    RollbackAndReleaseCurrentSubTransaction();
+    MemoryContextSwitchTo(outer);
+    CurrentResourceOwner = owner;
+    if (!OidIsValid(stopped)) ReThrowError(error);
+  }
+  PG_END_TRY();
+  MemoryContextSwitchTo(outer);
+  CurrentResourceOwner = owner;
+  return done;
+}
+
+const char *StoppedFunction() {
+  if (!OidIsValid(stopped)) return nullptr;
+  return psprintf("telling it would run function %s as role \"%s\", which does not own it", format_procedure(stopped),
+                  GetUserNameFromId(stopped_role, true));
+}
+
+bool MayApplyOthersOperators(Query *query) {
+  return query != nullptr && OperatorWalker(reinterpret_cast<Node *>(query), nullptr);
+}
+
+void InstallOwnCodeHook() {
+  previous_object_access = object_access_hook;
+  object_access_hook = OnFunctionExecute;
+}
+
+}  // namespace aggcache
