@@ -1,7 +1,11 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION pg_aggcache" to load this file. \quit
 
-CREATE SCHEMA aggcache;
+-- CREATE EXTENSION has made the schema, or uses one that was there: then it must be nobody's trap.
+CREATE FUNCTION aggcache.check_schema() RETURNS void
+  LANGUAGE c AS 'MODULE_PATHNAME', 'aggcache_check_schema';
+SELECT aggcache.check_schema();
+DROP FUNCTION aggcache.check_schema();
 
 -- ---- The language ---------------------------------------------------------------------------------------------------
 
@@ -75,6 +79,8 @@ CREATE TABLE aggcache.cell_width (
   CONSTRAINT cell_width_pkey PRIMARY KEY (relation, "column")
 );
 SELECT pg_catalog.pg_extension_config_dump('aggcache.cell_width', '');
+-- pg_dump by a role that is not superuser reads it; names and widths are no secret, as those in pg_class are none.
+GRANT SELECT ON aggcache.cell_width TO PUBLIC;
 COMMENT ON TABLE aggcache.cell_width IS
   'widths of the smallest cells of range columns, as set by aggcache.set_cell_width()';
 
@@ -102,7 +108,8 @@ CREATE VIEW aggcache.functions AS
   SELECT p.oid::pg_catalog.regprocedure AS function, p.proowner::pg_catalog.regrole AS owner,
          s.state, s.reason, s.ttl, s.max_staleness, s.settings
   FROM pg_catalog.pg_proc p
-  JOIN pg_catalog.pg_language l ON l.oid = p.prolang AND l.lanname = 'cached_sql'
+  JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    AND l.lanplcallfoid = 'aggcache.cached_sql_call_handler()'::pg_catalog.regprocedure
   CROSS JOIN LATERAL aggcache.function_state(p.oid) s;
 COMMENT ON VIEW aggcache.functions IS 'the functions of language cached_sql, one row each';
 COMMENT ON COLUMN aggcache.functions.state IS
@@ -123,7 +130,8 @@ CREATE VIEW aggcache.dependencies AS
   SELECT p.oid::pg_catalog.regprocedure AS function, d.relation, d.tracked, d.key_columns, d.range_column,
          d.granularity, d.watch, d.reason
   FROM pg_catalog.pg_proc p
-  JOIN pg_catalog.pg_language l ON l.oid = p.prolang AND l.lanname = 'cached_sql'
+  JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    AND l.lanplcallfoid = 'aggcache.cached_sql_call_handler()'::pg_catalog.regprocedure
   CROSS JOIN LATERAL aggcache.function_dependencies(p.oid) d;
 COMMENT ON VIEW aggcache.dependencies IS
   'which relations each cached function reads, one row each; a function that cannot be analysed has one row '
@@ -411,7 +419,8 @@ COMMENT ON FUNCTION aggcache.reset_stats() IS
 CREATE FUNCTION aggcache.attach(relation regclass) RETURNS void
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_attach';
 COMMENT ON FUNCTION aggcache.attach(regclass) IS
-  'puts the tracking triggers on a table, or right ones in place of altered ones; needs TRIGGER on it';
+  'puts the tracking triggers on a table, or right ones in place of altered ones, until aggcache.detach(), whatever '
+  'functions come and go; needs TRIGGER on it and on its partitions';
 
 CREATE FUNCTION aggcache.detach(relation regclass) RETURNS void
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_detach';
@@ -428,15 +437,17 @@ COMMENT ON FUNCTION aggcache.set_cell_width(regclass, name, text) IS
 CREATE FUNCTION aggcache.refresh() RETURNS bigint
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_refresh';
 COMMENT ON FUNCTION aggcache.refresh() IS
-  'tracks anew what the current role''s cached functions read, as after a restore; returns how many functions; '
-  'warns of those that fail';
+  'tracks anew what the current role''s cached functions read, as after a restore, each with its owner''s rights; '
+  'returns how many functions; warns of those that fail and of tables that stay untracked';
 
 CREATE FUNCTION aggcache.refresh(function regprocedure) RETURNS void
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_refresh_function';
-COMMENT ON FUNCTION aggcache.refresh(regprocedure) IS 'tracks anew what a cached function reads; for the owner';
+COMMENT ON FUNCTION aggcache.refresh(regprocedure) IS
+  'tracks anew what a cached function reads, with its owner''s rights; for the owner';
 
 CREATE FUNCTION aggcache.wrap(function regprocedure, name text DEFAULT NULL) RETURNS regprocedure
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_wrap';
 COMMENT ON FUNCTION aggcache.wrap(regprocedure, text) IS
   'creates a cached function with the signature, options, grants and body of a function of language sql; named '
-  'cached_… in the same schema unless a name is given';
+  'cached_… in the same schema unless a name is given; it belongs to the owner of the function or, for a caller '
+  'without the owner''s privileges, who may wrap only what runs with the caller''s rights, to the caller';

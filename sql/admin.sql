@@ -186,7 +186,7 @@ SET ROLE admin_other;
 SELECT aggcache.attach('lent');
 SELECT tracked FROM aggcache.tables WHERE relation = 'lent'::regclass;
 RESET ROLE;
--- a superuser refreshes what the owner could not attach
+-- refresh() by a superuser tracks nothing that the owner may not
 CREATE TABLE foreign_to_owner (id int);
 GRANT SELECT ON foreign_to_owner TO admin_owner;
 SET ROLE admin_owner;

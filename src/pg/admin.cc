@@ -24,31 +24,20 @@ namespace {
 struct Refresh {
   Oid function;
   Refusal refusal;
-  Oid caller;
 };
 
+// With the owner's rights, whoever asks for it: no table is tracked for a role that may not put triggers on it.
 void RefreshFunction(void *context) {
   auto *refresh = static_cast<Refresh *>(context);
-  Oid owner;
-  int security;
-  GetUserIdAndSecContext(&owner, &security);
   Definition *definition = AnalyseFunction(refresh->function, &refresh->refusal);
   if (refresh->refusal.primary && !definition->reads_clock) return;
   if (definition->query == nullptr) return;
-  // The caller may be more than the owner is: after a restore, the superuser who did it.
-  SetUserIdAndSecContext(refresh->caller, security);
-  for (int i = 0; i < definition->relation_count; i++) {
-    const SourceRelation &source = definition->relations[i];
-    if (!IsRead(source.role) || source.tracked || source.obstacle == nullptr) continue;
-    AttachRelation(source.relation);
-  }
-  SetUserIdAndSecContext(owner, security);
-  AttachFunction(refresh->function, definition);
+  AttachFunction(refresh->function, definition, WARNING);
 }
 
 // Returns NULL, or what is wrong.
 const char *RefreshOne(Oid function, const FunctionRow &row) {
-  Refresh refresh = {function, Refusal(), GetUserId()};
+  Refresh refresh = {function, Refusal()};
   const char *problem = RunGuarded(row, ActAs::kOwner, Afterwards::kKeep, RefreshFunction, &refresh);
   return problem ? problem : refresh.refusal.primary;
 }
@@ -161,9 +150,10 @@ PGDLLEXPORT Datum aggcache_attach(PG_FUNCTION_ARGS) {
   char *name = get_rel_name(relation);
   if (name == nullptr)
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", relation)));
-  if (!MayAttach(relation)) aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(get_rel_relkind(relation)), name);
+  if (!MayAttach(relation, GetUserId()))
+    aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(get_rel_relkind(relation)), name);
   RequireTrackable(relation);
-  AttachTable(relation);
+  AttachTable(relation, true);
   bool tracked;
   const char *obstacle = FindTrackingObstacle(relation, &tracked);
   if (obstacle)

@@ -5,10 +5,12 @@
 #include "core/tag.h"
 #include "pg/catalog.h"
 #include "pg/dependencies.h"
+#include "pg/extension.h"
 #include "pg/partitions.h"
 #include "pg/registration.h"
 #include "pg/shared.h"
 #include "pg/tracking.h"
+#include "pg/triggers.h"
 
 #include <algorithm>
 
@@ -30,41 +32,6 @@ List *new_children = NIL;  // tables that have got a parent
 bool Exists(Oid relation) { return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)); }
 
 bool IsPartitionedTable(Oid relation) { return get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE; }
-
-// ---- Triggers ---------------------------------------------------------------------------------------------------
-
-Oid ExtensionFunction(const char *name) {
-  List *qualified = list_make2(makeString(pstrdup("aggcache")), makeString(pstrdup(name)));
-  return LookupFuncName(qualified, 0, nullptr, false);
-}
-
-void MakeTrigger(Oid relation, const char *name, const char *function, int16 events, bool row) {
-  CreateTrigStmt *statement = makeNode(CreateTrigStmt);
-  statement->trigname = pstrdup(name);
-  statement->funcname = list_make2(makeString(pstrdup("aggcache")), makeString(pstrdup(function)));
-  statement->row = row;
-  statement->timing = TRIGGER_TYPE_AFTER;
-  statement->events = events;
-  CreateTriggerFiringOn(statement, nullptr, relation, InvalidOid, InvalidOid, InvalidOid, ExtensionFunction(function),
-                        InvalidOid, nullptr, false, false, TRIGGER_FIRES_ALWAYS);
-}
-
-// Those that a partition has from the table above it stay.
-void DropOurTriggers(Relation relation) {
-  Oid functions[] = {ExtensionFunction("track_row"), ExtensionFunction("track_truncate")};
-  List *triggers = NIL;
-  if (relation->trigdesc)
-    for (int i = 0; i < relation->trigdesc->numtriggers; i++) {
-      const Trigger &trigger = relation->trigdesc->triggers[i];
-      if ((trigger.tgfoid == functions[0] || trigger.tgfoid == functions[1]) && !trigger.tgisclone)
-        triggers = lappend_oid(triggers, trigger.tgoid);
-    }
-  ListCell *cell;
-  foreach (cell, triggers) {
-    ObjectAddress address = {TriggerRelationId, lfirst_oid(cell), 0};
-    performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
-  }
-}
 
 // Whether all partitions still have the trigger as they got it from here.
 bool HavePartsTriggers(Relation relation) {
@@ -117,10 +84,11 @@ void AddWatch(Oid function, Oid relation_oid, const Watch &watch) {
   table_close(relation, NoLock);
 }
 
-void DropUnusedWatches(Oid relation_oid) {
-  if (!HasUnusedWatches(relation_oid)) return;
+// Those among the watches that no function uses any more.
+void DropUnusedWatches(Oid relation_oid, const List *watches) {
+  if (!HasUnusedWatches(relation_oid, watches)) return;
   Relation relation = LockForWatches(relation_oid);
-  if (DeleteWatches(relation_oid, true) > 0) AnnounceWatches(relation);
+  if (DeleteUnusedWatches(relation_oid, watches) > 0) AnnounceWatches(relation);
   table_close(relation, NoLock);
 }
 
@@ -152,10 +120,17 @@ List *TablesOf(Oid relation) {
   return tables;
 }
 
-bool CanBeAttached(Oid relation) {
+bool MayPutTriggersOn(Oid relation, Oid role) {
+  return pg_class_aclcheck(relation, role, ACL_TRIGGER) == ACLCHECK_OK &&
+         pg_class_aclcheck(relation, GetUserId(), ACL_TRIGGER) == ACLCHECK_OK;
+}
+
+// The current role may, and so may the one on whose account it is: an administrator who does something about another
+// role's function tracks no table that the other role may not track.
+bool CanBeAttached(Oid relation, Oid role) {
   char kind = get_rel_relkind(relation);
   return (kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE) && relation >= FirstNormalObjectId &&
-         get_rel_persistence(relation) != RELPERSISTENCE_TEMP && MayAttach(relation);
+         get_rel_persistence(relation) != RELPERSISTENCE_TEMP && MayAttach(relation, role);
 }
 
 // Why the writes of a table, or of a partition of it, are not seen, or NULL.
@@ -170,27 +145,27 @@ const char *FindTableObstacle(Oid table) {
 }
 
 // Tracks a table, as far as the role may. Returns why its writes are not seen, or NULL.
-const char *TrackTable(Oid table) {
+const char *TrackTable(Oid table, Oid role) {
   const char *obstacle = FindTableObstacle(table);
-  if (obstacle == nullptr || !CanBeAttached(table)) return obstacle;
-  AttachTable(table);
+  if (obstacle == nullptr || !CanBeAttached(table, role)) return obstacle;
+  AttachTable(table, false);
   return FindTableObstacle(table);
 }
 
 // Tracks all tables of a relation for the function. Returns why one of them is not, or NULL.
-const char *TrackRelation(Oid function, Oid relation, const List *proposals) {
+const char *TrackRelation(Oid function, Oid owner, Oid relation, const List *proposals) {
   List *tables = TablesOf(relation);
   const char *obstacle = nullptr;
   ListCell *cell, *proposed;
   foreach (cell, tables)
-    if (obstacle == nullptr) obstacle = TrackTable(lfirst_oid(cell));
+    if (obstacle == nullptr) obstacle = TrackTable(lfirst_oid(cell), owner);
   List *known = RelationsOfFunction(function);
   foreach (cell, tables) {
     Oid table = lfirst_oid(cell);
     // noted also where something is in the way, if there are triggers to be taken off again
-    if (list_member_oid(known, table) || (obstacle && !CanBeAttached(table))) continue;
+    if (list_member_oid(known, table) || (obstacle && !CanBeAttached(table, owner))) continue;
     InsertDependency(function, table);
-    if (obstacle || !CanBeAttached(table)) continue;
+    if (obstacle || !CanBeAttached(table, owner)) continue;
     foreach (proposed, proposals) {
       auto *proposal = static_cast<WatchProposal *>(lfirst(proposed));
       if (proposal->relation == table) AddWatch(function, table, proposal->watch);
@@ -200,14 +175,33 @@ const char *TrackRelation(Oid function, Oid relation, const List *proposals) {
   return obstacle;
 }
 
-// After a function has let go of a table.
-void Release(Oid relation) {
+bool WasAttachedByHand(Oid table) {
+  Relation relation = try_relation_open(table, AccessShareLock);
+  if (relation == nullptr) return false;
+  bool by_hand = IsAttachedByHand(relation);
+  relation_close(relation, NoLock);
+  return by_hand;
+}
+
+// Triggers of a statement that is writing the table, which calls us, may still have to fire.
+bool HasPendingEvents(Oid table) {
+  bool pending, found = AfterTriggerPendingOnRel(table);
+  ListCell *cell;
+  if (IsPartitionedTable(table))
+    foreach (cell, PartsOf(table, &pending)) found |= AfterTriggerPendingOnRel(lfirst_oid(cell));
+  return found;
+}
+
+// After a function has let go of a table. Who may not put triggers on it takes none off by dropping his function: they
+// wait for somebody who may.
+void Release(Oid relation, Oid role, const List *watches) {
   if (!Exists(relation)) return;
   if (get_rel_relkind(relation) == RELKIND_MATVIEW) return;  // nothing is on it
-  if (FunctionsOfRelation(relation) == NIL)
+  if (FunctionsOfRelation(relation) == NIL && CanBeAttached(relation, role) && !WasAttachedByHand(relation) &&
+      !HasPendingEvents(relation))
     DetachTable(relation);
   else
-    DropUnusedWatches(relation);
+    DropUnusedWatches(relation, watches);
 }
 
 bool IsCachedFunction(Oid function) {
@@ -215,7 +209,15 @@ bool IsCachedFunction(Oid function) {
   if (!HeapTupleIsValid(row)) return false;
   Oid language = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row))->prolang;
   ReleaseSysCache(row);
-  return language == get_language_oid("cached_sql", true);
+  return IsOurLanguage(language);
+}
+
+Oid OwnerOfFunction(Oid function) {
+  HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", function);
+  Oid owner = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row))->proowner;
+  ReleaseSysCache(row);
+  return owner;
 }
 
 // ---- Following up -----------------------------------------------------------------------------------------------
@@ -242,10 +244,10 @@ void AttachChild(Oid child) {
     Relation parent = table_open(lfirst_oid(parent_cell), AccessShareLock);
     List *watches = ReadWatches(parent);
     foreach (part, parts) {
-      if (!CanBeAttached(lfirst_oid(part))) continue;
+      if (!CanBeAttached(lfirst_oid(part), GetUserId())) continue;
       Relation table = table_open(lfirst_oid(part), AccessShareLock);
       AttrMap *map = compat::MapColumns(RelationGetDescr(table), RelationGetDescr(parent));
-      AttachTable(lfirst_oid(part));
+      AttachTable(lfirst_oid(part), false);
       foreach (function, functions) {
         if (list_member_oid(RelationsOfFunction(lfirst_oid(function)), lfirst_oid(part))) continue;
         InsertDependency(lfirst_oid(function), lfirst_oid(part));
@@ -267,8 +269,8 @@ void ReattachDetached(Node *statement) {
     AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
     if (command->subtype != AT_DetachPartition && command->subtype != AT_DetachPartitionFinalize) continue;
     Oid partition = RangeVarGetRelid(reinterpret_cast<PartitionCmd *>(command->def)->name, NoLock, true);
-    if (OidIsValid(partition) && CanBeAttached(partition) && FunctionsOfRelation(partition) != NIL)
-      AttachTable(partition);
+    if (OidIsValid(partition) && CanBeAttached(partition, GetUserId()) && FunctionsOfRelation(partition) != NIL)
+      AttachTable(partition, false);
   }
 }
 
@@ -307,27 +309,27 @@ void OnObjectAccess(ObjectAccessType access, Oid class_id, Oid object, int sub_i
 
 }  // namespace
 
-bool MayAttach(Oid relation) { return pg_class_aclcheck(relation, GetUserId(), ACL_TRIGGER) == ACLCHECK_OK; }
-
-void AttachRelation(Oid relation) {
+bool MayAttach(Oid relation, Oid role) {
+  if (!MayPutTriggersOn(relation, role)) return false;
+  if (!IsPartitionedTable(relation)) return true;
+  bool pending;
   ListCell *cell;
-  foreach (cell, TablesOf(relation))
-    if (CanBeAttached(lfirst_oid(cell)) && FindTableObstacle(lfirst_oid(cell))) AttachTable(lfirst_oid(cell));
+  foreach (cell, PartsOf(relation, &pending))
+    if (!MayPutTriggersOn(lfirst_oid(cell), role)) return false;
+  return true;
 }
 
-void AttachTable(Oid relation_oid) {
+void AttachTable(Oid relation_oid, bool by_hand) {
   // Triggers that a partition has from above are put right from there, for all partitions.
   ListCell *cell;
   foreach (cell, PartitionAncestorsOf(relation_oid))
-    if (FunctionsOfRelation(lfirst_oid(cell)) != NIL) AttachTable(lfirst_oid(cell));
+    if (FunctionsOfRelation(lfirst_oid(cell)) != NIL && MayAttach(lfirst_oid(cell), GetUserId()))
+      AttachTable(lfirst_oid(cell), false);
   Relation relation = table_open(relation_oid, ShareRowExclusiveLock);
-  if (!HasTrackingTriggers(relation) || !HavePartsTriggers(relation)) {
-    DropOurTriggers(relation);
-    bool partitioned = relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
-    // Partitions get a trigger of the same name, and may have one of their own.
-    const char *name = partitioned ? psprintf("%s_%u", kRowTrigger, relation_oid) : kRowTrigger;
-    MakeTrigger(relation_oid, name, "track_row", TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE, true);
-    if (!partitioned) MakeTrigger(relation_oid, kTruncateTrigger, "track_truncate", TRIGGER_TYPE_TRUNCATE, false);
+  bool marked = IsAttachedByHand(relation);
+  if (!HasTrackingTriggers(relation) || !HavePartsTriggers(relation) || (by_hand && !marked)) {
+    DeleteTrackingTriggers(relation);
+    MakeTrackingTriggers(relation, by_hand || marked);
     RegisterWide(relation_oid);
     CommandCounterIncrement();
   }
@@ -335,10 +337,10 @@ void AttachTable(Oid relation_oid) {
 }
 
 void DetachTable(Oid relation_oid) {
-  Relation relation = try_relation_open(relation_oid, AccessExclusiveLock);
+  Relation relation = try_relation_open(relation_oid, ShareRowExclusiveLock);
   if (relation == nullptr) return;
-  DropOurTriggers(relation);
-  DeleteWatches(relation_oid, false);
+  DeleteTrackingTriggers(relation);
+  DeleteWatches(relation_oid);
   AnnounceWatches(relation);
   bool partitioned = relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
   relation_close(relation, NoLock);
@@ -347,11 +349,13 @@ void DetachTable(Oid relation_oid) {
   bool pending;
   ListCell *cell;
   foreach (cell, PartsOf(relation_oid, &pending))
-    if (FunctionsOfRelation(lfirst_oid(cell)) != NIL && CanBeAttached(lfirst_oid(cell))) AttachTable(lfirst_oid(cell));
+    if (FunctionsOfRelation(lfirst_oid(cell)) != NIL && CanBeAttached(lfirst_oid(cell), GetUserId()))
+      AttachTable(lfirst_oid(cell), false);
 }
 
 void ResizeCells(Oid relation_oid) {
   Relation relation = LockForWatches(relation_oid);
+  List *replaced = NIL;
   ListCell *cell, *function;
   foreach (cell, ReadWatches(relation)) {
     auto *watch = static_cast<Watch *>(lfirst(cell));
@@ -361,43 +365,49 @@ void ResizeCells(Oid relation_oid) {
     IdentifyWatch(&resized);
     if (resized.id == watch->id) continue;
     foreach (function, TakeWatchUses(relation_oid, watch->id)) AddWatch(lfirst_oid(function), relation_oid, resized);
+    auto *use = static_cast<WatchUse *>(palloc(sizeof(WatchUse)));
+    *use = {relation_oid, watch->id};
+    replaced = lappend(replaced, use);
   }
-  if (DeleteWatches(relation_oid, true) > 0) AnnounceWatches(relation);
+  if (DeleteUnusedWatches(relation_oid, replaced) > 0) AnnounceWatches(relation);
   table_close(relation, NoLock);
 }
 
-int AttachFunction(Oid function, const Definition *definition) {
+void AttachFunction(Oid function, const Definition *definition, int level) {
+  Oid owner = OwnerOfFunction(function);
   List *before = RelationsOfFunction(function);
   DeleteDependenciesOfFunction(function);
-  DeleteWatchUsesOfFunction(function);
+  List *watches = TakeWatchUsesOfFunction(function);
   CommandCounterIncrement();
   List *proposals = ProposeWatches(definition);
-  int untracked = 0;
   for (int i = 0; i < definition->relation_count; i++) {
     const SourceRelation &source = definition->relations[i];
     if (source.role != SourceRole::kNamed || (!source.tracked && source.obstacle == nullptr)) continue;
-    const char *obstacle = TrackRelation(function, source.relation, proposals);
+    const char *obstacle = TrackRelation(function, owner, source.relation, proposals);
     if (obstacle == nullptr) continue;
-    untracked++;
-    ereport(NOTICE, (errmsg("function %s will not be cached", definition->name), errdetail("%s.", obstacle)));
+    ereport(level, (errmsg("function %s will not be cached", definition->name), errdetail("%s.", obstacle)));
   }
   ListCell *cell;
-  foreach (cell, list_concat_unique_oid(before, RelationsOfFunction(function))) Release(lfirst_oid(cell));
-  return untracked;
+  foreach (cell, list_concat_unique_oid(before, RelationsOfFunction(function)))
+    Release(lfirst_oid(cell), owner, watches);
 }
 
 void FollowUp(Node *statement) {
-  if (OidIsValid(ExtensionRelation("dependency"))) ReattachDetached(statement);
+  if (FindExtension() == nullptr) {
+    AbandonFollowUp();
+    return;
+  }
+  ReattachDetached(statement);
   while (changed_functions != NIL || dropped_relations != NIL || new_children != NIL) {
     List *functions = changed_functions, *relations = dropped_relations, *children = new_children;
     AbandonFollowUp();
-    if (!OidIsValid(ExtensionRelation("dependency"))) return;
     CommandCounterIncrement();
-    List *released = NIL;
+    if (FindExtension() == nullptr) return;
+    List *released = NIL, *watches = NIL;
     ListCell *cell;
     foreach (cell, relations) {
       DeleteDependenciesOfRelation(lfirst_oid(cell));
-      DeleteWatches(lfirst_oid(cell), false);
+      DeleteWatches(lfirst_oid(cell));
       DeleteCellWidths(lfirst_oid(cell));
     }
     CommandCounterIncrement();
@@ -406,11 +416,11 @@ void FollowUp(Node *statement) {
       List *read = RelationsOfFunction(lfirst_oid(cell));
       if (read == NIL) continue;
       DeleteDependenciesOfFunction(lfirst_oid(cell));
-      DeleteWatchUsesOfFunction(lfirst_oid(cell));
+      watches = list_concat(watches, TakeWatchUsesOfFunction(lfirst_oid(cell)));
       released = list_concat_unique_oid(released, read);
     }
     CommandCounterIncrement();
-    foreach (cell, released) Release(lfirst_oid(cell));
+    foreach (cell, released) Release(lfirst_oid(cell), GetUserId(), watches);
     foreach (cell, children) AttachChild(lfirst_oid(cell));
   }
 }

@@ -13,16 +13,14 @@ namespace aggcache {
 // Installs the hook that notes dropped functions and tables, and new children. Called by _PG_init.
 void InstallAttachHooks();
 
-// Records what the function reads, puts triggers and watches on tables that the current role may put triggers on, and
-// takes them from tables that no function reads any more. Returns how many tables could not be tracked; notices say
-// why.
-int AttachFunction(Oid function, const Definition *definition);
+// Records what the function reads, puts triggers and watches on tables that the function's owner may put triggers on,
+// and takes them from tables that no function reads any more. Messages of the level say which tables could not be
+// tracked, and why. REQUIRES: the current role has the privileges of the owner.
+void AttachFunction(Oid function, const Definition *definition, int level);
 
-// Puts the tracking triggers on a table, replacing altered ones. REQUIRES: the role may.
-void AttachTable(Oid relation);
-
-// Puts the tracking triggers on the tables whose writes carry the relation's rows, where the role may.
-void AttachRelation(Oid relation);
+// Puts the tracking triggers on a table, replacing altered ones. By hand: they stay when functions go.
+// REQUIRES: MayAttach.
+void AttachTable(Oid relation, bool by_hand);
 
 // Takes triggers and watches from a table.
 void DetachTable(Oid relation);
@@ -30,8 +28,8 @@ void DetachTable(Oid relation);
 // Makes the watches of a relation anew with the widths of cells as they are now.
 void ResizeCells(Oid relation);
 
-// Whether the current role may put triggers on the relation.
-bool MayAttach(Oid relation);
+// Whether a role, and the current one, may put triggers on the relation and on all its partitions.
+bool MayAttach(Oid relation, Oid role);
 
 // Follows up what the running statement has dropped, created or detached. Called at the end of utility statements.
 void FollowUp(Node *statement);

@@ -24,15 +24,23 @@ void InsertDependency(Oid function, Oid relation);
 void DeleteDependenciesOfFunction(Oid function);
 void DeleteDependenciesOfRelation(Oid relation);
 
-bool HasUnusedWatches(Oid relation);
+struct WatchUse {
+  Oid relation;
+  uint64_t watch;
+};
+
 void InsertWatchUse(Oid function, Oid relation, uint64_t watch);
-void DeleteWatchUsesOfFunction(Oid function);
+// Deletes the uses of a function; returns them, a list of WatchUse.
+List *TakeWatchUsesOfFunction(Oid function);
 // Deletes the uses of one watch; returns the functions whose they were.
 List *TakeWatchUses(Oid relation, uint64_t watch);
 
 void InsertWatch(Oid relation, const Watch &watch);
-// Deletes watches of the relation: those that no function uses, or all, with their uses. Returns how many.
-int DeleteWatches(Oid relation, bool only_unused);
+// Deletes all watches of the relation, with their uses.
+void DeleteWatches(Oid relation);
+// Those watches of the relation among a list of WatchUse that no function uses any more. Returns how many it deleted.
+bool HasUnusedWatches(Oid relation, const List *among);
+int DeleteUnusedWatches(Oid relation, const List *among);
 
 // 0: that of the type again.
 void SetCellWidth(Oid relation, Name column, int64_t width);

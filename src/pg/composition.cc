@@ -4,6 +4,7 @@
 
 #include "pg/analysis.h"
 #include "pg/depends_on.h"
+#include "pg/extension.h"
 #include "pg/settings.h"
 
 extern "C" {
@@ -83,8 +84,7 @@ CalledFunction ReadCalledFunction(Oid function) {
   called.function = function;
   called.kind = Kind::kOpaque;
   if (form->prokind == PROKIND_FUNCTION && form->prolang == SQLlanguageId) called.kind = Kind::kSql;
-  if (form->prokind == PROKIND_FUNCTION && form->prolang == get_language_oid("cached_sql", true))
-    called.kind = Kind::kCached;
+  if (form->prokind == PROKIND_FUNCTION && IsOurLanguage(form->prolang)) called.kind = Kind::kCached;
   called.polymorphic = IsPolymorphicType(form->prorettype);
   for (int i = 0; i < form->pronargs; i++) called.polymorphic |= IsPolymorphicType(form->proargtypes.values[i]);
   called.security_definer = form->prosecdef;

@@ -4,6 +4,7 @@
 
 #include "pg/dependencies.h"
 #include "pg/depends_on.h"
+#include "pg/extension.h"
 #include "pg/own_code.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
@@ -135,8 +136,7 @@ FunctionRow ReadFunctionRow(Oid function) {
   if (!HeapTupleIsValid(row)) return result;
   Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
   result.found = true;
-  Oid language = get_language_oid("cached_sql", true);
-  result.cached = OidIsValid(language) && form->prolang == language;
+  result.cached = IsOurLanguage(form->prolang);
   result.polymorphic = IsPolymorphicType(form->prorettype);
   for (int i = 0; i < form->pronargs; i++) result.polymorphic |= IsPolymorphicType(form->proargtypes.values[i]);
   result.strict = form->proisstrict;
@@ -273,7 +273,9 @@ void RequireFunctionOwner(Oid function) {
 
 List *CachedFunctions(Oid owner) {
   List *functions = NIL;
-  Oid language = get_language_oid("cached_sql", false);
+  const Extension *extension = FindExtension();
+  if (extension == nullptr) return NIL;
+  Oid language = extension->language;
   Relation catalog = table_open(ProcedureRelationId, AccessShareLock);
   SysScanDesc scan = systable_beginscan(catalog, ProcedureOidIndexId, true, nullptr, 0, nullptr);
   for (HeapTuple row = systable_getnext(scan); HeapTupleIsValid(row); row = systable_getnext(scan)) {

@@ -118,7 +118,7 @@ void Validate(Oid function) {
              refusal.detail ? errdetail("%s", refusal.detail) : 0, refusal.hint ? errhint("%s", refusal.hint) : 0));
   error_context_stack = callback.previous;
 
-  AttachFunction(function, definition);
+  AttachFunction(function, definition, NOTICE);
   // What else stands in the way; what concerns a table has been said by AttachFunction.
   if (definition->obstacle) {
     bool of_table = false;

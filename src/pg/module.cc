@@ -6,6 +6,7 @@
 #include "pg/collection.h"
 #include "pg/definition_cache.h"
 #include "pg/dependencies.h"
+#include "pg/extension.h"
 #include "pg/own_code.h"
 #include "pg/privileges.h"
 #include "pg/settings.h"
@@ -22,6 +23,7 @@ PGDLLEXPORT void _PG_init(void) {
   aggcache::settings::Define(process_shared_preload_libraries_in_progress);
   aggcache::NoteHooksBefore();
   aggcache::InstallOwnCodeHook();
+  aggcache::InstallExtensionCallbacks();
   if (!process_shared_preload_libraries_in_progress) return;
   aggcache::shared::InstallHooks();
   aggcache::InstallStatisticsHooks();

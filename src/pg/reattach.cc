@@ -3,7 +3,8 @@
 #include "pg/reattach.h"
 
 #include "pg/attach.h"
-#include "pg/tracking.h"
+#include "pg/extension.h"
+#include "pg/triggers.h"
 
 namespace aggcache {
 
@@ -24,7 +25,7 @@ void Reattach(Oid oid) {
   if (relation == nullptr) return;
   bool altered = HasAnyTrackingTrigger(relation) && !HasTrackingTriggers(relation);
   relation_close(relation, NoLock);
-  if (altered) AttachTable(oid);
+  if (altered && MayAttach(oid, GetUserId())) AttachTable(oid, false);
 }
 
 }  // namespace
@@ -32,7 +33,7 @@ void Reattach(Oid oid) {
 void ReattachEnabled(Node *node) {
   if (!IsA(node, AlterTableStmt)) return;
   auto *statement = reinterpret_cast<AlterTableStmt *>(node);
-  if (!EnablesTriggers(statement)) return;
+  if (!EnablesTriggers(statement) || FindExtension() == nullptr) return;
   // What the statement has just changed is visible to itself, a rename or a drop by a trigger of it too.
   CommandCounterIncrement();
   Oid relation = RangeVarGetRelid(statement->relation, NoLock, true);

@@ -16,6 +16,7 @@
 #include "pg/shared.h"
 #include "pg/single_flight.h"
 #include "pg/transactions.h"
+#include "pg/triggers.h"
 
 namespace aggcache {
 
@@ -143,12 +144,6 @@ void TrackRow(TriggerData *data) {
   NoteRecent(list.tags, count);
   table->tags += count;
   if (table->tags > static_cast<uint32_t>(settings::bulk_threshold)) Escalate(table, watched, relation);
-}
-
-bool IsOurTrigger(Oid function, const char *name) {
-  char *actual = get_func_name(function);
-  if (actual == nullptr || strcmp(actual, name) != 0) return false;
-  return get_func_namespace(function) == get_namespace_oid("aggcache", true);
 }
 
 // ---- Hooks ------------------------------------------------------------------------------------------------------
@@ -325,36 +320,6 @@ bool HasWritten(const Definition *definition) {
 bool InsideUtility() { return utility_depth > 0; }
 
 TimestampTz LastOwnCommit() { return last_own_commit; }
-
-bool HasTrackingTriggers(Relation relation) {
-  TriggerDesc *triggers = relation->trigdesc;
-  if (triggers == nullptr) return false;
-  bool rows = false, truncate = false;
-  for (int i = 0; i < triggers->numtriggers; i++) {
-    const Trigger &trigger = triggers->triggers[i];
-    if (trigger.tgenabled != TRIGGER_FIRES_ALWAYS || trigger.tgqual != nullptr || trigger.tgnattr != 0 ||
-        trigger.tgoldtable != nullptr || trigger.tgnewtable != nullptr || trigger.tgdeferrable)
-      continue;
-    if (trigger.tgtype ==
-        (TRIGGER_TYPE_ROW | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE))
-      rows |= IsOurTrigger(trigger.tgfoid, "track_row");
-    else if (trigger.tgtype == (TRIGGER_TYPE_STATEMENT | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_TRUNCATE))
-      truncate |= IsOurTrigger(trigger.tgfoid, "track_truncate");
-  }
-  // Of partitions, TRUNCATE shows in the relcache messages; triggers on it are not passed on to them.
-  return rows &&
-         (truncate || relation->rd_rel->relispartition || relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE);
-}
-
-bool HasAnyTrackingTrigger(Relation relation) {
-  TriggerDesc *triggers = relation->trigdesc;
-  if (triggers == nullptr) return false;
-  for (int i = 0; i < triggers->numtriggers; i++)
-    if (IsOurTrigger(triggers->triggers[i].tgfoid, "track_row") ||
-        IsOurTrigger(triggers->triggers[i].tgfoid, "track_truncate"))
-      return true;
-  return false;
-}
 
 const char *FindTrackingObstacle(Oid oid, bool *tracked) {
   *tracked = false;

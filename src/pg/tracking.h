@@ -20,20 +20,12 @@ namespace aggcache {
 
 struct Definition;
 
-constexpr char kRowTrigger[] = "aggcache_track";
-constexpr char kTruncateTrigger[] = "aggcache_track_truncate";
-
 // Installs the executor, utility and transaction hooks. Called by _PG_init when the library is preloaded.
 void InstallTrackingHooks();
 
 // Whether a relation's writes verifiably reach the stamps. *tracked is false for views, whose relations count instead.
 // Returns why not, in words, or NULL. REQUIRES: a lock on the relation.
 const char *FindTrackingObstacle(Oid relation, bool *tracked);
-
-// Whether our triggers are on the relation, and all enabled ALWAYS.
-bool HasTrackingTriggers(Relation relation);
-// Whether any trigger of ours is on the relation, in whatever state.
-bool HasAnyTrackingTrigger(Relation relation);
 
 // Registers this transaction in a relation's wide tag and notes the relation as written.
 void RegisterWide(Oid relation);

@@ -2,6 +2,7 @@
 
 #include "pg/watches.h"
 
+#include "pg/extension.h"
 #include "pg/function_facts.h"
 
 namespace aggcache {
@@ -96,11 +97,6 @@ void AppendNames(StringInfo text, Relation relation, const Bitmapset *columns) {
 
 }  // namespace
 
-Oid ExtensionRelation(const char *name) {
-  Oid schema = get_namespace_oid("aggcache", true);
-  return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
-}
-
 bool DescribeKeyColumn(Relation relation, AttrNumber attribute, KeyColumn *column, MemoryContext context) {
   TupleDesc descriptor = RelationGetDescr(relation);
   if (!IsColumn(descriptor, attribute)) return false;
@@ -121,16 +117,17 @@ bool DescribeKeyColumn(Relation relation, AttrNumber attribute, KeyColumn *colum
 
 List *ReadWatches(Relation relation) {
   List *watches = NIL;
-  Oid catalog_oid = ExtensionRelation("watch");
-  if (!OidIsValid(catalog_oid)) return NIL;
-  Relation catalog = table_open(catalog_oid, AccessShareLock);
+  const Extension *extension = FindExtension();
+  if (extension == nullptr) return NIL;
+  Oid index = extension->watch_pkey;
+  Relation catalog = table_open(extension->watch, AccessShareLock);
   if (RelationGetNumberOfAttributes(catalog) != kWatchAttributes)
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                     errmsg("extension \"pg_aggcache\" does not fit the library"),
                     errhint("Run ALTER EXTENSION pg_aggcache UPDATE.")));
   ScanKeyData key;
   ScanKeyInit(&key, kWatchRelation, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(RelationGetRelid(relation)));
-  SysScanDesc scan = systable_beginscan(catalog, ExtensionRelation("watch_pkey"), true, nullptr, 1, &key);
+  SysScanDesc scan = systable_beginscan(catalog, index, true, nullptr, 1, &key);
   for (HeapTuple row = systable_getnext(scan); HeapTupleIsValid(row); row = systable_getnext(scan)) {
     auto *watch = static_cast<Watch *>(palloc(sizeof(Watch)));
     if (ReadRow(catalog, row, relation, watch)) watches = lappend(watches, watch);
@@ -143,11 +140,14 @@ List *ReadWatches(Relation relation) {
 int64_t CellWidthOf(Relation relation, AttrNumber attribute) {
   Form_pg_attribute form = TupleDescAttr(RelationGetDescr(relation), attribute - 1);
   int64_t width = DefaultCellWidth(RangeKindOf(form->atttypid));
-  Relation catalog = table_open(ExtensionRelation("cell_width"), AccessShareLock);
+  const Extension *extension = FindExtension();
+  if (extension == nullptr) return width;
+  Oid index = extension->cell_width_pkey;
+  Relation catalog = table_open(extension->cell_width, AccessShareLock);
   ScanKeyData keys[2];
   ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(RelationGetRelid(relation)));
   ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_NAMEEQ, NameGetDatum(&form->attname));
-  SysScanDesc scan = systable_beginscan(catalog, ExtensionRelation("cell_width_pkey"), true, nullptr, 2, keys);
+  SysScanDesc scan = systable_beginscan(catalog, index, true, nullptr, 2, keys);
   HeapTuple row = systable_getnext(scan);
   if (HeapTupleIsValid(row)) {
     bool is_null;

@@ -79,9 +79,6 @@ enum WatchAttribute {
 // The row of aggcache.watch that stands for a watch.
 HeapTuple FormWatchRow(Relation catalog, Oid relation, const Watch &watch);
 
-// OID of a table or index of the schema aggcache; InvalidOid if the extension is not there.
-Oid ExtensionRelation(const char *name);
-
 }  // namespace aggcache
 
 #endif

@@ -1,8 +1,14 @@
 // aggcache.wrap(): a cached function with the signature and the body of an existing one of language SQL.
+//
+// What is made is the property of the one who wrote the body, and made with his rights: whatever runs while it is
+// checked runs as him. A caller without his privileges gets a copy of his own instead, which is not checked.
 
 #include "pg/server.h"
 
+#include "pg/extension.h"
+
 extern "C" {
+#include "parser/scansup.h"
 #include "utils/varlena.h"
 }
 
@@ -97,6 +103,43 @@ char *TextOf(PGFunction describe, Oid function) {
   return TextDatumGetCString(DirectFunctionCall1(describe, ObjectIdGetDatum(function)));
 }
 
+// Whether parsing the defaults again calls nothing but PostgreSQL's own input functions. Those of a type that holds a
+// domain evaluate its checks.
+bool AreDefaultsPlain(HeapTuple row) {
+  bool is_null;
+  Datum defaults = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_proargdefaults, &is_null);
+  if (is_null) return true;
+  ListCell *cell;
+  foreach (cell, castNode(List, stringToNode(TextDatumGetCString(defaults)))) {
+    Node *value = static_cast<Node *>(lfirst(cell));
+    if (!IsA(value, Const) || reinterpret_cast<Const *>(value)->consttype >= FirstNormalObjectId) return false;
+  }
+  return true;
+}
+
+// For a caller who has not the privileges of the owner.
+void RequireMayCopy(Oid function, HeapTuple row) {
+  Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
+  if (form->prosecdef || !AreDefaultsPlain(row))
+    aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FUNCTION, NameStr(form->proname));
+  if (!compat::CanExecute(function, GetUserId()))
+    aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, NameStr(form->proname));
+}
+
+char *CreateStatement(Oid function, HeapTuple row, const char *qualified_name, const char *old_name) {
+  StringInfoData statement;
+  initStringInfo(&statement);
+  appendStringInfo(&statement, "CREATE FUNCTION %s(%s) RETURNS %s LANGUAGE %s STABLE", qualified_name,
+                   TextOf(pg_get_function_arguments, function), TextOf(pg_get_function_result, function),
+                   quote_identifier(get_language_name(RequireExtension()->language, false)));
+  AppendOptions(&statement, reinterpret_cast<Form_pg_proc>(GETSTRUCT(row)));
+  bool is_null;
+  Datum config = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_proconfig, &is_null);
+  AppendSettings(&statement, is_null ? nullptr : DatumGetArrayTypeP(config));
+  appendStringInfo(&statement, " AS %s", quote_literal_cstr(BodyOf(row, old_name)));
+  return statement.data;
+}
+
 Oid Wrap(Oid function, text *name) {
   HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(row))
@@ -106,30 +149,35 @@ Oid Wrap(Oid function, text *name) {
   if (form->prokind != PROKIND_FUNCTION || form->prolang != SQLlanguageId)
     ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("%s cannot be wrapped", old_name),
                     errdetail("Only plain functions of language sql can.")));
+  Oid caller;
+  int security;
+  GetUserIdAndSecContext(&caller, &security);
+  bool as_owner = has_privs_of_role(caller, form->proowner);
+  if (!as_owner) RequireMayCopy(function, row);
 
   char *schema = nullptr, *new_name = psprintf("cached_%s", NameStr(form->proname));
+  truncate_identifier(new_name, strlen(new_name), name == nullptr);
   if (name) DeconstructQualifiedName(textToQualifiedNameList(name), &schema, &new_name);
   if (schema == nullptr) schema = get_namespace_name(form->pronamespace);
 
-  StringInfoData statement;
-  initStringInfo(&statement);
-  appendStringInfo(&statement, "CREATE FUNCTION %s(%s) RETURNS %s LANGUAGE cached_sql STABLE",
-                   quote_qualified_identifier(schema, new_name), TextOf(pg_get_function_arguments, function),
-                   TextOf(pg_get_function_result, function));
-  AppendOptions(&statement, form);
-  bool is_null;
-  Datum config = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_proconfig, &is_null);
-  AppendSettings(&statement, is_null ? nullptr : DatumGetArrayTypeP(config));
-  appendStringInfo(&statement, " AS %s", quote_literal_cstr(BodyOf(row, old_name)));
-
+  int nest = NewGUCNestLevel();
+  SetUserIdAndSecContext(as_owner ? form->proowner : caller, security | SECURITY_RESTRICTED_OPERATION);
+  if (!as_owner)
+    set_config_option("check_function_bodies", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
   SPI_connect();
-  Execute(statement.data);
+  Execute(CreateStatement(function, row, quote_qualified_identifier(schema, new_name), old_name));
   CommandCounterIncrement();
   List *qualified = list_make2(makeString(schema), makeString(new_name));
   Oid made = LookupFuncName(qualified, form->pronargs, form->proargtypes.values, false);
   CopyGrants(row, form->proowner, format_procedure_qualified(made));
   SPI_finish();
+  AtEOXact_GUC(false, nest);
+  SetUserIdAndSecContext(caller, security);
   ReleaseSysCache(row);
+  if (!as_owner)
+    ereport(NOTICE, (errmsg("function %s is not checked, and what it reads is not tracked yet", format_procedure(made)),
+                     errdetail("Its body is another role's, whose code could run when it is checked."),
+                     errhint("Look at the function, then call aggcache.refresh().")));
   return made;
 }
 

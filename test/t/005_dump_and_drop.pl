@@ -94,8 +94,10 @@ $node->safe_psql('postgres', q{DROP FUNCTION IF EXISTS cached_hours(int); CREATE
 	CREATE FUNCTION f(x int) RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT sum(b) FROM t WHERE a = x';
 	SELECT f(1); DROP EXTENSION pg_aggcache CASCADE});
 is($node->safe_psql('postgres', q{SELECT (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal),
-	(SELECT count(*) FROM pg_proc WHERE proname = 'f'), (SELECT count(*) FROM pg_namespace WHERE nspname = 'aggcache'),
-	(SELECT count(*) FROM pg_language WHERE lanname = 'cached_sql')}), '0|0|0|0', 'after DROP EXTENSION CASCADE');
+	(SELECT count(*) FROM pg_proc WHERE proname = 'f'),
+	(SELECT count(*) FROM pg_depend WHERE refobjid = 'aggcache'::regnamespace),
+	(SELECT count(*) FROM pg_language WHERE lanname = 'cached_sql')}), '0|0|0|0',
+	'after DROP EXTENSION CASCADE; the schema is empty');
 $node->safe_psql('postgres', q{INSERT INTO t VALUES (1, 1); CREATE EXTENSION pg_aggcache;
 	CREATE FUNCTION f(x int) RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT sum(b) FROM t WHERE a = x'});
 same($node, 'f(1)', '1::bigint', 1, 'created again');
