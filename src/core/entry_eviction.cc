@@ -14,9 +14,9 @@
 //
 // Credit. A key that is rejected, or evicted, is remembered for a while, and each time it is asked for again its result
 // is worth twice as much, so that whoever keeps asking gets in, whatever others are worth: after as many times as the
-// doublings that takes. Who asks once, as a scan of many results does, gets none of it. Credit is for a small part of the store:
-// a result of more than 1/kCreditShare of it needs as many more times for a doubling. It is kept as uses, so that the
-// result is not the next to go, and it does not raise the clock, so that nobody gets in in its wake.
+// doublings that takes. Who asks once, as a scan of many results does, gets none of it. Credit is for a small part of
+// the store: a result of more than 1/kCreditShare of it needs as many more times for a doubling. It is kept as uses, so
+// that the result is not the next to go, and it does not raise the clock, so that nobody gets in in its wake.
 //
 // Handicap. What a function, and a role, holds in a small part of the store, 1/kSmallShare of it, counts more as far as
 // it is used: so the credit lasts where others fight for the room. What has only been computed has none of it.
@@ -48,8 +48,8 @@ uint64_t ToBits(double number) noexcept {
   return bits;
 }
 
-// What an entry is worth: nanoseconds saved per byte, on top of when it was last used. The computation that stored it is
-// a use too: else what was just computed would be worth nothing.
+// What an entry is worth: nanoseconds saved per byte, on top of when it was last used. The computation that stored it
+// is a use too: else what was just computed would be worth nothing.
 double Priority(uint64_t clock, double uses, uint64_t cost_ns, uint64_t memory) noexcept {
   return FromBits(clock) + (1 + uses) * static_cast<double>(cost_ns) / static_cast<double>(memory);
 }

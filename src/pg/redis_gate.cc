@@ -57,7 +57,8 @@ void Answered(void *, int64_t microseconds) noexcept {
   EndProbe();
 }
 
-// What one value met says nothing of others, nor ends the wait of those who found out by small ones. But that so much of
+// What one value met says nothing of others, nor ends the wait of those who found out by small ones. But that so
+// much of
 // it moved is an answer.
 void FailedByItself() noexcept {
   EndProbe();

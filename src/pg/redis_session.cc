@@ -282,7 +282,8 @@ const char *PostToRedis(RedisUse use, const redis::Argument *arguments, int coun
   TakeReplies();
   const redis::Ticket ticket = Submit(-1, arguments, count);
   if (ticket == redis::kNoTicket) return "too much is on its way to Redis";
-  // Whoever probes has to know how it ended. What does not fit into the socket now would wait for the session's next use
+  // Whoever probes has to know how it ended. What does not fit into the socket now would wait for the session's
+  // next use
   // of Redis.
   const bool probes = ProbesRedis();
   if (probes || !client->IsSent(ticket)) {

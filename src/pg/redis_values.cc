@@ -72,7 +72,8 @@ Ticket Ask(const RedisName &name) {
   return SendToRedis(RedisUse::kRead, get, 2);
 }
 
-// Whether times and ids are those of the past. None is a length, but a result from the future would never be too old for
+// Whether times and ids are those of the past. None is a length, but a result from the future would never be too
+// old for
 // aggcache.max_staleness, and one that is stored under a later snapshot would have seen writes to come.
 bool IsOfThePast(const redis::FrameContents &contents) {
   return IS_VALID_TIMESTAMP(contents.stored_at) && contents.stored_at <= GetCurrentTimestamp() &&

@@ -126,11 +126,12 @@ Datum DecodeScalar(const ResultShape &shape, const char *data, Size size, bool *
   const char *value = data + sizeof(int64);
   if (shape.returns_tuple) {
     // What a row's header says of its type is made anew: the type modifier of an anonymous one is another one in every
-    // session, and some builds of PostgreSQL keep a version there.
+    // session, and some builds of PostgreSQL keep a version there. The bytes are this session's own copy.
     HeapTupleData row;
     memset(&row, 0, sizeof(row));
     row.t_len = static_cast<uint32>(length);
     row.t_data = reinterpret_cast<HeapTupleHeader>(const_cast<char *>(value));
+    memset(row.t_data, 0, offsetof(HeapTupleHeaderData, t_infomask2));
     return heap_copy_tuple_as_datum(&row, shape.descriptor);
   }
   char *copy = static_cast<char *>(palloc(length));

@@ -7,8 +7,10 @@
 //
 // It connects when a command needs it (host names, TCP or Unix socket, TLS, AUTH, SELECT), asks Sentinels for the
 // master, follows a cluster's slot map and its MOVED and ASK redirections. A connection on which a command timed out is
-// closed: what comes late is never taken for the reply to another command. A timeout counts from the last sign of progress,
-// so that a large value takes as long as it takes, but for one that is slower than kSlowest (connection.cc). A server that has closed an idle connection,
+// closed: what comes late is never taken for the reply to another command. A timeout counts from the last sign of
+// progress,
+// so that a large value takes as long as it takes, but for one that is slower than kSlowest (connection.cc). A
+// server that has closed an idle connection,
 // or was started anew, is not a failure: what can be repeated without harm is sent once more on a new connection.
 //
 // Everything is noexcept. Memory that cannot be had, here or in hiredis, fails the command (kLocal).

@@ -161,7 +161,8 @@ Ticket ClientBase::SubmitAt(int32_t place, const Argument *arguments, int count,
 
 namespace {
 
-// That a large value was too slow, too much for Redis's memory, or longer than a connection lived, says nothing of others.
+// That a large value was too slow, too much for Redis's memory, or longer than a connection lived, says nothing of
+// others.
 About AboutOf(const Command &command, Failure failure) noexcept {
   const bool may_be_its_size = failure == Failure::kConnect || failure == Failure::kTimeout ||
                                failure == Failure::kOutOfMemory || failure == Failure::kReply;

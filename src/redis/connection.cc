@@ -328,7 +328,8 @@ void Connection::TakeCommandReply(ReplyReader::Outcome outcome, Reply *reply, in
   }
   command->is_answered = true;
   command->is_large = command->written > kLargeValue;
-  // An error while the request is still being sent: the server refuses the rest of it, and what follows is lost. One that
+  // An error while the request is still being sent: the server refuses the rest of it, and what follows is lost.
+  // One that
   // has no room for a large value gets back what it holds of it.
   const bool holds_it = is_error && command->is_large && reader_.FailureSeen() == Failure::kOutOfMemory;
   if (command == unsent_ || holds_it) return Fail(reader_.FailureSeen(), reader_.Text(), command, now);

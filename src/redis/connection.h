@@ -5,7 +5,8 @@
 // A command enters at any time; it is sent when the connection is open. Whatever goes wrong closes the connection and
 // leaves its commands in the queue for the listener, who decides which of them can be sent anew.
 //
-// A command has its timeout from when it is sent. While its request goes out, or the reply that it waits for comes in, the
+// A command has its timeout from when it is sent. While its request goes out, or the reply that it waits for comes
+// in, the
 // timeout counts from the last byte that moved. So that nobody is held up by a byte now and then, all together may take
 // no longer than kMostTimeouts of them and the time that the bytes which have moved take at kSlowest.
 

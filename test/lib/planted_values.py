@@ -67,7 +67,8 @@ def mutate(frame, chance):
         elif size >= 4:
             offset = min(offset, size - 4) // 4 * 4
             number = struct.unpack_from("<I", frame.bytes, frame.value.start + offset)[0]
-            changed = {2: chance.choice(WORDS), 3: number + chance.randint(-64, 64), 4: number ^ 1 << chance.randrange(32)}
+            changed = {2: chance.choice(WORDS), 3: number + chance.randint(-64, 64),
+                       4: number ^ 1 << chance.randrange(32)}
             frame.put(offset, struct.pack("<I", changed[kind] & 0xffffffff))
 
 

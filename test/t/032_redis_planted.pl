@@ -101,7 +101,8 @@ my $plain = join ', ', map { shown("plain_$_(1)") } @names;
 my $before = counter('hits');
 for my $round (1 .. 2)
 {
-	is($node->safe_psql('postgres', "SELECT ARRAY[$shown] IS NOT DISTINCT FROM ARRAY[$plain]"), 't', "round $round: right");
+	is($node->safe_psql('postgres', "SELECT ARRAY[$shown] IS NOT DISTINCT FROM ARRAY[$plain]"),
+		't', "round $round: right");
 }
 is(counter('hits') - $before, scalar(@names), 'what can be checked is found');
 is(counter('damaged'), 0, 'and is not taken for damaged');
@@ -122,7 +123,7 @@ sub is_refused
 }
 sub little { return unpack 'H*', pack 'V', $_[0]; }
 
-# A row begins behind the count of rows: its length, then at 10 the number of columns, flags, and where the columns begin.
+# A row begins behind the count of rows: its length, then at 10 the number of columns, flags, where the columns begin.
 my $sixty = little(60000 << 2);
 is_refused('texts', 'a text that is longer than its row', 'value', 24, $sixty);
 is_refused('texts', 'a text that is shorter', 'value', 24, little(100 << 2));
@@ -242,7 +243,8 @@ for my $type (sort keys %others)
 	next if $type eq 'xml' && $node->psql('postgres', q{SELECT '<a/>'::xml}) != 0;
 	my $name = 'other' . ++$number;
 	my $cached = shown("cached_$name(1)");
-	is($node->safe_psql('postgres', made($name, $type, $others{$type}) . qq{SELECT $cached IS NOT DISTINCT FROM } . shown("plain_$name(1)") . ';
+	is($node->safe_psql('postgres', made($name, $type, $others{$type}) . qq{SELECT $cached IS NOT DISTINCT FROM }
+		. shown("plain_$name(1)") . ';
 		SELECT stored, not_stored FROM aggcache.last_call()'),
 		"t\nf|a type of the result is kept in Redis only with aggcache.redis_secret_file", "$type: needs a secret");
 	$others{$type} = $cached;

@@ -1,5 +1,5 @@
-// Who keeps asking gets a place in a full store, whoever was there before; who asks once drives nobody out. A simulation
-// by seconds: what is stored, evicted and given up as callers of the store do it.
+// Who keeps asking gets a place in a full store, whoever was there before; who asks once drives nobody out. A
+// simulation by seconds: what is stored, evicted and given up as callers of the store do it.
 
 #include "core/entry_store.h"
 
