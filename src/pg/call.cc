@@ -86,6 +86,12 @@ Datum ReturnComputed(FunctionCallInfo fcinfo, const Definition *definition, cons
   return computed.value;
 }
 
+bool IsSameStatement(const CallSite *site, ::Snapshot snapshot) {
+  const Statement &then = site->statement;
+  return then.transaction == compat::CurrentLocalTransaction() && then.xmin == snapshot->xmin &&
+         then.xmax == snapshot->xmax && then.command == snapshot->curcid;
+}
+
 void ForgetPlan(CallSite *site) {
   if (site->plan_context) MemoryContextDelete(site->plan_context);
   site->plan_context = nullptr;
@@ -96,7 +102,8 @@ void ForgetPlan(CallSite *site) {
 // another one since the statement began, that is not what PostgreSQL's handler would do.
 Datum RunUncached(FunctionCallInfo fcinfo, CallSite *site, HiddenValues *hidden) {
   Definition *definition = site->definition;
-  const bool changed = site->answered && !definition->valid;
+  const bool changed = site->answered && !IsCurrentDefinition(definition) && ActiveSnapshotSet() &&
+                       IsSameStatement(site, GetActiveSnapshot());
   if (hidden == nullptr && !changed) return CallPlain(fcinfo, site);
   HiddenValues none = {nullptr, 0, nullptr};
   if (hidden == nullptr) {
@@ -155,12 +162,6 @@ CallSite *NewCallSite(FmgrInfo *function) {
 // A statement's first call owes no lock: its answer is that of a query which ended just now. From the second call on the
 // statement would show that the relations may change while it runs, so it takes the locks that the plain function has,
 // once, unless that means to wait.
-
-bool IsSameStatement(const CallSite *site, ::Snapshot snapshot) {
-  const Statement &then = site->statement;
-  return then.transaction == compat::CurrentLocalTransaction() && then.xmin == snapshot->xmin &&
-         then.xmax == snapshot->xmax && then.command == snapshot->curcid;
-}
 
 void BeginStatement(CallSite *site, ::Snapshot snapshot) {
   site->statement = {compat::CurrentLocalTransaction(), snapshot->xmin, snapshot->xmax, snapshot->curcid};
@@ -429,6 +430,8 @@ Datum Call(FunctionCallInfo fcinfo) {
     site = NewCallSite(fcinfo->flinfo);
   else if (site->plain_running)
     return CallPlain(fcinfo, site);
+  else
+    site->statistics = shared::StillOf(site->statistics, fcinfo->flinfo->fn_oid);
 
   const char *obstacle = FindSessionObstacle();
   if (obstacle) return CallUncached(fcinfo, site, CallResult::kUncached, obstacle);

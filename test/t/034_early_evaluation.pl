@@ -20,8 +20,10 @@ $node->safe_psql('postgres', q{
 		AS $$ BEGIN EXECUTE 'SELECT nextval(''public.calls'')'; RAISE EXCEPTION 'bottom' USING ERRCODE = 'ZZ001'; END $$;
 	CREATE FUNCTION g0(int) RETURNS int LANGUAGE sql STABLE AS 'SELECT public.fails($1)';
 	DO $do$ BEGIN FOR i IN 1..12 LOOP
-		EXECUTE format('CREATE FUNCTION f%s(a int) RETURNS int LANGUAGE cached_sql STABLE AS $q$ SELECT public.g%s(a) $q$', i, i - 1);
-		EXECUTE format('CREATE FUNCTION g%s(a int) RETURNS int LANGUAGE plpgsql STABLE AS $q$ BEGIN RETURN public.f%s(a); END $q$', i, i);
+		EXECUTE format('CREATE FUNCTION f%s(a int) RETURNS int LANGUAGE cached_sql STABLE '
+			'AS $q$ SELECT public.g%s(a) $q$', i, i - 1);
+		EXECUTE format('CREATE FUNCTION g%s(a int) RETURNS int LANGUAGE plpgsql STABLE '
+			'AS $q$ BEGIN RETURN public.f%s(a); END $q$', i, i);
 	END LOOP; END $do$;
 	CREATE FUNCTION unreached(a int) RETURNS bigint LANGUAGE cached_sql STABLE
 		AS 'SELECT count(*) FROM public.nothing WHERE k = public.fails(a)';
@@ -46,19 +48,23 @@ sub reached
 is(reached("SELECT f$_(1)"), 'ZZ001 1 ', "an error below $_ nested functions is raised once") for 1, 4, 12;
 is(reached('SELECT * FROM rows_f(1)'), 'ZZ001 1 ', 'an error in a function that returns rows');
 is(reached('SELECT unreached(1)'), 'none 1 0', 'an error that the body does not come to is none');
-is(reached('SELECT either(0)'), 'none 2 1', 'nor is one that a condition keeps away; what is known is not evaluated again');
+is(reached('SELECT either(0)'), 'none 2 1',
+	'nor is one that a condition keeps away; what is known is not evaluated again');
 is(reached('SELECT either(1)'), 'ZZ001 2 ', 'and one that is reached is, without doing anything twice');
 is(reached(q{DO $$ BEGIN PERFORM f12(1); EXCEPTION WHEN SQLSTATE 'ZZ001' THEN NULL; END $$}), 'none 1 ',
 	'an error can be caught');
-like((($node->psql('postgres', 'SELECT f3(1)'))[2]), qr/CONTEXT:.*PL\/pgSQL function fails\(integer\).*PL\/pgSQL function g2/s,
+like((($node->psql('postgres', 'SELECT f3(1)'))[2]),
+	qr/CONTEXT:.*PL\/pgSQL function fails\(integer\).*PL\/pgSQL function g2/s,
 	'its context is that of where it happened');
 
 # ---- Recursion --------------------------------------------------------------------------------------------------
 
 $node->safe_psql('postgres', q{
 	SET check_function_bodies = off;
-	CREATE FUNCTION plain_endless(a int) RETURNS int LANGUAGE sql STABLE AS 'SELECT public.plain_endless(a + 1) FROM (SELECT 1 OFFSET 0) x';
-	CREATE FUNCTION endless(a int) RETURNS int LANGUAGE cached_sql STABLE AS 'SELECT public.endless(a + 1) FROM (SELECT 1 OFFSET 0) x';
+	CREATE FUNCTION plain_endless(a int) RETURNS int LANGUAGE sql STABLE
+		AS 'SELECT public.plain_endless(a + 1) FROM (SELECT 1 OFFSET 0) x';
+	CREATE FUNCTION endless(a int) RETURNS int LANGUAGE cached_sql STABLE
+		AS 'SELECT public.endless(a + 1) FROM (SELECT 1 OFFSET 0) x';
 	CREATE FUNCTION bare(a int) RETURNS int LANGUAGE cached_sql STABLE AS 'SELECT public.bare(a + 1)';
 	CREATE FUNCTION in_turns(a int) RETURNS int LANGUAGE cached_sql STABLE AS 'SELECT public.other(a) FROM public.dual';
 	CREATE FUNCTION other(a int) RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN public.in_turns(a + 1); END';
@@ -101,7 +107,8 @@ is($node->safe_psql('postgres', 'SELECT guarded(1), factorial_of(30), heritage(6
 $node->safe_psql('postgres', q{
 	CREATE FUNCTION plain_large(t text) RETURNS text LANGUAGE sql STABLE AS 'SELECT t || count(*) FROM public.dual';
 	CREATE FUNCTION large(t text) RETURNS text LANGUAGE cached_sql STABLE AS 'SELECT t || count(*) FROM public.dual';
-	CREATE FUNCTION measured(t text) RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT length(t) + count(*) FROM public.dual';
+	CREATE FUNCTION measured(t text) RETURNS bigint LANGUAGE cached_sql STABLE
+		AS 'SELECT length(t) + count(*) FROM public.dual';
 	CREATE FUNCTION plain_rows(n int) RETURNS SETOF text LANGUAGE sql STABLE
 		AS $$ SELECT repeat('x', 1000) FROM public.dual, generate_series(1, n) $$;
 	CREATE FUNCTION many_rows(n int) RETURNS SETOF text LANGUAGE cached_sql STABLE
@@ -148,7 +155,8 @@ is($node->safe_psql('postgres', q{
 	DECLARE r bigint;
 	BEGIN
 		FOR i IN 1..n LOOP
-			EXECUTE 'CREATE FUNCTION throwaway(x int) RETURNS bigint LANGUAGE cached_sql STABLE AS ''SELECT sum(hours) FROM public.task WHERE dept = x''';
+			EXECUTE 'CREATE FUNCTION throwaway(x int) RETURNS bigint LANGUAGE cached_sql STABLE
+				AS ''SELECT sum(hours) FROM public.task WHERE dept = x''';
 			EXECUTE 'SELECT throwaway(1)' INTO r;
 			EXECUTE 'DROP FUNCTION throwaway(int)';
 			COMMIT;
@@ -167,7 +175,8 @@ $node->safe_psql('postgres', q{
 	CREATE FUNCTION tenant(x int) RETURNS bigint LANGUAGE cached_sql STABLE PARALLEL SAFE
 		AS $$ SELECT sum(hours) FROM public.task WHERE dept = x AND hours > current_setting('app.least')::int $$;
 	CREATE FUNCTION named(x int) RETURNS bigint LANGUAGE cached_sql STABLE PARALLEL SAFE
-		AS $$ SELECT sum(hours) FROM public.task WHERE dept = x AND id::text = ANY (string_to_array(current_setting('app.ids'), ',')) $$;
+		AS $$ SELECT sum(hours) FROM public.task WHERE dept = x
+			AND id::text = ANY (string_to_array(current_setting('app.ids'), ',')) $$;
 	CREATE FUNCTION unread(x int) RETURNS bigint LANGUAGE cached_sql STABLE PARALLEL SAFE
 		AS $$ SELECT count(*) FROM public.nothing WHERE k = current_setting('app.broken')::int $$;
 	SELECT aggcache.reset_stats();
@@ -200,6 +209,7 @@ $node->safe_psql('postgres', q{
 ($rc, $out, $err) = $node->psql('postgres', 'SELECT 1, 2, 3, broken(1)');
 like($err, qr/ERROR:  column dual\.x does not exist\nLINE 1: SELECT count\(\*\) FROM public\.dual WHERE x = dual\.x/,
 	'a broken body is shown, not the statement that calls it');
-like($err, qr/QUERY:  SELECT count.*\nCONTEXT:  cached function broken\(integer\) during startup/, 'with query and context');
+like($err, qr/QUERY:  SELECT count.*\nCONTEXT:  cached function broken\(integer\) during startup/,
+	'with query and context');
 
 done_testing();

@@ -10,7 +10,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $directory = PostgreSQL::Test::Utils::tempdir();
-PostgreSQL::Test::Utils::system_or_bail('cp', "$FindBin::Bin/../hooks/Makefile", "$FindBin::Bin/../hooks/asking.c", $directory);
+PostgreSQL::Test::Utils::system_or_bail('cp', (map { "$FindBin::Bin/../hooks/$_" } 'Makefile', 'asking.c'),
+	$directory);
 my $config = $ENV{PG_CONFIG} // 'pg_config';
 PostgreSQL::Test::Utils::system_or_bail('make', '-s', '-C', $directory, "PG_CONFIG=$config");
 
@@ -63,7 +64,8 @@ for my $name (sort keys %bodies)
 	like($plain, qr/asking: task as /, "$name: the extension is asked of the plain function");
 	is($miss, $plain, "$name: and the same of a miss");
 	is($hit, $plain, "$name: and of a hit");
-	is($node->safe_psql('postgres', "SELECT cached_$name(2) > 0; SELECT cached_$name(2) > 0; SELECT result FROM aggcache.last_call()"), "t\nt\nhit",
+	my $call = "SELECT cached_$name(2) > 0";
+	is($node->safe_psql('postgres', "$call; $call; $call; SELECT result FROM aggcache.last_call()"), "t\nt\nt\nhit",
 		"$name: which was one");
 	my ($as_role) = (asked('SET ROLE reader', "SELECT cached_$name(2)", "SELECT cached_$name(2)"))[2];
 	is($as_role, $plain =~ s/as \w+/as reader/gr, "$name: with the role that calls");
