@@ -159,9 +159,9 @@ CallSite *NewCallSite(FmgrInfo *function) {
 // not valid any more: its key still finds what it found, as replacing a function or a view changes no row, and its
 // analysed body can be run as long as the tables have their columns.
 //
-// A statement's first call owes no lock: its answer is that of a query which ended just now. From the second call on the
-// statement would show that the relations may change while it runs, so it takes the locks that the plain function has,
-// once, unless that means to wait.
+// A statement's first call owes no lock: its answer is that of a query which ended just now. From the second call on
+// the statement would show that the relations may change while it runs, so it takes the locks that the plain function
+// has, once, unless that means to wait.
 
 void BeginStatement(CallSite *site, ::Snapshot snapshot) {
   site->statement = {compat::CurrentLocalTransaction(), snapshot->xmin, snapshot->xmax, snapshot->curcid};

@@ -29,8 +29,8 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
 // context.
 PlannedStmt *PlanBody(const Definition *definition);
 
-// Runs such a plan, with the hidden parameters as far as they are evaluated; nothing is stored. REQUIRES: the locks that
-// planning has taken.
+// Runs such a plan, with the hidden parameters as far as they are evaluated; nothing is stored. REQUIRES: the locks
+// that planning has taken.
 Computed RunBody(const Definition *definition, PlannedStmt *plan, FunctionCallInfo fcinfo, HiddenValues *hidden);
 
 }  // namespace aggcache

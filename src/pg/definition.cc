@@ -288,8 +288,8 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
 }
 
 // Parse analysis locks what it finds until the transaction ends. A definition is kept valid by invalidation, not by
-// locks, and whoever waits for a lock of this session keeps it from waiting for others (single_flight.h): so these go at
-// once.
+// locks, and whoever waits for a lock of this session keeps it from waiting for others (single_flight.h): so these go
+// at once.
 void AnalyseWithoutLocks(Definition *definition, const Call &call, Refusal *refusal) {
   ResourceOwner outer = CurrentResourceOwner;
   ResourceOwner owner = ResourceOwnerCreate(outer, "aggcache analysis");

@@ -28,8 +28,8 @@ enum class Evaluation : uint8_t {
   kTooDeep,  // nothing has been evaluated
 };
 
-// Evaluates the hidden parameters. Values and error are in the current memory context. Errors of cancelling and shutting
-// down are raised. REQUIRES: the definition is pinned; room for the values.
+// Evaluates the hidden parameters. Values and error are in the current memory context. Errors of cancelling and
+// shutting down are raised. REQUIRES: the definition is pinned; room for the values.
 Evaluation EvaluateHidden(const Definition *definition, FunctionCallInfo fcinfo, HiddenValues *hidden);
 
 // The same into values[definition->hidden_count]; false unless done.

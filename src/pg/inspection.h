@@ -42,8 +42,8 @@ enum class Afterwards : uint8_t {
 
 // Runs work(context) in a subtransaction, with the function's SET clauses in force, and no code as somebody else's
 // (own_code.h). Returns NULL, or the message of the
-// error that it raised, in the current memory context; one that may hold what the owner's code has computed is told only
-// to who has the owner's privileges. Cancelling, shutting down and serialization failures are raised.
+// error that it raised, in the current memory context; one that may hold what the owner's code has computed is told
+// only to who has the owner's privileges. Cancelling, shutting down and serialization failures are raised.
 const char *RunGuarded(const FunctionRow &function, ActAs act_as, Afterwards afterwards, void (*work)(void *context),
                        void *context);
 

@@ -23,7 +23,8 @@ void RunOwnCodeOnly(void (*work)(void *context), void *context, const char *hint
 // The same in a subtransaction. Returns false where a function was stopped, and raises other errors.
 bool TryOwnCodeOnly(void (*work)(void *context), void *context);
 
-// Which function was stopped in the latest RunOwnCodeOnly, in words, or NULL: whoever ran it may have dropped the error.
+// Which function was stopped in the latest RunOwnCodeOnly, in words, or NULL: whoever ran it may have dropped the
+// error.
 const char *StoppedFunction();
 
 // Whether planning the query could apply an operator to statistics of columns whose function the guard would stop. The

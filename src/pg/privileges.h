@@ -1,8 +1,8 @@
 // Whether the current role may run the body of a definition: a hit needs the same privileges as the query. What was
 // found is kept in the definition until a privilege may have changed.
 //
-// Other extensions may want to know of what is executed, or to refuse it: those that audit, or label. A computation asks
-// them as any query does; a hit, which executes nothing, asks them here.
+// Other extensions may want to know of what is executed, or to refuse it: those that audit, or label. A computation
+// asks them as any query does; a hit, which executes nothing, asks them here.
 
 #ifndef AGGCACHE_PG_PRIVILEGES_H
 #define AGGCACHE_PG_PRIVILEGES_H

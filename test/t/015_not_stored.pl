@@ -111,7 +111,8 @@ sub set_size
 }
 
 set_size(5000);
-my %large = ('a large value' => 'SELECT length(cached_large(1))', 'a large set' => 'SELECT length(v) FROM cached_rows(1)');
+my %large = ('a large value' => 'SELECT length(cached_large(1))',
+	'a large set' => 'SELECT length(v) FROM cached_rows(1)');
 for my $what (sort keys %large)
 {
 	others_go_on($large{$what}, 5000, $what);
