@@ -183,6 +183,7 @@ void Bind(FunctionCallInfo fcinfo, CallSite *site) {
   found->pins++;
   ForgetDefinition(site);
   site->definition = found;
+  site->fitting = nullptr;
   ForgetPlan(site);
   site->subtransaction = GetCurrentSubTransactionId();
 }
@@ -398,8 +399,9 @@ Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, HiddenValues *hidden, 
   return ReturnComputed(fcinfo, definition, miss.computed);
 }
 
-// Why this call cannot use the cache although calls of the session can; NULL if it can.
-const char *FindCallObstacle(FunctionCallInfo fcinfo, Definition *definition) {
+// Why this call cannot use the cache although calls of the session can; NULL if it can. *result is what it counts as.
+const char *FindCallObstacle(FunctionCallInfo fcinfo, Definition *definition, CallResult *result) {
+  *result = CallResult::kUncached;
   if (definition->obstacle) return definition->obstacle;
   if (definition->reads_clock && settings::ttl_ms == 0) return "the body reads the clock, and aggcache.ttl is not set";
   if (definition->result.returns_set) {
@@ -409,7 +411,10 @@ const char *FindCallObstacle(FunctionCallInfo fcinfo, Definition *definition) {
   }
   if (definition->opaque && HasTemporaryObjects())
     return "the session has temporary objects, which an opaque function might use";
-  if (HasWritten(definition)) return ReasonOf(CallResult::kOwnWrite);
+  if (HasWritten(definition)) {
+    *result = CallResult::kOwnWrite;
+    return ReasonOf(*result);
+  }
   if (!IsPermitted(definition)) return "the role may not run the query, or a check was not conclusive";
   return nullptr;
 }
@@ -440,9 +445,9 @@ Datum Call(FunctionCallInfo fcinfo) {
   Definition *definition = site->definition;
   if (!definition->valid && !site->answered)
     return CallUncached(fcinfo, site, CallResult::kUncached, "its definition keeps changing");
-  obstacle = FindCallObstacle(fcinfo, definition);
-  if (obstacle)
-    return CallUncached(fcinfo, site, HasWritten(definition) ? CallResult::kOwnWrite : CallResult::kUncached, obstacle);
+  CallResult result;
+  obstacle = FindCallObstacle(fcinfo, definition, &result);
+  if (obstacle) return CallUncached(fcinfo, site, result, obstacle);
   if (definition->result.returns_set) RequireExpectedRows(site, reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo));
   if (!definition->valid) RequireCurrentRowType(definition->result, fcinfo);
 
