@@ -102,6 +102,7 @@ void ForgetPlan(CallSite *site) {
 // another one since the statement began, that is not what PostgreSQL's handler would do.
 Datum RunUncached(FunctionCallInfo fcinfo, CallSite *site, HiddenValues *hidden) {
   Definition *definition = site->definition;
+  if (hidden && definition->hidden_count == 0) hidden = nullptr;
   const bool changed = site->answered && !IsCurrentDefinition(definition) && ActiveSnapshotSet() &&
                        IsSameStatement(site, GetActiveSnapshot());
   if (hidden == nullptr && !changed) return CallPlain(fcinfo, site);
@@ -464,7 +465,7 @@ Datum Call(FunctionCallInfo fcinfo) {
   Key key = BuildKey(definition, fcinfo, hidden->values);
   if (key.bytes == nullptr)
     return CallUncached(fcinfo, site, CallResult::kUncached, "the arguments are larger than aggcache.max_entry_size",
-                        definition->hidden_count > 0 ? hidden : nullptr);
+                        hidden);
   Found found = LookUpForCall(definition, key);
   if (found.data) {
     Record(site, found.result);
