@@ -92,30 +92,34 @@ ResultBytes EncodeScalar(const ResultShape &shape, Datum value, bool is_null, Si
 }
 
 ResultBytes EncodeRows(const ResultShape &shape, Tuplestorestate *rows, Size limit) {
-  StringInfoData text;
-  initStringInfo(&text);
-  int64 count = 0;
-  appendBinaryStringInfo(&text, reinterpret_cast<char *>(&count), sizeof(count));
+  // Measured first: no memory is taken for what turns out to be too large.
+  ResultBytes bytes = {nullptr, sizeof(int64), false};
   TupleTableSlot *slot = MakeSingleTupleTableSlot(shape.descriptor, &TTSOpsMinimalTuple);
-  bool too_large = false;
-  while (!too_large && tuplestore_gettupleslot(rows, true, false, slot)) {
-    bool should_free;
+  bool should_free;
+  while (!bytes.too_large && tuplestore_gettupleslot(rows, true, false, slot)) {
     MinimalTuple row = ExecFetchSlotMinimalTuple(slot, &should_free);
-    static const char padding[MAXIMUM_ALIGNOF] = {0};
-    Size padded = MAXALIGN(row->t_len);
-    if (text.len + padded > limit) {
-      too_large = true;
-    } else {
-      appendBinaryStringInfo(&text, reinterpret_cast<char *>(row), static_cast<int>(row->t_len));
-      appendBinaryStringInfo(&text, padding, static_cast<int>(padded - row->t_len));
-      count++;
-    }
+    bytes.size += MAXALIGN(row->t_len);
+    bytes.too_large = bytes.size > limit;
     if (should_free) heap_free_minimal_tuple(row);
   }
-  ExecDropSingleTupleTableSlot(slot);
   tuplestore_rescan(rows);
-  memcpy(text.data, &count, sizeof(count));
-  return ResultBytes{text.data, static_cast<Size>(text.len), too_large};
+  if (!bytes.too_large) {
+    bytes.data = static_cast<char *>(
+        MemoryContextAllocExtended(CurrentMemoryContext, bytes.size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO));
+    int64 count = 0;
+    char *at = bytes.data + sizeof(count);
+    while (tuplestore_gettupleslot(rows, true, false, slot)) {
+      MinimalTuple row = ExecFetchSlotMinimalTuple(slot, &should_free);
+      memcpy(at, row, row->t_len);
+      at += MAXALIGN(row->t_len);
+      count++;
+      if (should_free) heap_free_minimal_tuple(row);
+    }
+    memcpy(bytes.data, &count, sizeof(count));
+    tuplestore_rescan(rows);
+  }
+  ExecDropSingleTupleTableSlot(slot);
+  return bytes;
 }
 
 Datum DecodeScalar(const ResultShape &shape, const char *data, Size size, bool *is_null) {
