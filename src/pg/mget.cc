@@ -402,6 +402,8 @@ PGDLLEXPORT Datum aggcache_mget(PG_FUNCTION_ARGS) {
   auto *info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
   ManyCalls calls;
   memset(static_cast<void *>(&calls), 0, sizeof(calls));
+  // No lock on the function is taken that would bring it: whether it was dropped since the statement began.
+  AcceptInvalidationMessages();
   Oid function = calls.described.arguments.function = PG_GETARG_OID(0);
   calls.row = RequireCached(function);
   if (!compat::CanExecute(function, GetUserId()))

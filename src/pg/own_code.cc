@@ -1,6 +1,7 @@
 #include "pg/server.h"
 
 #include "pg/own_code.h"
+#include "pg/subtransaction.h"
 
 namespace aggcache {
 
@@ -96,33 +97,26 @@ void RunOwnCodeOnly(void (*work)(void *), void *context, const char *hint) {
   PG_END_TRY();
 }
 
+namespace {
+
+struct Work {
+  void (*work)(void *);
+  void *context;
+};
+
+void RunGuarded(void *context) {
+  const auto *work = static_cast<const Work *>(context);
+  RunOwnCodeOnly(work->work, work->context, nullptr);
+}
+
+}  // namespace
+
 bool TryOwnCodeOnly(void (*work)(void *), void *context) {
-  MemoryContext outer = CurrentMemoryContext;
-  ResourceOwner owner = CurrentResourceOwner;
-  volatile bool done = false;
-  BeginInternalSubTransaction(nullptr);
-  MemoryContextSwitchTo(outer);
-  PG_TRY();
-  {
-    RunOwnCodeOnly(work, context, nullptr);
-    ReleaseCurrentSubTransaction();
-    done = true;
-  }
-  PG_CATCH();
-  {
-    MemoryContextSwitchTo(outer);
-    ErrorData *error = CopyErrorData();
-    FlushErrorState();
-    // Whoever catches an error that goes on finds the transaction as deep as it left it.
-    RollbackAndReleaseCurrentSubTransaction();
-    MemoryContextSwitchTo(outer);
-    CurrentResourceOwner = owner;
-    if (!OidIsValid(stopped)) ReThrowError(error);
-  }
-  PG_END_TRY();
-  MemoryContextSwitchTo(outer);
-  CurrentResourceOwner = owner;
-  return done;
+  Work guarded_work = {work, context};
+  ErrorData *error = nullptr;
+  if (TryInSubtransaction(RunGuarded, &guarded_work, &error)) return true;
+  if (!OidIsValid(stopped)) ReThrowError(error);
+  return false;
 }
 
 const char *StoppedFunction() {
