@@ -121,6 +121,9 @@ both_ways('a row in the target list', "SELECT g, (row_of(g)).b $series", change 
 both_ways('mget', "SELECT g, r.b $series, LATERAL aggcache.mget('rows_of(bigint)', ARRAY[g::bigint])
 	AS r(n bigint, k bigint, b text, c text)", change => $altered, first => '1|257',
 	then => qr/^2\|$big 3\|$big$|$of_types/, next => qr/$of_types/);
+when_hit('mget, the function is dropped', "SELECT g, r.b $series, LATERAL aggcache.mget('rows_of(bigint)',
+	ARRAY[g::bigint]) AS r(n bigint, k bigint, b text, c text)", change => 'DROP FUNCTION rows_of(bigint)',
+	first => '1|257', then => qr/ERROR:  42883$/, next => qr/ERROR:  42883$/);
 when_hit('the row type of a table', "SELECT g, f.k, f.b $series, LATERAL of_table(g) f",
 	change => 'ALTER TABLE src ALTER b TYPE text, ALTER c TYPE text', first => '1|1|257',
 	then => qr/^2\|2\|$big 3\|3\|$big$|$of_types/, next => "1|1|257 2|2|$big 3|3|$big");
