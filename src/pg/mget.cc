@@ -144,6 +144,7 @@ int HashKeys(const Batch &batch, Definition *definition, uint64_t *hashes) {
     SetCall(calls, call, fcinfo);
     if (definition->hidden_count > 0 && !EvaluateHiddenParameters(definition, fcinfo, calls.described.hidden)) continue;
     const Key key = BuildKey(definition, fcinfo, calls.described.hidden);
+    if (key.bytes == nullptr) continue;  // too large to be cached
     if (settings::store == kTiered && IsInSharedMemory(key)) continue;
     hashes[count++] = key.hash;
   }
