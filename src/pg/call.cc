@@ -52,6 +52,8 @@ struct CallSite {
   bool answered;                    // by the definition
   bool answered_plainly;            // by that handler
   bool locked;                      // the relations, or it was tried
+  Oid row_locked;                   // the relation whose rows it hands out, if it is locked
+  SubTransactionId row_lock;        // in which
   PlannedStmt *plan;                // of the definition's body for any arguments; NULL until it is needed
   MemoryContext plan_context;
   const Definition *fitting;       // whose rows were found to be what the caller expects
@@ -163,10 +165,14 @@ CallSite *NewCallSite(FmgrInfo *function) {
 // A statement's first call owes no lock: its answer is that of a query which ended just now. From the second call on
 // the statement would show that the relations may change while it runs, so it takes the locks that the plain function
 // has, once, unless that means to wait.
+//
+// Rows of a table's own type outlive the call: the caller reads them by the type as it is then. So whoever hands them
+// out holds the lock that keeps the type as it is, from the first call on, and waits for it as the plain function does.
 
 void BeginStatement(CallSite *site, ::Snapshot snapshot) {
   site->statement = {compat::CurrentLocalTransaction(), snapshot->xmin, snapshot->xmax, snapshot->curcid};
   site->answered = site->answered_plainly = site->locked = false;
+  site->row_locked = InvalidOid;
   ForgetPlan(site);
 }
 
@@ -177,6 +183,16 @@ void LockRelations(CallSite *site) {
   for (int i = 0; i < definition->relation_count; i++)
     if (definition->relations[i].role == SourceRole::kNamed)
       (void)ConditionalLockRelationOid(definition->relations[i].relation, AccessShareLock);
+}
+
+// Locks the relation whose rows are handed out. False: there is none, or it is locked. Accepts invalidation messages.
+bool LockRowType(CallSite *site) {
+  const Oid relation = site->definition->row_relation;
+  if (!OidIsValid(relation) || (site->row_locked == relation && SubTransactionIsActive(site->row_lock))) return false;
+  LockRelationOid(relation, AccessShareLock);
+  site->row_locked = relation;
+  site->row_lock = GetCurrentSubTransactionId();
+  return true;
 }
 
 void Bind(FunctionCallInfo fcinfo, CallSite *site) {
@@ -198,12 +214,14 @@ bool FindOwn(FunctionCallInfo fcinfo, CallSite *site) {
     BeginStatement(site, snapshot);
   else if (site->answered && !site->locked)
     LockRelations(site);
-  Definition *definition = site->definition;
-  if (definition && IsCurrentDefinition(definition)) return true;
-  if (site->answered && IsSameRole(definition->environment) && SubTransactionIsActive(site->subtransaction))
-    return true;
-  if (site->answered_plainly) return false;
-  Bind(fcinfo, site);
+  do {
+    const Definition *definition = site->definition;
+    const bool keeps =
+        definition && (IsCurrentDefinition(definition) || (site->answered && IsSameRole(definition->environment) &&
+                                                           SubTransactionIsActive(site->subtransaction)));
+    if (!keeps && site->answered_plainly) return false;
+    if (!keeps) Bind(fcinfo, site);
+  } while (LockRowType(site));
   return true;
 }
 

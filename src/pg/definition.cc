@@ -81,9 +81,10 @@ void AddAllRelations(Definition *definition, List *read, const Composition &comp
   AddRelations(definition, composition.relations, ReadBy::kCachedFunction);
   AddRelations(definition, composition.whole_relations, ReadBy::kFunction);
   AddPartsAndAncestors(definition);
-  AddRowType(definition, get_typ_typrelid(getBaseType(result_type)));
+  const Oid row_relation = get_typ_typrelid(getBaseType(result_type));
+  if (AddRowType(definition, row_relation)) definition->row_relation = row_relation;
   ListCell *cell;
-  foreach (cell, composition.row_types) AddRowType(definition, lfirst_oid(cell));
+  foreach (cell, composition.row_types) (void)AddRowType(definition, lfirst_oid(cell));
 }
 
 // The names of the relations in every schema of the search path: a new one may hide the one that was found.

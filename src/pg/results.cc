@@ -55,6 +55,8 @@ void RequireCurrentRowType(const ResultShape &shape, FunctionCallInfo fcinfo) {
   // A function in FROM has its rows read as the query expects them.
   auto *info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
   if (shape.returns_set && (info->allowedModes & SFRM_Materialize_Preferred) != 0) return;
+  if (!SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(shape.type)))
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("type with OID %u does not exist", shape.type)));
   TupleDesc now = lookup_rowtype_tupdesc_noerror(getBaseType(shape.type), -1, true);
   bool same = now != nullptr && now->natts == shape.descriptor->natts;
   for (int i = 0; same && i < now->natts; i++) {

@@ -86,10 +86,11 @@ void AddPartsAndAncestors(Definition *definition) {
   }
 }
 
-void AddRowType(Definition *definition, Oid relation) {
-  if (!OidIsValid(relation)) return;
-  if (FindNamed(definition, relation) == nullptr)
-    AddSource(definition, relation, SourceRole::kRowType, InvalidOid, ReadBy::kCachedFunction);
+bool AddRowType(Definition *definition, Oid relation) {
+  if (!OidIsValid(relation)) return false;
+  if (FindNamed(definition, relation)) return true;
+  AddSource(definition, relation, SourceRole::kRowType, InvalidOid, ReadBy::kCachedFunction);
+  return false;
 }
 
 const char *FindChangedSource(const Definition *definition) {

@@ -23,7 +23,7 @@ class Change:
         self.statements = list(statements)
         self.before = options.get("before", [])  # twins of what comes, made by another session
         self.twins = options.get("twins", {})  # by name of a function: its former twin and the new one
-        self.name = options.get("name")  # of the function that is replaced itself
+        self.name = options.get("name")  # of the function that is replaced or altered itself
         self.block = options.get("block", True)  # whether a transaction block allows it
 
 
@@ -79,7 +79,8 @@ class Changes:
 
     def alter_function(self):
         r = self.r
-        f = self.function().signature()
+        function = self.function()
+        f = function.signature()
         return Change("function", r.choice([
             "ALTER FUNCTION %s COST 7", "ALTER FUNCTION %s SECURITY DEFINER", "ALTER FUNCTION %s SECURITY INVOKER",
             "ALTER FUNCTION %s STRICT", "ALTER FUNCTION %s SET work_mem = '1MB'", "ALTER FUNCTION %s RESET ALL",
@@ -88,7 +89,8 @@ class Changes:
             "ALTER FUNCTION %s SET SCHEMA elsewhere", "DROP FUNCTION %s CASCADE", "DROP FUNCTION %s",
             "ALTER FUNCTION %s SET aggcache.ttl = '1min'", "ALTER FUNCTION %s SET aggcache.enabled = off",
             "REVOKE ALL ON FUNCTION %s FROM PUBLIC", "GRANT EXECUTE ON FUNCTION %s TO cursor_user",
-            "SELECT aggcache.invalidate('%s'::regprocedure)", "SELECT aggcache.refresh('%s'::regprocedure)"]) % f)
+            "SELECT aggcache.invalidate('%s'::regprocedure)", "SELECT aggcache.refresh('%s'::regprocedure)"]) % f,
+            name=function.name)
 
     def helper(self):
         r = self.r

@@ -119,7 +119,8 @@ class Round:
         r_argument = r.choice([ARGUMENT, ARGUMENT, "g", "1"])
         if self.step("A", "open", {"number": self.cursors, "mode": mode, "k": text(k, function.cached()),
                                    "p": text(p, function.twin()), "repeatable": repeatable, "mget": mget,
-                                   "name": function.name, "helped": "h(" in function.body}):
+                                   "name": function.name, "helped": "h(" in function.body,
+                                   "calls": function.inner.name if function.inner else None}):
             self.functions_of[self.cursors] = function
             # PostgreSQL's handler begins a set of a target list anew when the savepoint of its first row has ended
             in_list = ("SETOF" in function.kind.returns or "TABLE" in function.kind.returns) and "LATERAL" not in k

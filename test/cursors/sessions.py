@@ -7,8 +7,9 @@ What a cursor has to answer
 ---------------------------
 row    The cached function and its twin stand in each row. They have one snapshot, and the twin keeps its locks and its
        definition: any difference is a fault.
-pair   Two cursors in one transaction, fetched from in turn, the cached function's first. The same, for more ways to
-       call a function, and where one fails it is known which. Only changes that need no lock explain an error.
+pair   Two cursors in one transaction, fetched from in turn. The same, for more ways to call a function, and where one
+       fails it is known which. The cached function's comes first, unless the plain one may fail by what has happened:
+       then it is asked first, and what it does not get over is not asked of the other.
 alone  Only the cached function, so that nobody holds the locks of the body for it. Just before the first row the twin
        was asked for all rows, and its locks were given back by the end of a savepoint. What comes has to be that, or,
        if the tables have really been changed meanwhile, an error that says so.
@@ -52,7 +53,7 @@ class Cursor:
     def __init__(self, content):
         self.mode, self.k, self.p = content["mode"], content["k"], content["p"]
         self.repeatable, self.mget = content["repeatable"], content["mget"]
-        self.name, self.helped = content["name"], content["helped"]
+        self.name, self.helped, self.calls = content["name"], content["helped"], content["calls"]
         self.about = set()  # what has happened since the first row
         self.before = set()  # since the cursor was opened
         self.twins = []  # (former, new)
@@ -60,12 +61,15 @@ class Cursor:
         self.expected = None  # rows or an Error
         self.dead = False
         self.guarded = False  # a row was fetched in a savepoint
+        self.errors_now = set()  # by which a new statement with the twin fails
 
     def happened(self, about, twins=(), name=None):
         """What a change is about, as far as it concerns this cursor's function."""
         about = set(about)
         if "inner" in about and not self.helped:
             about.discard("inner")
+        if self.calls and ("view" in about or name is not None and name == self.calls):
+            about.add("inner")  # what is called is analysed anew at each call
         if self.name in twins:
             if self.name != name:
                 about.add("inner")
@@ -261,6 +265,16 @@ class Player:
                 cursor.mode = "unjudged"
             cursor.expected = self.guarded(cursor.p, keep=False)
         cursor.guarded = cursor.guarded or savepoint is not None
+        plain = None
+        if cursor.mode == "pair" and self.asks_plain_first(cursor):
+            plain = self.take("p%d" % number)
+            if isinstance(plain, Error):
+                # what the plain function does not get over either is not asked of the cached one
+                self.statistics["errors of both"] += 1
+                cursor.dead = True
+                return
+        elif cursor.mode == "alone" and {"path", "privilege"} & cursor.about:
+            cursor.errors_now = {e.code for e in self.now(cursor) if isinstance(e, Error)}
         row = self.take("k%d" % number, savepoint if cursor.mode == "alone" else None)
         self.statistics["rows"] += 1
         if isinstance(row, Error):
@@ -271,11 +285,20 @@ class Player:
             if isinstance(row, Error):
                 self.judge_error(cursor, row)
             else:
-                self.judge_pair(cursor, row, self.take("p%d" % number))
+                self.judge_pair(cursor, row, plain or self.take("p%d" % number))
         elif cursor.mode == "alone":
             self.judge_alone(cursor, row)
         cursor.position += 1
         cursor.dead = isinstance(row, Error) or row == END
+
+    def asks_plain_first(self, cursor):
+        """Whether the plain function may fail by what has happened, not by what the session holds of its body: the
+        query was planned for other rows, or what the body calls is found by names, or the query's own types have gone.
+        The last the session learns only when it looks for news, as each cached call does; here it is made to."""
+        if {"type", "domain"} & cursor.about:
+            self.guarded("SELECT FROM pg_shdescription LIMIT 0", keep=False)  # by a lock that it does not hold
+        return (bool({"type", "domain", "path", "privilege"} & cursor.about)
+                or cursor.position == 0 and bool(cursor.before))
 
     def compare(self, session, items):
         """Cached functions against their twins, in statements of their own."""
@@ -293,6 +316,10 @@ class Player:
                         raise Fault("a new statement differs: cached %s, plain %s in %s" % (row[1], row[2], texts[0]))
                 continue
             cached, plain = run(texts[1]), run(texts[2])
+            if self.version >= 18 and isinstance(cached, Error) and not self.in_block(session):
+                # plain functions of this version keep in their session what names meant, as that of a type
+                self.connections.pop(session).close()
+                plain = run(texts[2])
             if isinstance(cached, Error) != isinstance(plain, Error):
                 if CONCURRENT.isdisjoint([e.code for e in (cached, plain, both) if isinstance(e, Error)]):
                     raise Fault("a new statement differs: cached %s, plain %s in %s" % (cached, plain, texts[0]))
@@ -323,17 +350,17 @@ class Player:
     def is_excused(self, cursor, row):
         """Whether a row that differs is what plain functions too show of changes that ignore snapshots."""
         about = cursor.about
-        if cursor.guarded and "function" in about:
-            # PostgreSQL's handler too looks at the function anew when the savepoint of its first call has ended
+        if cursor.guarded and {"function", "view", "path"} & about:
+            # PostgreSQL's handler too analyses the body anew when the savepoint of its first call has ended
             self.statistics["not judged"] += 1
             return True
-        if self.version >= 18 and "function" in about:
-            # plain functions of this version notice that they were replaced: so does a call that is not cached
-            last = self.guarded("SELECT result FROM aggcache.last_call()")
-            if not isinstance(last, Error) and last and last[0][0] in ("uncached", "own write", "own_write"):
-                self.statistics["not judged"] += 1
-                return True
-        if cursor.position == 0 or not ({"inner", "rewrite"} & about or cursor.mget):
+        if self.is_plain_anew(cursor):
+            return True
+        if cursor.position == 0 or not ({"inner", "rewrite", "type"} & about or cursor.mget):
+            return False
+        if "type" in about and self.is_written_anew(cursor, row):
+            return True
+        if not ({"inner", "rewrite"} & about or cursor.mget):
             return False
         if cursor.mget and {"function", "path"} & about:
             self.statistics["not judged"] += 1
@@ -343,17 +370,46 @@ class Player:
             self.statistics["not judged"] += 1
             return True
         now = self.now(cursor)
-        if "inner" in about and any(isinstance(answer, Error) for answer in now):
-            # what the body calls has another name or is gone: the twin's text cannot say what it answers now
+        if "inner" in about and ("function" in about or any(isinstance(answer, Error) for answer in now)):
+            # the former body with what it calls now, or what it calls is gone: no twin can say what that answers
             self.statistics["not judged"] += 1
             return True
         return row in now
+
+    def is_plain_anew(self, cursor):
+        """Plain functions of version 18 notice that they were replaced: so does a call that is not cached."""
+        if self.version < 18 or "function" not in cursor.about or self.has_failed():
+            return False
+        last = self.guarded("SELECT result FROM aggcache.last_call()")
+        if isinstance(last, Error) or not last or last[0][0] not in ("uncached", "own write", "own_write"):
+            return False
+        self.statistics["not judged"] += 1
+        return True
+
+    def is_written_anew(self, cursor, row):
+        """Whether the row is the right one, written as text by the type as it is now.
+
+        The cursor's query turns the function's value into text: the labels of an enum, the columns of a row. It does so
+        by what its session knows of the type, and a cached call makes the session look for news, as any statement does
+        that locks something (033_one_statement.pl shows the same of the plain function). So what the twin answers now
+        is right too, where its snapshot still is the cursor's."""
+        if row == END or self.has_failed():
+            return False
+        if not cursor.repeatable and {"write", "rewrite", "structure"} & cursor.about:
+            self.statistics["not judged"] += 1
+            return True
+        rows = self.guarded(cursor.p, keep=False)
+        if isinstance(rows, Error):
+            self.statistics["not judged"] += 1
+            return True  # what else has happened keeps the twin from answering
+        return cursor.position < len(rows) and row == rows[cursor.position]
 
     def judge_row(self, cursor, row):
         if row == END:
             return
         if not isinstance(row, Error):
-            if row[1] != row[2] and not (cursor.about & {"inner"} or self.is_late(cursor)):
+            if row[1] != row[2] and not (cursor.about & {"inner"} or self.is_late(cursor)
+                                         or self.is_plain_anew(cursor)):
                 self.fault(cursor, "a row differs", row[1], row[2])
             return
         self.judge_error(cursor, row)
@@ -367,18 +423,38 @@ class Player:
             return
         if row.code in OF_TYPES - {"XX000"} and about & {"type", "domain", "inner"}:
             return
-        if row.code == "42501" and "privilege" in about:
+        if row.code in self.of_names(cursor):
             return
         if "inner" in about and (row.code == "42883" or "cache lookup failed for function" in row.message):
             return
-        if self.is_of_mget(cursor, row):
+        if self.is_of_mget(cursor, row) or self.is_of_dropped(cursor, row):
             return
         self.fault(cursor, "an error", row, first)
 
+    def of_names(self, cursor):
+        """Codes of errors by which plain functions fail if a function that they call finds its names no longer: it is
+        analysed anew at each call of theirs, by the search path and the rights on schemas as they are then. So are they
+        themselves after the savepoint of their first call, and by version 18 whenever the path changes."""
+        about = cursor.about
+        codes = {"42501"} if "privilege" in about else set()
+        if {"path", "privilege"} & about and (
+                cursor.calls or cursor.helped or cursor.guarded or self.version >= 18):
+            codes |= {"42P01", "42883", "42704"}
+        return codes
+
+    def is_of_dropped(self, cursor, error):
+        """Whether the function was dropped before its first call, or has to be looked up anew, as version 18 does at
+        each call, and PostgreSQL itself does not find it: plain functions are called in the same way."""
+        return ("cache lookup failed for function" in error.message
+                and (cursor.guarded or cursor.position == 0 or self.version >= 18)
+                and bool({"function", "extension", "inner", "type", "structure"} & (cursor.before | cursor.about)))
+
     def is_of_mget(self, cursor, error):
-        """Errors of a new look at the function, which each call of mget takes. Its list of columns is of a type."""
+        """Errors of a new look at the function, which each call of mget takes. Its list of columns is of a type, and
+        the function may be of another language before the cursor is opened."""
+        happened = cursor.about | cursor.before
         return cursor.mget and error.code != "XX000" and (
-            error.code == "42804" or bool({"function", "path"} & cursor.about)
+            error.code in {"42804", "42809"} or bool({"function", "path", "type", "extension"} & happened)
             or cursor.position == 0 and isinstance(cursor.expected, Error))
 
     def is_late(self, cursor):
@@ -402,19 +478,21 @@ class Player:
         if isinstance(row, Error):
             if isinstance(first, Error) and first.code == row.code or row.code in CONCURRENT and self.pending:
                 return
-            if self.is_of_mget(cursor, row):
+            if self.is_of_mget(cursor, row) or self.is_of_dropped(cursor, row):
                 return
-            if "cache lookup failed for function" in row.message and (cursor.guarded or cursor.position == 0):
-                return  # it is gone, and PostgreSQL's handler too would look at it anew
             allowed = set()
             if about & {"structure", "rewrite"}:
-                allowed |= {"55000", "42P01", "42703"}
+                allowed |= {"55000", "42P01", "42703", "42804", "42704"}
             if about & {"type"}:
-                allowed |= {"55000", "42804", "42P13", "22P07"}
+                allowed |= {"55000", "42804", "42P13", "22P07", "42704"}
+                if "cache lookup failed for type" in row.message:
+                    return  # by the query, for which the row is turned into text (asks_plain_first)
+            allowed |= cursor.errors_now
+            if cursor.position == 0 and cursor.before:
+                allowed |= {"42804"}  # the query was planned for other rows
             if about & {"domain"}:
                 allowed |= {"23514", "23502"}
-            if about & {"privilege"}:
-                allowed |= {"42501"}
+            allowed |= self.of_names(cursor)
             if about & {"inner"}:
                 allowed |= {"55000", "42883"}
                 if "cache lookup failed for function" in row.message:
