@@ -12,9 +12,10 @@ namespace aggcache {
 
 // ---- inlining.cc
 
-// Whether planning would replace by a value a call of a function that is only declared IMMUTABLE, in a language that
-// may hide anything.
-bool FoldsOpaqueCall(Node *expression);
+// The expression as planned, once and for all. Where planning would replace something by its value of the moment (a
+// call of a function that is only declared IMMUTABLE, in a language that may hide anything, or of a function of language
+// sql that says 'now'), *at_call is set, and it is as it was.
+Expr *PlanUnlessAtCall(Node *expression, bool *at_call);
 
 // Replaces calls of SQL functions by their bodies wherever the planner would, at every depth, so that what they read
 // can be seen. Functions that vanish are added to *dependencies (PlanInvalItem).
@@ -30,11 +31,18 @@ Refusal FindRefusal(Query *query);
 // tree is of this text.
 bool HasClockLiteral(Query *query, const char *source);
 
+// Whether a literal of a text, of whatever type, says 'now' or the like.
+bool SaysClock(const char *source);
+
 // ---- hidden_parameters.cc
 
 // Takes hidden parameters out of the tree: they become parameters number `first` and following. Appends Node * to
-// *hidden.
+// *hidden. Of one that shows the clock, what does not is a hidden parameter of its own, earlier in the list.
 Query *ExtractHiddenParameters(Query *query, int first, List **hidden);
+
+// One of the list that shows the clock, in terms of the earlier ones: besides them it depends on the clock and, as
+// FindExpressionOpacity says, on settings.
+Node *ClockExpression(Node *expression, int first, List *hidden);
 
 // Whether the expression shows the clock without rounding it.
 bool ShowsClock(Node *expression);
@@ -54,6 +62,7 @@ bool ReadsOnlyNamedSettings(Node *expression);
 struct Opacity {
   const char *obstacle;  // what cannot be seen through; NULL if nothing
   bool reads_settings;   // calls a function that reads settings silently
+  bool reads_clock;
   List *calls;           // Oids of functions, not built in, that may read anything; called on rows
 };
 // REQUIRES: hidden parameters taken out.
@@ -69,8 +78,8 @@ List *CollectFunctions(Query *query, List *functions);
 // Adds every Query of the tree.
 List *CollectQueries(Query *query, List *queries);
 
-// 128 bits over the tree and the definitions of the functions and types in it.
-void FingerprintQuery(Query *query, uint64_t fingerprint[2]);
+// 128 bits over the tree, a Query or an expression, and the definitions of the functions and types in it.
+void FingerprintTree(Node *tree, uint64_t fingerprint[2]);
 
 }  // namespace aggcache
 

@@ -190,13 +190,9 @@ void AddHidden(Definition *definition, const CalledAnalysis &analysis, Compositi
     Node *expression = static_cast<Node *>(lfirst(cell));
     // The values are listed once, whoever uses them: who uses which is told by the expressions.
     MixText(composition, nodeToString(expression));
-    // The result of a cached function brings the end of its time along.
-    bool clock = ShowsClock(expression);
-    if (clock && called.kind == Kind::kCached) continue;
-    if (HasParameterWalker(expression, nullptr)) {
-      definition->reads_clock |= clock;
-      continue;  // looked at by ComposeBody of the function called
-    }
+    // What else it depends on is listed by itself.
+    if (ShowsClock(expression)) continue;
+    if (HasParameterWalker(expression, nullptr)) continue;  // looked at by ComposeBody of the function called
     if (elsewhere && !ReadsOnlyNamedSettings(expression)) {
       Hinder(composition, psprintf("the body calls %s, which depends on the role or on settings of its own in a way "
                                    "that cannot be seen from outside",
@@ -241,6 +237,8 @@ void Absorb(Definition *definition, const CalledAnalysis &analysis, Composition 
   definition->hides_privileges |= called->hides_privileges;
   definition->opaque |= called->opaque;
   definition->reads_settings |= called->reads_settings;
+  // The result of a cached function brings the end of its time along.
+  definition->reads_clock |= called->reads_clock && analysis.called.kind != Kind::kCached;
   definition->has_row_security |= called->has_row_security;
   definition->opaque_functions = list_concat_unique_oid(definition->opaque_functions, called->opaque_functions);
   Mix(composition, called->fingerprint);
@@ -323,11 +321,12 @@ void AddView(Definition *definition, Relation view, Composition *composition) {
   composition->whole_relations = list_concat(composition->whole_relations, relations);
   composition->items = list_concat(composition->items, items);
   uint64_t fingerprint[2];
-  FingerprintQuery(inlined, fingerprint);
+  FingerprintTree(reinterpret_cast<Node *>(inlined), fingerprint);
   Mix(composition, fingerprint);
   inlined = ExtractHiddenParameters(inlined, definition->argument_count + 1, &composition->hidden);
   Opacity opacity = FindOpacity(inlined);
   definition->reads_settings |= opacity.reads_settings;
+  definition->reads_clock |= opacity.reads_clock;
   if (opacity.obstacle) Hinder(composition, psprintf("%s (in a view of aggcache.depends_on)", opacity.obstacle));
   // Not run under the eyes of the collection, so what they read counts as a whole.
   Composition inner;
@@ -405,6 +404,8 @@ void ComposeArguments(Definition *definition, Composition *composition) {
     Opacity opacity = FindExpressionOpacity(expression);
     definition->reads_settings |= opacity.reads_settings;
     if (opacity.obstacle) Hinder(composition, opacity.obstacle);
+    if (opacity.reads_clock)
+      Hinder(composition, "the body reads the clock or the role in an expression on arguments");
     AddCalls(definition, opacity.calls, &found);
   }
   // What is stated of opaque functions is stated of those in the body.

@@ -110,6 +110,13 @@ void AddCatalogs(Definition *definition, List *items) {
   }
 }
 
+void MixFingerprint(Definition *definition, Node *tree) {
+  uint64_t fingerprint[2];
+  FingerprintTree(tree, fingerprint);
+  for (int i = 0; i < 2; i++)
+    definition->fingerprint[i] = hash_combine64(definition->fingerprint[i], fingerprint[i]);
+}
+
 void AddHidden(Definition *definition, List *expressions) {
   definition->hidden_originals = expressions;
   definition->hidden_count = list_length(expressions);
@@ -119,13 +126,17 @@ void AddHidden(Definition *definition, List *expressions) {
   for (int i = 0; i < definition->hidden_count; i++) {
     Node *expression = static_cast<Node *>(list_nth(expressions, i));
     HiddenParameter *hidden = &definition->hidden[i];
+    hidden->clock = ShowsClock(expression);
+    if (hidden->clock) {
+      expression = ClockExpression(expression, definition->argument_count + 1, expressions);
+      // It is not part of the key by its value, so it is by what it says.
+      MixFingerprint(definition, expression);
+      definition->reads_settings |= FindExpressionOpacity(expression).reads_settings;
+    }
     hidden->type = exprType(expression);
     get_typlenbyval(hidden->type, &hidden->length, &hidden->by_value);
-    hidden->clock = ShowsClock(expression);
     hidden->can_fail = CanFail(expression);
-    hidden->plan_at_call = FoldsOpaqueCall(expression);
-    hidden->expression = reinterpret_cast<Expr *>(expression);
-    if (!hidden->plan_at_call) hidden->expression = expression_planner(hidden->expression);
+    hidden->expression = PlanUnlessAtCall(expression, &hidden->plan_at_call);
     definition->reads_clock |= hidden->clock;
     definition->hidden_can_fail |= hidden->can_fail;
     definition->hidden_built_in &= RunsOnlyBuiltIns(expression);
@@ -233,10 +244,11 @@ void AddDependencies(Definition *definition, Query *query, List **relations, Lis
 }
 
 void AddFingerprint(Definition *definition, const Composition &composition) {
-  FingerprintQuery(definition->query, definition->fingerprint);
+  MixFingerprint(definition, reinterpret_cast<Node *>(definition->query));
   for (int i = 0; i < 2; i++)
     definition->fingerprint[i] = hash_combine64(definition->fingerprint[i], composition.fingerprint[i]);
-  // The form of the result is part of what is executed. Hidden parameters are not: equal values make equal queries.
+  // The form of the result is part of what is executed. Hidden parameters whose values are part of the key are not:
+  // equal values make equal queries.
   const ResultShape &shape = definition->result;
   uint64_t result =
       hash_combine64(definition->fingerprint[0], (static_cast<uint64_t>(shape.type) << 2) |
@@ -269,6 +281,7 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
   definition->executed_queries = CollectQueries(definition->query, NIL);
   Opacity opacity = FindOpacity(definition->query);
   definition->reads_settings = opacity.reads_settings;
+  definition->reads_clock = opacity.reads_clock;
   if (definition->obstacle == nullptr) definition->obstacle = opacity.obstacle;
 
   Composition composition;

@@ -14,14 +14,15 @@
 
 namespace aggcache {
 
-// A maximal expression that reads no column and is not IMMUTABLE: evaluated at each call; its value joins the key.
+// A maximal expression that reads no column and is not IMMUTABLE: evaluated at each call; its value joins the key. Of
+// one that shows the clock, what does not is a hidden parameter too.
 struct HiddenParameter {
   Expr *expression;   // planned, unless at the call
   bool plan_at_call;  // planning replaces something by its value of the moment
   Oid type;
   int16 length;
   bool by_value;
-  bool clock;     // shows the clock directly, so it never repeats
+  bool clock;     // shows the clock directly, so it never repeats; given in terms of earlier ones
   bool can_fail;  // evaluating it may raise an error
 };
 

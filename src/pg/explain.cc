@@ -73,8 +73,13 @@ void Explain(void *context) {
   ListCell *cell;
   foreach (cell, uses) SayRelation(explanation, *static_cast<RelationUse *>(lfirst(cell)));
   if (uses == NIL && definition->query) Say(explanation, pstrdup("reads no relation"));
-  for (int i = 0; i < definition->hidden_count; i++)
+  bool said_clock = false;
+  for (int i = 0; i < definition->hidden_count; i++) {
     SayHidden(explanation, definition->hidden[i], static_cast<Node *>(list_nth(definition->hidden_originals, i)));
+    said_clock |= definition->hidden[i].clock;
+  }
+  if (definition->reads_clock && !said_clock)
+    Say(explanation, pstrdup("reads the clock: a result is used until its ttl is over"));
   if (definition->reads_settings)
     Say(explanation, pstrdup("results under different settings, such as TimeZone and DateStyle, are kept apart"));
   if (definition->opaque)

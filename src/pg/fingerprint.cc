@@ -50,12 +50,13 @@ List *CollectQueries(Query *query, List *queries) {
   return queries;
 }
 
-void FingerprintQuery(Query *query, uint64_t fingerprint[2]) {
+void FingerprintTree(Node *tree, uint64_t fingerprint[2]) {
   StringInfoData text;
   initStringInfo(&text);
-  appendStringInfoString(&text, nodeToString(query));
-  List *functions = CollectFunctions(query, NIL);
-  AggregateWalker(reinterpret_cast<Node *>(query), &functions);
+  appendStringInfoString(&text, nodeToString(tree));
+  List *functions = NIL;
+  FunctionWalker(tree, &functions);
+  AggregateWalker(tree, &functions);
   ListCell *cell;
   foreach (cell, functions) {
     Oid function = lfirst_oid(cell);

@@ -9,6 +9,53 @@ namespace {
 // Languages whose functions cannot call what can be replaced by SQL; others may hide anything behind IMMUTABLE.
 bool IsCompiledLanguage(Oid language) { return language == INTERNALlanguageId || language == ClanguageId; }
 
+bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+bool HasOffset(const char *text) {
+  for (; *text; text++)
+    if ((*text == '+' || *text == '-') && isdigit(static_cast<unsigned char>(text[1]))) return true;
+  return false;
+}
+
+// Calls visit(base type) for the types that values of the type are made of, at whatever depth, while it returns false.
+bool VisitParts(Oid type, bool (*visit)(Oid part, Oid wanted), Oid wanted) {
+  check_stack_depth();
+  type = getBaseType(type);
+  Oid part = get_element_type(type);
+  if (!OidIsValid(part)) part = get_range_subtype(type);
+  if (!OidIsValid(part)) part = get_multirange_range(type);
+  if (OidIsValid(part)) return VisitParts(part, visit, wanted);
+  Oid relation = get_typ_typrelid(type);
+  if (!OidIsValid(relation)) return visit(type, wanted);
+  TupleDesc descriptor = lookup_rowtype_tupdesc_copy(type, -1);
+  for (int i = 0; i < descriptor->natts; i++) {
+    Form_pg_attribute column = TupleDescAttr(descriptor, i);
+    if (!column->attisdropped && VisitParts(column->atttypid, visit, wanted)) return true;
+  }
+  return false;
+}
+
+bool IsType(Oid part, Oid wanted) { return part == wanted; }
+
+bool MayHold(Oid type, Oid part) { return VisitParts(type, IsType, part); }
+
+// What an input function that is not PostgreSQL's own makes of a word is not known.
+bool IsMoment(Oid part, Oid) {
+  switch (part) {
+    case DATEOID:
+    case TIMEOID:
+    case TIMETZOID:
+    case TIMESTAMPOID:
+    case TIMESTAMPTZOID: return true;
+    default: break;
+  }
+  if (part < FirstNormalObjectId) return false;
+  const char category = TypeCategory(part);
+  return category != TYPCATEGORY_STRING && category != TYPCATEGORY_ENUM;
+}
+
+bool MayHoldMoment(Oid type) { return VisitParts(type, IsMoment, InvalidOid); }
+
 }  // namespace
 
 bool HoldsRows(Oid type) {
@@ -17,24 +64,42 @@ bool HoldsRows(Oid type) {
   return type_is_rowtype(OidIsValid(element) ? element : type);
 }
 
-bool IsClockText(const char *text, Oid type) {
-  Oid element = get_element_type(type);
-  char category = TypeCategory(OidIsValid(element) ? element : type);
-  if (category == TYPCATEGORY_STRING || category == TYPCATEGORY_ENUM || category == TYPCATEGORY_UNKNOWN ||
-      category == TYPCATEGORY_NUMERIC || type == JSONOID || type == JSONBOID)
-    return false;
-  char *lower = pstrdup(text);
-  for (char *c = lower; *c; c++) *c = pg_tolower(static_cast<unsigned char>(*c));
+bool HasClockWord(const char *text) {
   static const char *const kWords[] = {"now", "today", "tomorrow", "yesterday"};
   for (const char *word : kWords) {
-    for (const char *at = strstr(lower, word); at; at = strstr(at + 1, word)) {
-      // as a word of its own, not as in now() or known
-      bool begins = at == lower || !isalnum(static_cast<unsigned char>(at[-1]));
-      unsigned char after = static_cast<unsigned char>(at[strlen(word)]);
-      if (begins && !isalnum(after) && after != '_' && after != '(') return true;
+    const size_t length = strlen(word);
+    for (const char *at = text; *at; at++) {
+      // Input functions take a run of letters for a word, whatever else is around it, as in 12:00today.
+      if (pg_strncasecmp(at, word, length) == 0 && (at == text || !IsLetter(at[-1])) && !IsLetter(at[length])) return true;
     }
   }
   return false;
+}
+
+bool IsClockText(const char *text, Oid type) {
+  type = getBaseType(type);
+  if (!MayHoldMoment(type)) return false;
+  // Without an offset it gets the one that the session's zone, or the zone that it names, has today.
+  if (type == TIMETZOID && !HasOffset(text)) return true;
+  return HasClockWord(text) || (type != TIMETZOID && MayHold(type, TIMETZOID));
+}
+
+bool IsClockFunction(Oid function) {
+  return function == F_NOW || function == F_TRANSACTION_TIMESTAMP || function == F_STATEMENT_TIMESTAMP;
+}
+
+bool IsClockValue(SQLValueFunctionOp op) {
+  switch (op) {
+    case SVFOP_CURRENT_TIME:
+    case SVFOP_CURRENT_TIME_N:
+    case SVFOP_CURRENT_TIMESTAMP:
+    case SVFOP_CURRENT_TIMESTAMP_N:
+    case SVFOP_LOCALTIME:
+    case SVFOP_LOCALTIME_N:
+    case SVFOP_LOCALTIMESTAMP:
+    case SVFOP_LOCALTIMESTAMP_N: return true;
+    default: return false;
+  }
 }
 
 bool IsFixed(Oid function) {

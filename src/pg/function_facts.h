@@ -11,8 +11,16 @@ namespace aggcache {
 // read.
 bool HoldsRows(Oid type);
 
-// Whether a literal of a type means another moment every day: 'now', 'today' and the like in a type of dates or times.
+// Whether a text has a word that input functions of dates and times replace by the moment: now, today and the like.
+bool HasClockWord(const char *text);
+
+// Whether a literal of a type, by its text as it is after quotes and escapes, means another moment every day: such a
+// word where the type is of dates or times or holds some, at whatever depth; a time with a zone whose offset is today's.
 bool IsClockText(const char *text, Oid type);
+
+// Whether it tells the moment at which the transaction or the statement began.
+bool IsClockFunction(Oid function);
+bool IsClockValue(SQLValueFunctionOp op);
 
 // Whether the value of this function depends on its arguments alone, and provably will after any DDL.
 bool IsFixed(Oid function);

@@ -83,68 +83,16 @@ bool IsExpression(Node *node) {
   }
 }
 
-struct ExtractContext {
-  int next;
-  List **hidden;
-};
-
-Node *ExtractMutator(Node *node, void *argument) {
-  auto *context = static_cast<ExtractContext *>(argument);
-  if (node == nullptr) return nullptr;
-  check_stack_depth();
-  if (IsA(node, Query))
-    return reinterpret_cast<Node *>(compat::MutateQuery(reinterpret_cast<Query *>(node), ExtractMutator, context));
-  if (IsExpression(node)) {
-    HiddenContext found = {false, false};
-    HiddenWalker(node, &found);
-    if (found.is_mutable && !found.bound) {
-      int number = 0;
-      ListCell *cell;
-      foreach (cell, *context->hidden) {
-        number++;
-        if (equal(lfirst(cell), node)) break;
-      }
-      if (cell == nullptr) {
-        *context->hidden = lappend(*context->hidden, copyObjectImpl(node));
-        number = list_length(*context->hidden);
-      }
-      Param *parameter = makeNode(Param);
-      parameter->paramkind = PARAM_EXTERN;
-      parameter->paramid = context->next + number - 1;
-      parameter->paramtype = exprType(node);
-      parameter->paramtypmod = exprTypmod(node);
-      parameter->paramcollid = exprCollation(node);
-      parameter->location = -1;
-      return reinterpret_cast<Node *>(parameter);
-    }
-  }
-  return compat::MutateExpression(node, ExtractMutator, context);
-}
-
 // ---- The clock --------------------------------------------------------------------------------------------------
 
 bool IsClock(Node *node) {
-  if (IsA(node, SQLValueFunction)) {
-    switch (reinterpret_cast<SQLValueFunction *>(node)->op) {
-      case SVFOP_CURRENT_TIME:
-      case SVFOP_CURRENT_TIME_N:
-      case SVFOP_CURRENT_TIMESTAMP:
-      case SVFOP_CURRENT_TIMESTAMP_N:
-      case SVFOP_LOCALTIME:
-      case SVFOP_LOCALTIME_N:
-      case SVFOP_LOCALTIMESTAMP:
-      case SVFOP_LOCALTIMESTAMP_N: return true;
-      default: return false;
-    }
-  }
-  if (!IsA(node, FuncExpr)) return false;
-  Oid function = reinterpret_cast<FuncExpr *>(node)->funcid;
-  return function == F_NOW || function == F_TRANSACTION_TIMESTAMP || function == F_STATEMENT_TIMESTAMP;
+  if (IsA(node, SQLValueFunction)) return IsClockValue(reinterpret_cast<SQLValueFunction *>(node)->op);
+  return IsA(node, FuncExpr) && IsClockFunction(reinterpret_cast<FuncExpr *>(node)->funcid);
 }
 
-// Whether the node rounds a moment to a unit of a second or more.
+// Whether the node makes of a moment what repeats: a day, a yes or no, or what is rounded to a second or more.
 bool RoundsClock(Node *node) {
-  if (exprType(node) == DATEOID) return true;
+  if (exprType(node) == DATEOID || exprType(node) == BOOLOID) return true;
   if (!IsA(node, FuncExpr)) return false;
   FuncExpr *call = reinterpret_cast<FuncExpr *>(node);
   if (call->funcid >= FirstNormalObjectId) return false;
@@ -164,6 +112,73 @@ bool ClockWalker(Node *node, void *) {
   if (IsExpression(node) && RoundsClock(node)) return false;
   return compat::WalkExpression(node, ClockWalker, nullptr);
 }
+
+}  // namespace
+
+bool ShowsClock(Node *expression) { return ClockWalker(expression, nullptr); }
+
+namespace {
+
+// ---- Taking them out --------------------------------------------------------------------------------------------
+
+struct ExtractContext {
+  int next;
+  List **hidden;
+};
+
+bool IsHidden(Node *node) {
+  HiddenContext found = {false, false};
+  HiddenWalker(node, &found);
+  return found.is_mutable && !found.bound;
+}
+
+// Lists the expression, if it is not yet, and returns the parameter that stands for it.
+Node *Take(Node *node, const ExtractContext *context) {
+  int number = 0;
+  ListCell *cell;
+  foreach (cell, *context->hidden) {
+    number++;
+    if (equal(lfirst(cell), node)) break;
+  }
+  if (cell == nullptr) {
+    *context->hidden = lappend(*context->hidden, copyObjectImpl(node));
+    number = list_length(*context->hidden);
+  }
+  Param *parameter = makeNode(Param);
+  parameter->paramkind = PARAM_EXTERN;
+  parameter->paramid = context->next + number - 1;
+  parameter->paramtype = exprType(node);
+  parameter->paramtypmod = exprTypmod(node);
+  parameter->paramcollid = exprCollation(node);
+  parameter->location = -1;
+  return reinterpret_cast<Node *>(parameter);
+}
+
+// Takes out of an expression that shows the clock what does not.
+Node *SplitMutator(Node *node, void *argument) {
+  if (node == nullptr) return nullptr;
+  if (IsExpression(node) ? IsHidden(node) : IsA(node, CoerceToDomain))
+    if (!ShowsClock(node)) return Take(node, static_cast<ExtractContext *>(argument));
+  return compat::MutateExpression(node, SplitMutator, argument);
+}
+
+Node *ExtractMutator(Node *node, void *argument) {
+  auto *context = static_cast<ExtractContext *>(argument);
+  if (node == nullptr) return nullptr;
+  check_stack_depth();
+  if (IsA(node, Query))
+    return reinterpret_cast<Node *>(compat::MutateQuery(reinterpret_cast<Query *>(node), ExtractMutator, context));
+  if (!IsExpression(node) || !IsHidden(node)) return compat::MutateExpression(node, ExtractMutator, context);
+  if (ShowsClock(node)) {
+    Node *rest = SplitMutator(node, context);
+    Opacity opacity = FindExpressionOpacity(rest);
+    // Functions that get the clock are called as those that get rows: what they read is not in their arguments.
+    if (opacity.obstacle || opacity.calls) return rest;
+  }
+  return Take(node, context);
+}
+
+// ---- What evaluating them means -----------------------------------------------------------------------------------
 
 bool IsNotInternal(Oid function, void *) {
   if (function >= FirstNormalObjectId) return true;
@@ -243,7 +258,11 @@ Query *ExtractHiddenParameters(Query *query, int first, List **hidden) {
 
 bool RunsOnlyBuiltIns(Node *expression) { return !OtherCodeWalker(expression, nullptr); }
 
-bool ShowsClock(Node *expression) { return ClockWalker(expression, nullptr); }
+Node *ClockExpression(Node *expression, int first, List *hidden) {
+  List *known = list_copy(hidden);
+  ExtractContext context = {first, &known};
+  return SplitMutator(expression, &context);
+}
 
 bool CanFail(Node *expression) {
   // These read a variable; anything else may raise an error on some input.
@@ -252,8 +271,7 @@ bool CanFail(Node *expression) {
     return CanFail(reinterpret_cast<Node *>(reinterpret_cast<RelabelType *>(expression)->arg));
   if (IsA(expression, FuncExpr)) {
     FuncExpr *call = reinterpret_cast<FuncExpr *>(expression);
-    if (call->funcid == F_NOW || call->funcid == F_TRANSACTION_TIMESTAMP || call->funcid == F_STATEMENT_TIMESTAMP)
-      return false;
+    if (IsClockFunction(call->funcid)) return false;
     if (call->funcid == F_CURRENT_SETTING_TEXT_BOOL) {
       Node *name = static_cast<Node *>(linitial(call->args));
       Node *missing_ok = static_cast<Node *>(lsecond(call->args));

@@ -54,9 +54,9 @@ void EvaluateRest(void *argument) {
   auto *attempt = static_cast<Attempt *>(argument);
   HiddenValues *hidden = attempt->hidden;
   EState *state = CreateExecutorState();
-  ParamListInfo arguments = CallParameters(attempt->definition, attempt->fcinfo, nullptr);
+  ParamListInfo parameters = LazyParameters(attempt->definition, attempt->fcinfo, hidden);
   for (; hidden->known < attempt->definition->hidden_count; hidden->known++)
-    hidden->values[hidden->known] = EvaluateOne(attempt->definition->hidden[hidden->known], state, arguments);
+    hidden->values[hidden->known] = EvaluateOne(attempt->definition->hidden[hidden->known], state, parameters);
   FreeExecutorState(state);
 }
 
@@ -107,6 +107,7 @@ struct Lazy {
   HiddenValues *hidden;
   MemoryContext context;
   bool *done;  // of those from hidden->known on
+  ParamListInfo parameters;
 };
 
 void FetchHidden(Lazy *lazy, int i, ParamExternData *parameter) {
@@ -116,8 +117,7 @@ void FetchHidden(Lazy *lazy, int i, ParamExternData *parameter) {
     if (i == hidden->known && hidden->error) ReThrowError(hidden->error);
     MemoryContext outer = MemoryContextSwitchTo(lazy->context);
     EState *state = CreateExecutorState();
-    hidden->values[i] =
-        EvaluateOne(lazy->definition->hidden[i], state, CallParameters(lazy->definition, lazy->fcinfo, nullptr));
+    hidden->values[i] = EvaluateOne(lazy->definition->hidden[i], state, lazy->parameters);
     FreeExecutorState(state);
     MemoryContextSwitchTo(outer);
     lazy->done[i] = true;
@@ -192,8 +192,9 @@ ParamListInfo CallParameters(const Definition *definition, FunctionCallInfo fcin
 ParamListInfo LazyParameters(const Definition *definition, FunctionCallInfo fcinfo, HiddenValues *hidden) {
   auto *lazy = static_cast<Lazy *>(palloc(sizeof(Lazy)));
   *lazy = {definition, fcinfo, hidden, CurrentMemoryContext,
-           static_cast<bool *>(palloc0(sizeof(bool) * Max(1, definition->hidden_count)))};
-  ParamListInfo parameters = makeParamList(definition->argument_count + definition->hidden_count);
+           static_cast<bool *>(palloc0(sizeof(bool) * Max(1, definition->hidden_count))),
+           makeParamList(definition->argument_count + definition->hidden_count)};
+  ParamListInfo parameters = lazy->parameters;
   parameters->paramFetch = Fetch;
   parameters->paramFetchArg = lazy;
   return parameters;

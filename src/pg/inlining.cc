@@ -7,19 +7,67 @@ namespace aggcache {
 
 namespace {
 
-// Whether the function is of language sql, and its body may be put in place of its calls. One that says 'now' or
-// 'today' may not: the literal would be read once and for all.
 bool IsSqlFunction(Oid function) {
   HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(row)) return false;
   bool sql = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row))->prolang == SQLlanguageId;
-  if (sql && function >= FirstNormalObjectId) {
-    bool is_null;
-    Datum source = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_prosrc, &is_null);
-    if (!is_null && IsClockText(TextDatumGetCString(source), DATEOID)) sql = false;
-  }
   ReleaseSysCache(row);
   return sql;
+}
+
+// ---- Functions that say 'now' or 'today' -------------------------------------------------------------------------
+//
+// Putting such a body in place of a call reads the literal, once and for all. The planner asks a hook before it does,
+// at whatever depth, so while trees are simplified here these functions stay calls.
+
+// Whether it is one, and the planner would take its text.
+bool SaysClockInSql(Oid function) {
+  if (function < FirstNormalObjectId) return false;
+  HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(row)) return false;
+  Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
+  bool is_clock = false, no_source, no_config, no_body;
+  (void)SysCacheGetAttr(PROCOID, row, Anum_pg_proc_proconfig, &no_config);
+  (void)SysCacheGetAttr(PROCOID, row, Anum_pg_proc_prosqlbody, &no_body);
+  Datum source = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_prosrc, &no_source);
+  if (form->prolang == SQLlanguageId && !form->prosecdef && no_config && no_body && !no_source)
+    is_clock = SaysClock(TextDatumGetCString(source));
+  ReleaseSysCache(row);
+  return is_clock;
+}
+
+needs_fmgr_hook_type previous_needs_hook = nullptr;
+bool met_clock_function = false;
+
+bool KeepsCall(Oid function) {
+  if (SaysClockInSql(function)) {
+    met_clock_function = true;
+    return true;
+  }
+  return previous_needs_hook && previous_needs_hook(function);
+}
+
+// Calls simplify(argument); returns whether it came upon such a function.
+bool KeepClockCalls(void (*simplify)(void *argument), void *argument) {
+  needs_fmgr_hook_type outer = needs_fmgr_hook;
+  const bool met_before = met_clock_function;
+  const bool nested = outer == KeepsCall;
+  if (!nested) previous_needs_hook = outer;
+  met_clock_function = false;
+  bool met = false;
+  PG_TRY();
+  {
+    needs_fmgr_hook = KeepsCall;
+    simplify(argument);
+    met = met_clock_function;
+  }
+  PG_FINALLY();
+  {
+    needs_fmgr_hook = outer;
+    met_clock_function = met_before;
+  }
+  PG_END_TRY();
+  return met;
 }
 
 // Finds a call that simplifying would replace by a value although its function may hide anything: declared IMMUTABLE,
@@ -89,9 +137,29 @@ Node *InlineMutator(Node *node, void *argument) {
   return compat::MutateExpression(node, InlineMutator, context);
 }
 
+struct Inlining {
+  InlineContext context;
+  Query *query;
+};
+
+void Inline(void *argument) {
+  auto *inlining = static_cast<Inlining *>(argument);
+  inlining->query = InlineInQuery(inlining->query, &inlining->context);
+}
+
+void Plan(void *argument) {
+  auto **expression = static_cast<Expr **>(argument);
+  *expression = expression_planner(*expression);
+}
+
 }  // namespace
 
-bool FoldsOpaqueCall(Node *expression) { return FoldableWalker(expression, nullptr); }
+Expr *PlanUnlessAtCall(Node *expression, bool *at_call) {
+  *at_call = FoldableWalker(expression, nullptr);
+  auto *planned = reinterpret_cast<Expr *>(expression);
+  if (!*at_call) *at_call = KeepClockCalls(Plan, &planned);
+  return *at_call ? reinterpret_cast<Expr *>(expression) : planned;
+}
 
 Query *InlineFunctions(Query *query, List **dependencies) {
   PlannerGlobal *global = makeNode(PlannerGlobal);
@@ -100,10 +168,10 @@ Query *InlineFunctions(Query *query, List **dependencies) {
   root->parse = query;
   root->query_level = 1;
   root->planner_cxt = CurrentMemoryContext;
-  InlineContext context = {root, 0};
-  Query *result = InlineInQuery(static_cast<Query *>(copyObjectImpl(query)), &context);
+  Inlining inlining = {{root, 0}, static_cast<Query *>(copyObjectImpl(query))};
+  (void)KeepClockCalls(Inline, &inlining);
   *dependencies = list_concat(*dependencies, global->invalItems);
-  return result;
+  return inlining.query;
 }
 
 }  // namespace aggcache

@@ -83,7 +83,8 @@ void Begin(const Definition *definition) {
 Key Finish(const Definition *definition, const NullableDatum *hidden) {
   for (int i = 0; i < definition->hidden_count; i++) {
     const HiddenParameter &parameter = definition->hidden[i];
-    // A moment never repeats; the ttl, without which the call is not cached, stands in for it.
+    // A moment never repeats; the ttl, without which the call is not cached, stands in for it. What else the expression
+    // depends on is in the key: other hidden parameters, settings, and by the fingerprint what it says.
     if (parameter.clock) continue;
     AppendValue(hidden[i], parameter.length, parameter.by_value);
   }

@@ -141,6 +141,10 @@ struct OpacityContext {
 bool VisitFunction(Oid function, void *argument) {
   auto *context = static_cast<OpacityContext *>(argument);
   if (IsFixed(function)) return false;
+  if (IsClockFunction(function)) {
+    context->opacity.reads_clock = true;
+    return false;
+  }
   if (ReadsOnlySettings(function) && context->all_plain) {
     context->opacity.reads_settings = true;
     return false;
@@ -246,6 +250,10 @@ bool OpacityWalker(Node *node, void *argument) {
       context->opacity.obstacle = "the body makes XML or JSON by SQL syntax, whose conversions cannot be seen";
       return true;
     case T_SQLValueFunction:
+      if (IsClockValue(reinterpret_cast<SQLValueFunction *>(node)->op)) {
+        context->opacity.reads_clock = context->opacity.reads_settings = true;  // TimeZone
+        return false;
+      }
       // by itself a hidden parameter, but part of an expression on the arguments of a function that is called on rows
       context->opacity.obstacle = "the body reads the clock or the role in an expression on arguments";
       return true;
@@ -261,7 +269,7 @@ bool OpacityWalker(Node *node, void *argument) {
 Opacity FindOpacity(Query *query) { return FindExpressionOpacity(reinterpret_cast<Node *>(query)); }
 
 Opacity FindExpressionOpacity(Node *expression) {
-  OpacityContext context = {{nullptr, false, NIL}, true};
+  OpacityContext context = {{nullptr, false, false, NIL}, true};
   OpacityWalker(expression, &context);
   return context.opacity;
 }

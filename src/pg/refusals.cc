@@ -64,20 +64,50 @@ bool RefusalWalker(Node *node, void *argument) {
   return compat::WalkExpression(node, RefusalWalker, context);
 }
 
-bool IsClockLiteral(const char *source, const Const *constant) {
-  int location = constant->location;
-  if (location < 0 || location >= static_cast<int>(strlen(source))) return false;
-  const char *from = strchr(source + location, '\'');
-  if (from == nullptr || from - (source + location) > 3) return false;
-  const char *to = strchr(from + 1, '\'');
-  return to && IsClockText(pnstrdup(from + 1, to - from - 1), constant->consttype);
+// A literal of the text as the parser has read it: whatever its quotes, escapes and continuations say.
+struct Literal {
+  int location;
+  const char *text;
+};
+
+bool LiteralWalker(Node *node, void *argument) {
+  if (node == nullptr) return false;
+  if (IsA(node, A_Const)) {
+    auto *constant = reinterpret_cast<A_Const *>(node);
+    if (constant->isnull || !IsA(&constant->val, String)) return false;
+    auto **literals = static_cast<List **>(argument);
+    auto *literal = static_cast<Literal *>(palloc(sizeof(Literal)));
+    *literal = {constant->location, constant->val.sval.sval};
+    *literals = lappend(*literals, literal);
+    return false;
+  }
+  return compat::WalkRaw(node, LiteralWalker, argument);
 }
 
-bool ClockLiteralWalker(Node *node, void *source) {
+List *ReadLiterals(const char *source) {
+  List *literals = NIL;
+  ListCell *cell;
+  foreach (cell, raw_parser(source, RAW_PARSE_DEFAULT)) {
+    Node *statement = lfirst_node(RawStmt, cell)->stmt;
+    if (IsA(statement, SelectStmt)) LiteralWalker(statement, &literals);
+  }
+  return literals;
+}
+
+// A constant that the parser has made of a literal lies where that lies. What comes from elsewhere (views, policies,
+// defaults) lies nowhere, and was made when that was created, also for the plain query.
+bool ClockLiteralWalker(Node *node, void *literals) {
   if (node == nullptr) return false;
-  if (IsA(node, Query)) return compat::WalkQuery(reinterpret_cast<Query *>(node), ClockLiteralWalker, source);
-  if (IsA(node, Const)) return IsClockLiteral(static_cast<const char *>(source), reinterpret_cast<Const *>(node));
-  return compat::WalkExpression(node, ClockLiteralWalker, source);
+  if (IsA(node, Query)) return compat::WalkQuery(reinterpret_cast<Query *>(node), ClockLiteralWalker, literals);
+  if (!IsA(node, Const)) return compat::WalkExpression(node, ClockLiteralWalker, literals);
+  const Const *constant = reinterpret_cast<Const *>(node);
+  if (constant->location < 0) return false;
+  ListCell *cell;
+  foreach (cell, static_cast<List *>(literals)) {
+    const auto *literal = static_cast<const Literal *>(lfirst(cell));
+    if (literal->location == constant->location && IsClockText(literal->text, constant->consttype)) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -89,7 +119,14 @@ Refusal FindRefusal(Query *query) {
 }
 
 bool HasClockLiteral(Query *query, const char *source) {
-  return ClockLiteralWalker(reinterpret_cast<Node *>(query), const_cast<char *>(source));
+  return ClockLiteralWalker(reinterpret_cast<Node *>(query), ReadLiterals(source));
+}
+
+bool SaysClock(const char *source) {
+  ListCell *cell;
+  foreach (cell, ReadLiterals(source))
+    if (HasClockWord(static_cast<const Literal *>(lfirst(cell))->text)) return true;
+  return false;
 }
 
 }  // namespace aggcache
