@@ -216,8 +216,8 @@ CREATE FUNCTION c_deeper() RETURNS timestamptz LANGUAGE cached_sql STABLE AS 'SE
 CREATE FUNCTION c_handed() RETURNS timestamptz LANGUAGE cached_sql STABLE AS 'SELECT date_trunc(''second'', says()) + (says() - date_trunc(''second'', says()))';
 CREATE FUNCTION c_claims() RETURNS timestamptz LANGUAGE cached_sql STABLE AS 'SELECT claims()';
 CREATE FUNCTION c_on_rows() RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT count(*) FROM event WHERE at < around_it(extract(day FROM day)::int)';
-SELECT c_says() = now() AS says, c_deeper() = now() AS deeper, c_handed() = now() AS handed, c_claims() = now() AS claims;
-SELECT c_says() = now() AS says, c_deeper() = now() AS deeper, c_handed() = now() AS handed, c_claims() = now() AS claims;
+SELECT c_says() = now() AS says, c_deeper() = now() AS deeper, c_handed() = now() AS handed, c_claims() = claims() AS claims;
+SELECT c_says() = now() AS says, c_deeper() = now() AS deeper, c_handed() = now() AS handed, c_claims() = claims() AS claims;
 SELECT reason FROM aggcache.functions WHERE function = 'c_on_rows()'::regprocedure;
 
 DROP OWNED BY clock_reader, clock_other;

@@ -82,6 +82,13 @@ Xid EntryStore::Culprit(Reference entry, const Snapshot &reader, const Transacti
   return culprit.Answer();
 }
 
+bool EntryStore::IsEarlier(Reference entry, const Snapshot &reader, const OwnCommits &own,
+                           const Transactions &transactions) const noexcept {
+  Xid running[kMaxRunning];
+  const Snapshot stored = CopySnapshot(entry.block, running);
+  return IsNotNewer(stored, reader) && own.AreSeenBy(stored, transactions);
+}
+
 bool EntryStore::IsDead(uint32_t block) const noexcept {
   ListIsDead dead(stamps_);
   VisitStamps(block, [&dead](const Stamp &stamp) noexcept { return dead.Next(stamp); });

@@ -23,6 +23,7 @@
 
 #include "core/block_pool.h"
 #include "core/snapshot.h"
+#include "core/staleness.h"
 #include "core/stamp.h"
 
 namespace aggcache {
@@ -127,6 +128,9 @@ class EntryStore {
   uint64_t CostNs(Reference entry) const noexcept;
   // The hit rule over all stamps; the first that is not kValid decides, kOwnWrite above all others.
   StampCheck Check(Reference entry, const Snapshot &reader, const Transactions &transactions) const noexcept;
+  // Whether it is not newer than what the reader sees, and sees what the reader's session has committed (staleness.h).
+  bool IsEarlier(Reference entry, const Snapshot &reader, const OwnCommits &own,
+                 const Transactions &transactions) const noexcept;
   // The writer that makes Check answer kChanged, as far as it is known (StampTable::Culprit).
   Xid Culprit(Reference entry, const Snapshot &reader, const Transactions &transactions) const noexcept;
   // Copies ValueSize() bytes.

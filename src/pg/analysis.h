@@ -13,8 +13,8 @@ namespace aggcache {
 // ---- inlining.cc
 
 // The expression as planned, once and for all. Where planning would replace something by its value of the moment (a
-// call of a function that is only declared IMMUTABLE, in a language that may hide anything, or of a function of language
-// sql that says 'now'), *at_call is set, and it is as it was.
+// call of a function that is only declared IMMUTABLE, in a language that may hide anything, or of a function of
+// language sql that says 'now'), *at_call is set, and it is as it was.
 Expr *PlanUnlessAtCall(Node *expression, bool *at_call);
 
 // Replaces calls of SQL functions by their bodies wherever the planner would, at every depth, so that what they read
@@ -63,7 +63,7 @@ struct Opacity {
   const char *obstacle;  // what cannot be seen through; NULL if nothing
   bool reads_settings;   // calls a function that reads settings silently
   bool reads_clock;
-  List *calls;           // Oids of functions, not built in, that may read anything; called on rows
+  List *calls;  // Oids of functions, not built in, that may read anything; called on rows
 };
 // REQUIRES: hidden parameters taken out.
 Opacity FindOpacity(Query *query);

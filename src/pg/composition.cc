@@ -239,6 +239,7 @@ void Absorb(Definition *definition, const CalledAnalysis &analysis, Composition 
   definition->reads_settings |= called->reads_settings;
   // The result of a cached function brings the end of its time along.
   definition->reads_clock |= called->reads_clock && analysis.called.kind != Kind::kCached;
+  definition->shows_clock |= called->shows_clock;
   definition->has_row_security |= called->has_row_security;
   definition->opaque_functions = list_concat_unique_oid(definition->opaque_functions, called->opaque_functions);
   Mix(composition, called->fingerprint);
@@ -404,8 +405,7 @@ void ComposeArguments(Definition *definition, Composition *composition) {
     Opacity opacity = FindExpressionOpacity(expression);
     definition->reads_settings |= opacity.reads_settings;
     if (opacity.obstacle) Hinder(composition, opacity.obstacle);
-    if (opacity.reads_clock)
-      Hinder(composition, "the body reads the clock or the role in an expression on arguments");
+    if (opacity.reads_clock) Hinder(composition, "the body reads the clock or the role in an expression on arguments");
     AddCalls(definition, opacity.calls, &found);
   }
   // What is stated of opaque functions is stated of those in the body.

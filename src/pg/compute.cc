@@ -9,6 +9,7 @@
 #include "pg/lookup.h"
 #include "pg/opaque.h"
 #include "pg/partitions.h"
+#include "pg/result_times.h"
 #include "pg/results.h"
 #include "pg/settings.h"
 #include "pg/sources.h"
@@ -89,9 +90,10 @@ PlannedStmt *PlanOrGiveUp(const Definition *definition, ParamListInfo parameters
 // Why the result is not stored, or NULL. The last word of its collection is kept in static memory.
 const char *StoreResult(const Definition *definition, const Key &key, const ResultBytes &bytes,
                         const Dependencies &dependencies, const Collection &own, bool settled, Stamp *stamps,
-                        int stamp_count, ::Snapshot snapshot, int64_t expires_at, uint64_t cost_ns,
+                        int stamp_count, ::Snapshot snapshot, int64_t *expires_at, uint64_t cost_ns,
                         FunctionStatistics *statistics) {
   static char spoiled[sizeof(own.text)];
+  *expires_at = EndOfResult(TimeOfResult(definition, false), own.expires_at);
   if (!definition->valid) return "its definition changed meanwhile";
   if (!dependencies.complete) return "planning found a relation that the analysis had not";
   if (!settled) return "functions or privileges were being changed";
@@ -99,7 +101,7 @@ const char *StoreResult(const Definition *definition, const Key &key, const Resu
     strlcpy(spoiled, own.spoiled, sizeof(spoiled));
     return spoiled;
   }
-  return Store(definition, key, bytes, stamps, stamp_count, snapshot, expires_at, cost_ns, statistics);
+  return Store(definition, key, bytes, stamps, stamp_count, snapshot, own.expires_at, expires_at, cost_ns, statistics);
 }
 
 void AddCallContext(void *name) { errcontext("cached function %s", static_cast<const char *>(name)); }
@@ -204,13 +206,9 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
   }
   Stamp *stamps;
   int stamp_count = AllStamps(definition, dependencies, &own, &stamps);
-  int64_t expires_at = own.expires_at;
-  if (settings::ttl_ms > 0) {
-    int64_t end_of_ttl = SnapshotTime() + static_cast<int64_t>(settings::ttl_ms) * 1000;
-    expires_at = expires_at == 0 ? end_of_ttl : Min(expires_at, end_of_ttl);
-  }
+  int64_t expires_at;
   const char *not_stored = StoreResult(definition, key, bytes, dependencies, own, settled, stamps, stamp_count,
-                                       snapshot, expires_at, cost_ns, statistics);
+                                       snapshot, &expires_at, cost_ns, statistics);
   // What the outer result rests on does not depend on whether this one was stored.
   if (own.spoiled == nullptr && (!definition->valid || !dependencies.complete || !settled)) own.spoiled = not_stored;
   EndCollection(&own, stamps, stamp_count, expires_at);

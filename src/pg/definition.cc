@@ -113,8 +113,7 @@ void AddCatalogs(Definition *definition, List *items) {
 void MixFingerprint(Definition *definition, Node *tree) {
   uint64_t fingerprint[2];
   FingerprintTree(tree, fingerprint);
-  for (int i = 0; i < 2; i++)
-    definition->fingerprint[i] = hash_combine64(definition->fingerprint[i], fingerprint[i]);
+  for (int i = 0; i < 2; i++) definition->fingerprint[i] = hash_combine64(definition->fingerprint[i], fingerprint[i]);
 }
 
 void AddHidden(Definition *definition, List *expressions) {
@@ -293,6 +292,7 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
   AddCatalogs(definition, list_concat(items, composition.items));
   if (definition->obstacle == nullptr) definition->obstacle = composition.obstacle;
   AddFingerprint(definition, composition);
+  definition->shows_clock |= definition->reads_clock || definition->opaque;
 
   if (definition->reads_clock && settings::ttl_ms == 0)
     Refuse(

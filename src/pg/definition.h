@@ -102,6 +102,7 @@ struct Definition {
   bool hidden_can_fail;
   bool hidden_built_in;  // they call built-in functions only, on values of built-in types
   bool reads_clock;
+  bool shows_clock;  // the result may: of a function that hides what it does, too, and of those that it calls
   bool reads_settings;
   bool opaque;               // runs functions that cannot be seen through: all that they can notice joins the key
   bool hides_privileges;     // the privileges of others than the caller count, or it cannot be told whose

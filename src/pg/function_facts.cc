@@ -70,7 +70,8 @@ bool HasClockWord(const char *text) {
     const size_t length = strlen(word);
     for (const char *at = text; *at; at++) {
       // Input functions take a run of letters for a word, whatever else is around it, as in 12:00today.
-      if (pg_strncasecmp(at, word, length) == 0 && (at == text || !IsLetter(at[-1])) && !IsLetter(at[length])) return true;
+      if (pg_strncasecmp(at, word, length) == 0 && (at == text || !IsLetter(at[-1])) && !IsLetter(at[length]))
+        return true;
     }
   }
   return false;

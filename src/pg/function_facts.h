@@ -15,7 +15,8 @@ bool HoldsRows(Oid type);
 bool HasClockWord(const char *text);
 
 // Whether a literal of a type, by its text as it is after quotes and escapes, means another moment every day: such a
-// word where the type is of dates or times or holds some, at whatever depth; a time with a zone whose offset is today's.
+// word where the type is of dates or times or holds some, at whatever depth; a time with a zone whose offset is
+// today's.
 bool IsClockText(const char *text, Oid type);
 
 // Whether it tells the moment at which the transaction or the statement began.

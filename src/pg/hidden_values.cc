@@ -191,7 +191,10 @@ ParamListInfo CallParameters(const Definition *definition, FunctionCallInfo fcin
 
 ParamListInfo LazyParameters(const Definition *definition, FunctionCallInfo fcinfo, HiddenValues *hidden) {
   auto *lazy = static_cast<Lazy *>(palloc(sizeof(Lazy)));
-  *lazy = {definition, fcinfo, hidden, CurrentMemoryContext,
+  *lazy = {definition,
+           fcinfo,
+           hidden,
+           CurrentMemoryContext,
            static_cast<bool *>(palloc0(sizeof(bool) * Max(1, definition->hidden_count))),
            makeParamList(definition->argument_count + definition->hidden_count)};
   ParamListInfo parameters = lazy->parameters;

@@ -14,11 +14,11 @@ struct LastCall {
   CallResult result;
   const char *reason;  // static text, or `text`
   char text[512];
-  TimestampTz stored_at;  // of the entry that was hit, 0 otherwise
-  uint64_t cost_ns;       // of the computation, the hit's or the own
-  uint32_t size;          // of the result, in bytes
-  bool waited;            // for another session
-  bool from_redis;        // what was hit was in Redis
+  int64_t stored_at;  // of the entry that was hit, 0 otherwise
+  uint64_t cost_ns;   // of the computation, the hit's or the own
+  uint32_t size;      // of the result, in bytes
+  bool waited;        // for another session
+  bool from_redis;    // what was hit was in Redis
   bool stored;
   const char *not_stored;  // why not, or NULL
 };

@@ -5,12 +5,14 @@
 #include <algorithm>
 
 #include "core/stamp_list.h"
+#include "core/staleness.h"
 #include "core/tag.h"
 #include "pg/collection.h"
 #include "pg/dependencies.h"
 #include "pg/last_call.h"
 #include "pg/redis_state.h"
 #include "pg/redis_values.h"
+#include "pg/result_times.h"
 #include "pg/settings.h"
 #include "pg/single_flight.h"
 #include "pg/tracking.h"
@@ -36,44 +38,24 @@ void GrowBuffer(Size size) {
 // How many stamps have the tags by which a result can be ended (core/tag.h). They are the last of those that it has.
 constexpr int kEndings = 6;
 
-int64_t Age(int64_t stored_at) { return GetCurrentTimestamp() - stored_at; }
+// Whether aggcache.max_staleness lets results through that have changed. Never in a SERIALIZABLE transaction: what it
+// reads has to fit into one order of transactions, and no conflict check knows of a read of the past. A parallel worker
+// could not tell a result that is being computed that it rests on this one.
+bool AcceptsChanged() { return settings::max_staleness_ms > 0 && !IsParallelWorker() && !IsolationIsSerializable(); }
 
-// Whether max_staleness lets this entry through although it has changed. Never in a SERIALIZABLE transaction: what it
-// reads has to fit into one order of transactions, and no conflict check knows of a read of the past.
-bool IsFreshEnough(int64_t stored_at) {
-  // A parallel worker could not tell a result that is being computed that it rests on this one.
-  return settings::max_staleness_ms > 0 && !IsParallelWorker() && !IsolationIsSerializable() &&
-         Age(stored_at) <= static_cast<int64_t>(settings::max_staleness_ms) * 1000 && stored_at > LastOwnCommit();
-}
-
-// When a result was stored, and when it ends; 0: never.
-struct Times {
-  int64_t stored_at;
-  int64_t expires_at;
-};
-
-bool IsExpired(Times times) {
-  if (times.expires_at == 0 && settings::ttl_ms == 0) return false;
-  if (times.expires_at != 0 && GetCurrentTimestamp() >= times.expires_at) return true;
-  return settings::ttl_ms != 0 && Age(times.stored_at) >= static_cast<int64_t>(settings::ttl_ms) * 1000;
-}
-
-// When it ends for a caller with this setting of ttl; 0: never.
-int64_t EndOf(Times times) {
-  if (settings::ttl_ms == 0) return times.expires_at;
-  int64_t end = times.stored_at + static_cast<int64_t>(settings::ttl_ms) * 1000;
-  return times.expires_at == 0 ? end : Min(end, times.expires_at);
-}
-
-CallResult Judge(Times times, StampCheck check) {
-  if (IsExpired(times)) return CallResult::kExpired;
+// `earlier(…)` tells of the entry whether it is not newer than the reader's snapshot and sees the session's own
+// commits.
+template <typename Earlier>
+CallResult Judge(const Definition *definition, Times times, StampCheck check, Earlier earlier) {
+  if (IsExpired(definition, times)) return CallResult::kExpired;
+  CallResult result = CallResult::kOwnWrite;
   switch (check) {
     case StampCheck::kValid: return CallResult::kHit;
-    case StampCheck::kChanged: return IsFreshEnough(times.stored_at) ? CallResult::kStaleHit : CallResult::kChanged;
-    case StampCheck::kUnsettled: return IsFreshEnough(times.stored_at) ? CallResult::kStaleHit : CallResult::kSnapshot;
-    case StampCheck::kOwnWrite: break;
+    case StampCheck::kOwnWrite: return CallResult::kOwnWrite;
+    case StampCheck::kChanged: result = CallResult::kChanged; break;
+    case StampCheck::kUnsettled: result = CallResult::kSnapshot; break;
   }
-  return CallResult::kOwnWrite;
+  return AcceptsChanged() && IsYoungEnough(times) && earlier() ? CallResult::kStaleHit : result;
 }
 
 bool IsHit(CallResult result) { return result == CallResult::kHit || result == CallResult::kStaleHit; }
@@ -95,7 +77,7 @@ bool Reserve(const NewEntry &entry, EntryStore::Reservation *reserved, FunctionS
     if (next_partition == 0) next_partition = static_cast<uint32_t>(MyProcPid) * 31;
     uint32_t partition = next_partition++ % kPartitions;
     LWLockAcquire(shared::PartitionLockAt(partition), LW_EXCLUSIVE);
-    code = shared::store.EvictOne(partition, entry, 16, GetCurrentTimestamp());
+    code = shared::store.EvictOne(partition, entry, 16, SteadyNow());
     LWLockRelease(shared::PartitionLockAt(partition));
     if (code == StoreCode::kOk) {
       empty = 0;
@@ -123,7 +105,7 @@ const char *StoreShared(const NewEntry &entry, FunctionStatistics *statistics) {
   return code == StoreCode::kOk ? nullptr : "a result of a newer snapshot is there";
 }
 
-Found LookUpShared(const Key &key, ::Snapshot snapshot) {
+Found LookUpShared(const Definition *definition, const Key &key, ::Snapshot snapshot) {
   Found found = {CallResult::kCold, nullptr, 0, kNoXid, 0};
   Snapshot reader = CoreSnapshot(snapshot);
   Transactions transactions = ServerTransactions();
@@ -136,7 +118,9 @@ Found LookUpShared(const Key &key, ::Snapshot snapshot) {
     EntryStore::Reference entry = shared::store.Find(key);
     if (entry) {
       const Times times = {shared::store.StoredAt(entry), shared::store.ExpiresAt(entry)};
-      found.result = Judge(times, shared::store.Check(entry, reader, transactions));
+      found.result = Judge(definition, times, shared::store.Check(entry, reader, transactions), [&]() {
+        return shared::store.IsEarlier(entry, reader, OwnCommitsOfSession(), transactions);
+      });
       if (found.result == CallResult::kChanged && settings::max_blames > 0)
         found.writer = shared::store.Culprit(entry, reader, transactions);
       if (IsHit(found.result)) {
@@ -171,6 +155,15 @@ Found LookUpShared(const Key &key, ::Snapshot snapshot) {
     if (needed > buffer_size) GrowBuffer(needed);
     ReserveStamps(stamps);
   }
+}
+
+// Its running ids in the current memory context.
+Snapshot CopyOf(const Snapshot &snapshot) {
+  Snapshot copy = snapshot;
+  auto *running = static_cast<Xid *>(palloc(sizeof(Xid) * Max(1U, snapshot.running_count)));
+  std::copy(snapshot.running, snapshot.running + snapshot.running_count, running);
+  copy.running = running;
+  return copy;
 }
 
 // Whether it was ended as such since it was stored: then no staleness is accepted.
@@ -215,8 +208,11 @@ Found LookUpRedis(const Definition *definition, const Key &key, ::Snapshot snaps
   const Snapshot reader = CoreSnapshot(snapshot);
   const Transactions transactions = ServerTransactions();
   const Times times = {contents.stored_at, contents.expires_at};
-  found.result = Judge(
-      times, shared::stamps.CheckAll(contents.stamps, contents.stamp_count, contents.snapshot, reader, transactions));
+  const StampCheck check =
+      shared::stamps.CheckAll(contents.stamps, contents.stamp_count, contents.snapshot, reader, transactions);
+  found.result = Judge(definition, times, check, [&]() {
+    return IsNotNewer(contents.snapshot, reader) && OwnCommitsOfSession().AreSeenBy(contents.snapshot, transactions);
+  });
   if (found.result == CallResult::kStaleHit && IsEnded(contents)) found.result = CallResult::kChanged;
   shared::Count(IsHit(found.result) ? redis_state->hits : redis_state->changed);
   if (found.result == CallResult::kChanged && settings::max_blames > 0)
@@ -242,7 +238,7 @@ Found LookUpRedis(const Definition *definition, const Key &key, ::Snapshot snaps
 
 Found LookUp(const Definition *definition, const Key &key, ::Snapshot snapshot) {
   Found near = {CallResult::kCold, nullptr, 0, kNoXid, 0};
-  if (settings::store != kRedis) near = LookUpShared(key, snapshot);
+  if (settings::store != kRedis) near = LookUpShared(definition, key, snapshot);
   // What this transaction has written, the same stamps would say of any copy.
   if (settings::store == kShared || near.data != nullptr || near.result == CallResult::kOwnWrite) return near;
   const uint64_t flights = CountFlights(key.hash);
@@ -259,16 +255,12 @@ void TrimFound() {
   buffer_size = 0;
 }
 
-int64_t SnapshotTime() {
-  return IsolationUsesXactSnapshot() ? GetCurrentTransactionStartTimestamp() : GetCurrentStatementStartTimestamp();
-}
-
 const char *Store(const Definition *definition, const Key &key, const ResultBytes &bytes, const Stamp *all_stamps,
-                  int stamp_count, ::Snapshot snapshot, int64_t expires_at, uint64_t cost_ns,
+                  int stamp_count, ::Snapshot snapshot, int64_t end, int64_t *expires_at, uint64_t cost_ns,
                   FunctionStatistics *statistics) {
   if (bytes.too_large) return "the result is larger than aggcache.max_entry_size";
   BeginStamps();
-  Snapshot core = CoreSnapshot(snapshot);
+  const Snapshot core = CopyOf(CoreSnapshot(snapshot));
   Transactions transactions = ServerTransactions();
   auto *stamps = static_cast<Stamp *>(palloc(sizeof(Stamp) * (stamp_count + kEndings)));
   std::copy(all_stamps, all_stamps + stamp_count, stamps);
@@ -287,6 +279,12 @@ const char *Store(const Definition *definition, const Key &key, const ResultByte
     case StampCheck::kUnsettled:
       return "the snapshot is older than a write that has been forgotten, or a writer may still be running";
   }
+  // The snapshot may be older than the statement. What one of this moment sees too was true when the statement began.
+  const Snapshot latest = CoreSnapshot(GetLatestSnapshot());
+  const int64_t stored_at = TimeOfResult(
+      definition, shared::stamps.CheckAll(stamps, settled, core, latest, transactions) == StampCheck::kValid);
+  *expires_at = EndOfResult(stored_at, end);
+  if (*expires_at != 0 && *expires_at <= SteadyNow()) return "the result has expired";
   NewEntry entry;
   entry.key = key;
   entry.value = bytes.data;
@@ -296,8 +294,8 @@ const char *Store(const Definition *definition, const Key &key, const ResultByte
   entry.snapshot = core;
   entry.function = shared::ObjectId(definition->function);
   entry.role = GetOuterUserId();
-  entry.stored_at = SnapshotTime();
-  entry.expires_at = expires_at;
+  entry.stored_at = stored_at;
+  entry.expires_at = *expires_at;
   entry.cost_ns = cost_ns;
 
   if (settings::store == kShared) return StoreShared(entry, statistics);

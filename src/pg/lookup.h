@@ -30,13 +30,12 @@ Found LookUp(const Definition *definition, const Key &key, ::Snapshot snapshot);
 // Gives back the memory of a large value that was found and is no longer needed.
 void TrimFound();
 
-// Whether the result may be and is stored. Returns NULL, or why not in words. Settles a copy of the stamps.
+// Whether the result may be and is stored. Returns NULL, or why not in words. Settles a copy of the stamps. `end` is of
+// what it rests on, 0: never; its own goes to *expires_at if it is later
+// than what is there.
 const char *Store(const Definition *definition, const Key &key, const ResultBytes &bytes, const Stamp *all_stamps,
-                  int stamp_count, ::Snapshot snapshot, int64_t expires_at, uint64_t cost_ns,
+                  int stamp_count, ::Snapshot snapshot, int64_t end, int64_t *expires_at, uint64_t cost_ns,
                   FunctionStatistics *statistics);
-
-// Not later than the active snapshot was taken, so that an age is never understated.
-int64_t SnapshotTime();
 
 }  // namespace aggcache
 

@@ -11,6 +11,7 @@
 #include "pg/redis_state.h"
 #include "pg/redis_target.h"
 #include "pg/redis_wellformed.h"
+#include "pg/result_times.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 
@@ -76,7 +77,7 @@ Ticket Ask(const RedisName &name) {
 // old for
 // aggcache.max_staleness, and one that is stored under a later snapshot would have seen writes to come.
 bool IsOfThePast(const redis::FrameContents &contents) {
-  return IS_VALID_TIMESTAMP(contents.stored_at) && contents.stored_at <= GetCurrentTimestamp() &&
+  return IS_VALID_TIMESTAMP(contents.stored_at) && contents.stored_at <= SteadyNow() &&
          IS_VALID_TIMESTAMP(contents.expires_at) &&
          contents.snapshot.xmax <= U64FromFullTransactionId(ReadNextFullTransactionId());
 }
@@ -115,7 +116,7 @@ bool Read(const Definition *definition, const Key &key, const RedisName &name, c
 // How long Redis keeps a result, in milliseconds; 0: it has expired.
 int64_t Life(const NewEntry &entry) {
   if (entry.expires_at == 0) return static_cast<int64_t>(settings::redis_ttl_s) * 1000;
-  return Max(int64_t{0}, (entry.expires_at - GetCurrentTimestamp() + 999) / 1000);
+  return Max(int64_t{0}, (entry.expires_at - SteadyNow() + 999) / 1000);
 }
 
 }  // namespace

@@ -65,6 +65,8 @@ void Startup() {
     state->stamp_slots = static_cast<uint32_t>(settings::stamp_slots);
     state->store_bytes = StoreBytes();
     state->statistics_reset_at.store(GetCurrentTimestamp());
+    const int64_t day = GetCurrentTimestamp();
+    state->clock.Begin(day, ElapsedTime());
   }
   auto *slots = static_cast<StampSlot *>(Area("aggcache stamps", StampBytes(), &found));
   stamps = StampTable(slots, state->stamp_slots, &state->start);
@@ -82,6 +84,16 @@ void Startup() {
 }
 
 }  // namespace
+
+int64_t ElapsedTime() {
+  struct timespec now;
+#ifdef CLOCK_BOOTTIME
+  clock_gettime(CLOCK_BOOTTIME, &now);
+#else
+  clock_gettime(CLOCK_MONOTONIC, &now);
+#endif
+  return static_cast<int64_t>(now.tv_sec) * 1000000 + now.tv_nsec / 1000;
+}
 
 void InstallHooks() {
   previous_request_hook = shmem_request_hook;

@@ -15,6 +15,7 @@
 
 #include "core/entry_store.h"
 #include "core/stamp.h"
+#include "core/steady_clock.h"
 
 namespace aggcache {
 
@@ -64,6 +65,7 @@ struct SharedState {
   uint32_t stamp_slots;
   uint64_t store_bytes;
   std::atomic<int64_t> statistics_reset_at;
+  SteadyClock clock;
 };
 
 namespace shared {
@@ -94,6 +96,9 @@ inline uint64_t ObjectId(Oid object) { return (static_cast<uint64_t>(MyDatabaseI
 inline FunctionStatistics *StillOf(FunctionStatistics *place, Oid function) {
   return place && place->id.load(std::memory_order_relaxed) == ObjectId(function) ? place : nullptr;
 }
+// Microseconds of a clock that nobody can set and that goes on while the machine sleeps.
+int64_t ElapsedTime();
+
 inline void Count(std::atomic<uint64_t> &counter, uint64_t by = 1) { counter.fetch_add(by, std::memory_order_relaxed); }
 
 }  // namespace shared

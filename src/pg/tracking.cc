@@ -2,6 +2,7 @@
 
 #include "pg/tracking.h"
 
+#include "core/staleness.h"
 #include "core/tag.h"
 #include "pg/attach.h"
 #include "pg/blame.h"
@@ -10,6 +11,7 @@
 #include "pg/partitions.h"
 #include "pg/reattach.h"
 #include "pg/registration.h"
+#include "pg/result_times.h"
 #include "pg/row_tags.h"
 #include "pg/serializable.h"
 #include "pg/settings.h"
@@ -42,7 +44,7 @@ List *changed_below = NIL;
 int utility_depth = 0;
 bool vacuuming = false;
 bool changed_catalogs = false;  // registered in a wide tag, or in one of catalogs
-TimestampTz last_own_commit = 0;
+OwnCommits own_commits;
 
 ExecutorStart_hook_type previous_executor_start = nullptr;
 ProcessUtility_hook_type previous_utility = nullptr;
@@ -193,13 +195,32 @@ bool IsTransparent(Node *statement) {
   }
 }
 
+bool ImportsSnapshot(Node *statement) {
+  return IsA(statement, VariableSetStmt) && reinterpret_cast<VariableSetStmt *>(statement)->kind == VAR_SET_MULTI &&
+         strcmp(reinterpret_cast<VariableSetStmt *>(statement)->name, "TRANSACTION SNAPSHOT") == 0;
+}
+
+bool CommitsPrepared(Node *statement) {
+  return IsA(statement, TransactionStmt) &&
+         reinterpret_cast<TransactionStmt *>(statement)->kind == TRANS_STMT_COMMIT_PREPARED;
+}
+
 void OnUtility(PlannedStmt *statement, const char *text, bool read_only, ProcessUtilityContext context,
                ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver,
                QueryCompletion *completion) {
   auto next = previous_utility ? previous_utility : standard_ProcessUtility;
   Node *utility = statement->utilityStmt;
   if (IsTransparent(utility)) {
-    next(statement, text, read_only, context, parameters, environment, receiver, completion);
+    if (ImportsSnapshot(utility)) NoteImportedSnapshot();
+    if (!CommitsPrepared(utility)) {
+      next(statement, text, read_only, context, parameters, environment, receiver, completion);
+      return;
+    }
+    PG_TRY();
+    { next(statement, text, read_only, context, parameters, environment, receiver, completion); }
+    PG_FINALLY();
+    { own_commits.NotePreparedCommit(U64FromFullTransactionId(ReadNextFullTransactionId())); }
+    PG_END_TRY();
     return;
   }
   bool was_vacuuming = vacuuming;
@@ -280,11 +301,9 @@ void OnTransaction(XactEvent event, void *) {
       return;
     case XACT_EVENT_COMMIT:
     case XACT_EVENT_PREPARE:
-      if (written_count > 0 || written_all) {
-        // Later than the changes became visible: a result of a statement that began after this moment has them.
-        last_own_commit = GetCurrentTimestamp();
-        if (IsRecording()) FlushStatistics();
-      }
+      if (OwnXid() != kNoXid)
+        event == XACT_EVENT_COMMIT ? own_commits.NoteCommit(OwnXid()) : own_commits.NotePrepare(OwnXid());
+      if ((written_count > 0 || written_all) && IsRecording()) FlushStatistics();
       break;
     case XACT_EVENT_ABORT:
     case XACT_EVENT_PARALLEL_COMMIT:
@@ -298,6 +317,7 @@ void OnTransaction(XactEvent event, void *) {
   utility_depth = 0;
   vacuuming = false;
   changed_catalogs = false;
+  ForgetImportedSnapshot();
   ForgetDeferred();
   AbandonFollowUp();
   if (shared::flights) AbandonFlights();
@@ -319,7 +339,7 @@ bool HasWritten(const Definition *definition) {
 
 bool InsideUtility() { return utility_depth > 0; }
 
-TimestampTz LastOwnCommit() { return last_own_commit; }
+const OwnCommits &OwnCommitsOfSession() { return own_commits; }
 
 const char *FindTrackingObstacle(Oid oid, bool *tracked) {
   *tracked = false;

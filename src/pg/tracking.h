@@ -18,6 +18,7 @@
 
 namespace aggcache {
 
+class OwnCommits;
 struct Definition;
 
 // Installs the executor, utility and transaction hooks. Called by _PG_init when the library is preloaded.
@@ -36,8 +37,8 @@ bool HasWritten(const Definition *definition);
 // Whether a utility statement that may change anything is running in this session.
 bool InsideUtility();
 
-// When this session's latest writing transaction committed, or 0.
-TimestampTz LastOwnCommit();
+// What this session has committed and prepared so far.
+const OwnCommits &OwnCommitsOfSession();
 
 }  // namespace aggcache
 

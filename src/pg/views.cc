@@ -8,6 +8,7 @@
 #include "pg/blame.h"
 #include "pg/inspection.h"
 #include "pg/last_call.h"
+#include "pg/result_times.h"
 #include "pg/row.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
@@ -53,7 +54,7 @@ void ShowLastCall(Row row) {
   row.Text(any ? ResultName(last_call.result) : nullptr);
   row.Text(any ? last_call.reason : nullptr);
   row.Text(any ? CauseName(last_call.result) : nullptr);
-  row.Duration(hit ? MakeInterval(Max(GetCurrentTimestamp() - last_call.stored_at, TimestampTz{0})) : nullptr);
+  row.Duration(hit ? MakeInterval(Max(SteadyNow() - last_call.stored_at, int64_t{0})) : nullptr);
   hit || computed ? row.Milliseconds(last_call.cost_ns) : row.Null();
   hit || computed ? row.Int(static_cast<int32_t>(last_call.size)) : row.Null();
   any ? row.Bool(last_call.waited) : row.Null();
@@ -215,9 +216,9 @@ void ShowEntries(FunctionCallInfo fcinfo) {
       row.Int(static_cast<int32_t>(entry.stamp_count));
       row.BigInt(entry.uses);
       row.Milliseconds(entry.cost_ns);
-      row.Time(entry.stored_at);
-      row.Time(entry.expires_at);
-      row.Bool(!entry.dead && (entry.expires_at == 0 || entry.expires_at > GetCurrentTimestamp()));
+      row.Time(ShownTime(entry.stored_at));
+      row.Time(ShownTime(entry.expires_at));
+      row.Bool(!entry.dead && (entry.expires_at == 0 || entry.expires_at > SteadyNow()));
       row.End();
     }
   }
