@@ -201,6 +201,14 @@ inline bool WalkRaw(Node *node, Walker walker, void *context) {
 #pragma GCC diagnostic pop
 #endif
 
+// What the columns of a join, or of what is grouped, are other names for; NIL if the entry is neither.
+inline List *NamedExpressions(const RangeTblEntry *entry) {
+#if PG_VERSION_NUM >= 180000
+  if (entry->rtekind == RTE_GROUP) return entry->groupexprs;
+#endif
+  return entry->rtekind == RTE_JOIN ? entry->joinaliasvars : NIL;
+}
+
 // All settings, in the order of their names.
 inline struct config_generic **Settings(int *count) {
 #if PG_VERSION_NUM >= 160000

@@ -8,6 +8,7 @@
 #include "pg/redis_names.h"
 #include "pg/redis_wellformed.h"
 #include "pg/results.h"
+#include "pg/row_order.h"
 #include "pg/settings.h"
 #include "pg/sources.h"
 
@@ -277,6 +278,7 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
 
   List *hidden = NIL;
   definition->query = ExtractHiddenParameters(inlined, definition->argument_count + 1, &hidden);
+  definition->order_shows = RelationsShowingOrder(definition->query, definition->result.returns_set);
   definition->executed_queries = CollectQueries(definition->query, NIL);
   Opacity opacity = FindOpacity(definition->query);
   definition->reads_settings = opacity.reads_settings;

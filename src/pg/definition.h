@@ -110,6 +110,7 @@ struct Definition {
   List *opaque_functions;    // Oids of those for which nothing states what they read
   List *argument_relations;  // Oids, read by hidden parameters that depend on arguments; only if there is a caller
   List *hidden_originals;    // the hidden parameters' expressions as they were written
+  List *order_shows;         // Oids of relations of which any change can change the order of rows that the answer shows
   uint64_t fingerprint[2];
 
   int relation_count;

@@ -26,6 +26,7 @@ set_rel_pathlist_hook_type previous_hook = nullptr;
 // What is being planned; NULL when no planning is watched. Planning nests (a function in a body that is evaluated while
 // planning).
 struct Collector {
+  const Definition *definition;
   Dependencies *dependencies;
   int limit;
   List **proposals;
@@ -221,6 +222,18 @@ void SetLeafTags(RelationDependency *item) {
   for (int i = 0; i < item->tag_count; i++) item->tags[i] = TableTag(MyDatabaseId, list_nth_oid(item->leaves, i));
 }
 
+// Whether the answer shows in which order the rows come, so that an UPDATE counts whatever column it sets: it moves the
+// row. Children that inherit are read as their parent is.
+bool ShowsOrder(PlannerInfo *root, const RelOptInfo *rel) {
+  for (;;) {
+    const RangeTblEntry *entry = root->simple_rte_array[rel->relid];
+    if (entry->rtekind == RTE_RELATION && list_member_oid(collector->definition->order_shows, entry->relid))
+      return true;
+    if (rel->reloptkind != RELOPT_OTHER_MEMBER_REL) return false;
+    rel = root->simple_rel_array[root->append_rel_array[rel->relid]->parent_relid];
+  }
+}
+
 // ---- The hook ---------------------------------------------------------------------------------------------------
 
 void CollectTags(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *entry) {
@@ -243,6 +256,8 @@ void CollectTags(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *entry) {
     item.other_clauses = lappend(item.other_clauses, NormaliseClause(clause, rel->relid));
   }
   base.used = UsedColumns(rel, &base.uses_all);
+  item.by_order = ShowsOrder(root, rel);
+  base.uses_all |= item.by_order;
   Fit *best = nullptr;
   foreach (cell, ReadWatches(base.relation)) {
     auto *fit = static_cast<Fit *>(palloc(sizeof(Fit)));
@@ -264,7 +279,7 @@ void OnRelation(PlannerInfo *root, RelOptInfo *rel, Index index, RangeTblEntry *
     // An inheritance parent comes again as a child of itself.
     bool counts = !entry->inh || IsPartitioned(entry);
     if (counts && collector->proposals)
-      AddProposals(rel, entry->relid, collector->proposals);
+      AddProposals(rel, entry->relid, ShowsOrder(root, rel), collector->proposals);
     else if (counts)
       CollectTags(root, rel, entry);
   }
@@ -371,7 +386,7 @@ PlannedStmt *PlanWithDependencies(const Definition *definition, ParamListInfo pa
   dependencies->complete = true;
   dependencies->count = 0;
   dependencies->items = static_cast<RelationDependency *>(palloc(sizeof(RelationDependency) * 8));
-  Collector watched = {dependencies, 8, nullptr};
+  Collector watched = {definition, dependencies, 8, nullptr};
   PlannedStmt *plan = Plan(definition, parameters, &watched);
   ListCell *cell;
   foreach (cell, plan->relationOids) {
@@ -435,7 +450,7 @@ List *ProposeWatches(const Definition *definition) {
   // Who makes a function or looks at one does not call it: a table whose rows are told apart less is right too.
   if (MayApplyOthersOperators(definition->query)) return NIL;
   List *proposals = NIL;
-  Collector watched = {nullptr, 0, &proposals};
+  Collector watched = {definition, nullptr, 0, &proposals};
   Plan(definition, nullptr, &watched);
   return proposals;
 }

@@ -25,6 +25,7 @@ struct RelationDependency {
   List *leaves;    // then: those that the plan reads (Oid)
   bool by_leaves;  // the tags are those of the leaves, each as a whole
   bool by_range;   // the tags are those of cells
+  bool by_order;   // the answer shows the order of rows, so every column counts
   // For explanations; the clauses are those that narrow the tags, their columns Vars of relation 1.
   const Watch *watch;  // NULL: the whole table
   List *clauses;

@@ -99,6 +99,13 @@ const char *FinerThan(const CallExplanation &explanation, Relation relation, con
          "is neither";
 }
 
+const char *FinerInOrder(const CallExplanation &explanation, Relation relation, const RelationDependency &item) {
+  const char *finer = FinerThan(explanation, relation, item);
+  if (!item.by_order || item.tag_count == 0) return finer;
+  return psprintf("%s%san ORDER BY that leaves no ties: as it is, the order of rows shows, and every column counts",
+                  finer ? finer : "", finer ? "; and " : "");
+}
+
 char *Deparse(Relation relation, List *clauses) {
   if (clauses == NIL) return nullptr;
   List *context = deparse_context_for(RelationGetRelationName(relation), RelationGetRelid(relation));
@@ -130,7 +137,7 @@ Line DescribeItem(const CallExplanation &explanation, const RelationDependency &
   line.watch = item.watch ? DescribeWatch(relation, *item.watch) : nullptr;
   line.clause = Deparse(relation, item.clauses);
   line.tags = item.tag_count;
-  line.finer = FinerThan(explanation, relation, item);
+  line.finer = FinerInOrder(explanation, relation, item);
   const char *name = QualifiedRelationName(item.relation);
   if (item.tag_count == 0)
     line.words = psprintf("no row of %s can pass its conditions, so no change of rows invalidates", name);

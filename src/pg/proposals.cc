@@ -116,9 +116,10 @@ bool HasParameterWalker(Node *node, void *) {
 
 }  // namespace
 
-void AddProposals(RelOptInfo *rel, Oid relation_oid, List **proposals) {
+void AddProposals(RelOptInfo *rel, Oid relation_oid, bool shows_order, List **proposals) {
   Pattern pattern = {table_open(relation_oid, NoLock), false, nullptr, NIL, proposals, 0};
   pattern.columns = UsedColumns(rel, &pattern.all_columns);
+  pattern.all_columns |= shows_order;
   ClauseColumns columns = {nullptr, nullptr, nullptr};
   ListCell *cell;
   foreach (cell, rel->baserestrictinfo) {
