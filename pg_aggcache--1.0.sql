@@ -95,8 +95,8 @@ CREATE FUNCTION aggcache.last_call(
   OUT tier text)
   RETURNS SETOF record ROWS 1 LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'aggcache_last_call';
 COMMENT ON FUNCTION aggcache.last_call() IS
-  'what this session''s latest call of a cached function did: hit, stale hit, miss or uncached, and why; one row, '
-  'null before the first call';
+  'what this session''s latest call of a cached function did: hit, stale hit, miss, uncached or error, and why; one '
+  'row, null before the first call';
 
 CREATE FUNCTION aggcache.function_state(
   function oid, OUT state text, OUT reason text, OUT ttl interval, OUT max_staleness interval, OUT settings text[])

@@ -14,6 +14,7 @@ SELECT last_day();
 SELECT result FROM aggcache.last_call();
 
 CREATE FUNCTION rates() RETURNS text LANGUAGE cached_sql STABLE AS 'SELECT max(rate)::text FROM task WHERE id = 4';
+SET extra_float_digits = 1;
 SELECT rates();
 SET extra_float_digits = 0;
 SELECT rates();

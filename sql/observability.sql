@@ -58,6 +58,34 @@ CREATE FUNCTION long() RETURNS text LANGUAGE cached_sql STABLE
 SELECT length(long());
 SELECT * FROM last;
 RESET aggcache.max_entry_size;
+-- After a call that fails it tells of that one: while it computes, without the cache, row by row, with a hit within.
+CREATE FUNCTION share(n int) RETURNS numeric LANGUAGE cached_sql STABLE
+  AS 'SELECT sum(hours) / n + (workload(1) IS NULL)::int FROM observability.task';
+CREATE FUNCTION shares(n int) RETURNS SETOF numeric LANGUAGE cached_sql STABLE
+  AS 'SELECT hours / (id - n) FROM observability.task ORDER BY id';
+CREATE TABLE soon_gone (id int);
+CREATE FUNCTION counted() RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT count(*) FROM observability.soon_gone';
+SELECT workload(1);
+SELECT share(0);
+SELECT * FROM last;
+SELECT workload(1);
+SET aggcache.enabled = off;
+SELECT share(0);
+SELECT * FROM last;
+SELECT workload(1);
+SELECT shares(3);
+SELECT * FROM last;
+RESET aggcache.enabled;
+SELECT workload(1);
+SELECT count(*) FROM shares(3);
+SELECT * FROM last;
+SELECT workload(1);
+DROP TABLE soon_gone;
+SELECT counted();
+SELECT * FROM last;
+SELECT workload(1);
+SELECT * FROM last;
+DROP FUNCTION share(int), shares(int), counted();
 \x off
 
 -- functions: what is cached, and why something is not.
@@ -143,9 +171,9 @@ SELECT function, hits, stale_hits, misses, cold, changed, expired, evicted, own_
        evictions, compute_ms > 0 AS computed, saved_ms > 0 AS saved, round(hit_ratio::numeric, 2) AS ratio,
        last_changed > now() - interval '1 hour' AS last_changed, entries, bytes > 0 AS bytes
   FROM aggcache.stats WHERE function::text LIKE 'workload%' OR function::text LIKE 'catalog%' ORDER BY function::text;
-SELECT function, length(key_hash), size > 0 AS size, memory >= size AS memory, dependencies > 2 AS dependencies, uses,
+SELECT function, length(key_hash), size > 0 AS size, memory >= size AS memory, dependencies > 2 AS dependencies, uses > 0 AS used,
        cost_ms > 0 AS cost, stored_at <= now() AS stored_at, expires_at, valid
-  FROM aggcache.entries WHERE function::text LIKE 'workload%' ORDER BY uses;
+  FROM aggcache.entries WHERE function::text LIKE 'workload%' ORDER BY uses > 0;
 TRUNCATE task;
 SELECT relation, tracked, reason, watches, functions, rows, statements, bulk, wide FROM aggcache.tables
   WHERE relation::text IN ('task', 'department') ORDER BY relation::text;

@@ -191,6 +191,7 @@ PGDLLEXPORT Datum aggcache_refresh(PG_FUNCTION_ARGS) {
     else
       refreshed++;
   }
+  ForgetGone();
   PG_RETURN_INT64(refreshed);
 }
 

@@ -204,14 +204,6 @@ void Release(Oid relation, Oid role, const List *watches) {
     DropUnusedWatches(relation, watches);
 }
 
-bool IsCachedFunction(Oid function) {
-  HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-  if (!HeapTupleIsValid(row)) return false;
-  Oid language = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row))->prolang;
-  ReleaseSysCache(row);
-  return IsOurLanguage(language);
-}
-
 Oid OwnerOfFunction(Oid function) {
   HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", function);
@@ -390,6 +382,21 @@ void AttachFunction(Oid function, const Definition *definition, int level) {
   ListCell *cell;
   foreach (cell, list_concat_unique_oid(before, RelationsOfFunction(function)))
     Release(lfirst_oid(cell), owner, watches);
+}
+
+void ForgetGone() {
+  ListCell *cell;
+  foreach (cell, RelationsOfGoneFunctions()) {
+    Oid relation = lfirst_oid(cell);
+    if (!Exists(relation)) {
+      DeleteDependenciesOfRelation(relation);
+      DeleteWatches(relation);
+      DeleteCellWidths(relation);
+      CommandCounterIncrement();
+    } else if (get_rel_relkind(relation) == RELKIND_MATVIEW || CanBeAttached(relation, GetUserId())) {
+      Release(relation, GetUserId(), ForgetGoneFunctions(relation));
+    }
+  }
 }
 
 void FollowUp(Node *statement) {

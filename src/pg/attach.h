@@ -31,6 +31,9 @@ void ResizeCells(Oid relation);
 // Whether a role, and the current one, may put triggers on the relation and on all its partitions.
 bool MayAttach(Oid relation, Oid role);
 
+// Lets go of what functions needed that went unseen, on tables that the current role may put triggers on.
+void ForgetGone();
+
 // Follows up what the running statement has dropped, created or detached. Called at the end of utility statements.
 void FollowUp(Node *statement);
 

@@ -68,9 +68,14 @@ Datum CallPlain(FunctionCallInfo fcinfo, CallSite *site) {
   Datum result;
   PG_TRY();
   { result = fmgr_sql(fcinfo); }
-  PG_FINALLY();
-  { fcinfo->flinfo = own; }
+  PG_CATCH();
+  {
+    fcinfo->flinfo = own;
+    BeginLastCall(own->fn_oid);
+    PG_RE_THROW();
+  }
   PG_END_TRY();
+  fcinfo->flinfo = own;
   auto *info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
   site->plain_running =
       info && IsA(info, ReturnSetInfo) && info->returnMode == SFRM_ValuePerCall && info->isDone == ExprMultipleResult;
@@ -121,13 +126,22 @@ Datum RunUncached(FunctionCallInfo fcinfo, CallSite *site, HiddenValues *hidden)
     MemoryContextSwitchTo(outer);
   }
   site->answered = true;
-  return ReturnComputed(fcinfo, definition, RunBody(definition, site->plan, fcinfo, hidden));
+  Computed computed;
+  PG_TRY();
+  { computed = RunBody(definition, site->plan, fcinfo, hidden); }
+  PG_CATCH();
+  {
+    BeginLastCall(fcinfo->flinfo->fn_oid);
+    PG_RE_THROW();
+  }
+  PG_END_TRY();
+  return ReturnComputed(fcinfo, definition, computed);
 }
 
 Datum CallUncached(FunctionCallInfo fcinfo, CallSite *site, CallResult result, const char *reason,
                    HiddenValues *hidden = nullptr) {
   BeginLastCall(fcinfo->flinfo->fn_oid);
-  last_call.result = result;
+  EndLastCall(result);
   ExplainLastCall(reason);
   if (site->statistics) shared::Count(site->statistics->calls[static_cast<int>(result)]);
   SpoilCollection(fcinfo->flinfo->fn_oid, last_call.reason);
@@ -279,7 +293,7 @@ const char *ReasonOf(CallResult result) {
 void Record(const CallSite *site, CallResult result) {
   if (result == CallResult::kStaleHit)
     SpoilCollection(last_call.function, "aggcache.max_staleness accepted an earlier result");
-  last_call.result = result;
+  EndLastCall(result);
   last_call.reason = ReasonOf(result);
   FunctionStatistics *statistics = site->statistics;
   if (statistics == nullptr) return;
@@ -379,6 +393,7 @@ void ResolveMiss(FunctionCallInfo fcinfo, Miss *miss, const Found &missed) {
     collection = outer;
     if (collection && collection->spoiled == nullptr) collection->spoiled = "a call within it raised an error";
     Land(*miss, EndingOfError(geterrcode()));
+    BeginLastCall(fcinfo->flinfo->fn_oid);
     PG_RE_THROW();
   }
   PG_END_TRY();
@@ -457,6 +472,7 @@ Datum Call(FunctionCallInfo fcinfo) {
   else
     site->statistics = shared::StillOf(site->statistics, fcinfo->flinfo->fn_oid);
 
+  BeginLastCall(fcinfo->flinfo->fn_oid);
   const char *obstacle = FindSessionObstacle();
   if (obstacle) return CallUncached(fcinfo, site, CallResult::kUncached, obstacle);
   if (!FindOwn(fcinfo, site))

@@ -13,8 +13,8 @@ using Member = Oid Extension::*;
 enum DependencyAttribute { kDependencyFunction = 1, kDependencyRelation = 2 };
 enum UseAttribute { kUseFunction = 1, kUseRelation = 2, kUseWatch = 3 };
 
-// Visits the rows of a catalog whose column `attribute`, the first of the index, is `value`; deletes those for which
-// visit says so. Returns how many it deleted.
+// Visits the rows of a catalog whose column `attribute`, the first of the index, is `value`, or all if that is 0; deletes
+// those for which visit says so. Returns how many it deleted.
 template <class Visit>
 int ForRows(Member catalog_member, Member index_member, AttrNumber attribute, Oid value, LOCKMODE lock, Visit visit) {
   const Extension *extension = FindExtension();
@@ -24,7 +24,7 @@ int ForRows(Member catalog_member, Member index_member, AttrNumber attribute, Oi
   Relation catalog = table_open(extension->*catalog_member, lock);
   ScanKeyData key;
   ScanKeyInit(&key, attribute, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(value));
-  SysScanDesc scan = systable_beginscan(catalog, index, true, nullptr, 1, &key);
+  SysScanDesc scan = systable_beginscan(catalog, index, true, nullptr, OidIsValid(value) ? 1 : 0, &key);
   for (HeapTuple row = systable_getnext(scan); HeapTupleIsValid(row); row = systable_getnext(scan)) {
     if (!visit(catalog, row)) continue;
     CatalogTupleDelete(catalog, &row->t_self);
@@ -86,14 +86,60 @@ bool IsUnused(Oid relation, uint64_t watch, const List *among) {
   return asked && !IsWatchUsed(relation, watch);
 }
 
+List *GoneFunctions(Member catalog, Member index, AttrNumber function_attribute, AttrNumber relation_attribute,
+                    List *relations) {
+  ForRows(catalog, index, 0, InvalidOid, AccessShareLock, [&](Relation table, HeapTuple row) {
+    if (!IsCachedFunction(DatumGetObjectId(Attribute(table, row, function_attribute))))
+      relations = list_append_unique_oid(relations, DatumGetObjectId(Attribute(table, row, relation_attribute)));
+    return false;
+  });
+  return relations;
+}
+
 }  // namespace
+
+bool IsCachedFunction(Oid function) {
+  HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(row)) return false;
+  Oid language = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row))->prolang;
+  ReleaseSysCache(row);
+  return IsOurLanguage(language);
+}
+
+List *RelationsOfGoneFunctions() {
+  List *relations = GoneFunctions(&Extension::dependency, &Extension::dependency_pkey, kDependencyFunction,
+                                  kDependencyRelation, NIL);
+  return GoneFunctions(&Extension::watch_use, &Extension::watch_use_pkey, kUseFunction, kUseRelation, relations);
+}
+
+List *ForgetGoneFunctions(Oid relation) {
+  ForRows(&Extension::dependency, &Extension::dependency_relation_idx, kDependencyRelation, relation,
+          ShareRowExclusiveLock, [](Relation catalog, HeapTuple row) {
+            return !IsCachedFunction(DatumGetObjectId(Attribute(catalog, row, kDependencyFunction)));
+          });
+  List *uses = NIL;
+  ForRows(&Extension::watch_use, &Extension::watch_use_relation_idx, kUseRelation, relation, ShareRowExclusiveLock,
+          [&](Relation catalog, HeapTuple row) {
+            if (IsCachedFunction(DatumGetObjectId(Attribute(catalog, row, kUseFunction)))) return false;
+            auto *use = static_cast<WatchUse *>(palloc(sizeof(WatchUse)));
+            *use = {relation, WatchOf(catalog, row, kUseWatch)};
+            uses = lappend(uses, use);
+            return true;
+          });
+  CommandCounterIncrement();
+  return uses;
+}
 
 List *RelationsOfFunction(Oid function) {
   return CollectOids(&Extension::dependency_pkey, kDependencyFunction, function, kDependencyRelation);
 }
 
 List *FunctionsOfRelation(Oid relation) {
-  return CollectOids(&Extension::dependency_relation_idx, kDependencyRelation, relation, kDependencyFunction);
+  List *functions = NIL;
+  ListCell *cell;
+  foreach (cell, CollectOids(&Extension::dependency_relation_idx, kDependencyRelation, relation, kDependencyFunction))
+    if (IsCachedFunction(lfirst_oid(cell))) functions = lappend_oid(functions, lfirst_oid(cell));
+  return functions;
 }
 
 void InsertDependency(Oid function, Oid relation) {

@@ -17,7 +17,10 @@
 
 namespace aggcache {
 
-// Which relations a function needs tracked, and which functions need a relation tracked.
+bool IsCachedFunction(Oid function);
+
+// Which relations a function needs tracked, and which functions need a relation tracked; of those, only functions that
+// are there.
 List *RelationsOfFunction(Oid function);
 List *FunctionsOfRelation(Oid relation);
 void InsertDependency(Oid function, Oid relation);
@@ -34,6 +37,11 @@ void InsertWatchUse(Oid function, Oid relation, uint64_t watch);
 List *TakeWatchUsesOfFunction(Oid function);
 // Deletes the uses of one watch; returns the functions whose they were.
 List *TakeWatchUses(Oid relation, uint64_t watch);
+
+// What functions have left that went unseen: by pg_upgrade, which gives them other oids, or while the library was not
+// preloaded. The relations that have such rows; and one relation's are deleted. Returns the uses among them.
+List *RelationsOfGoneFunctions();
+List *ForgetGoneFunctions(Oid relation);
 
 void InsertWatch(Oid relation, const Watch &watch);
 // Deletes all watches of the relation, with their uses.

@@ -2,6 +2,8 @@
 
 #include "pg/extension.h"
 
+#include "pg/shared.h"
+
 extern "C" {
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
@@ -205,6 +207,9 @@ PGDLLEXPORT Datum aggcache_check_schema(PG_FUNCTION_ARGS) {
     ereport(ERROR,
             (errcode(ERRCODE_DUPLICATE_SCHEMA), errmsg("schema \"%s\" already exists", get_namespace_name(schema)),
              errdetail("%s", detail), errhint("Rename or drop it, then create the extension.")));
+  if (aggcache::shared::state == nullptr)
+    ereport(WARNING, (errmsg("nothing will be cached, as pg_aggcache is not preloaded"),
+                      errhint("%s", aggcache::shared::kPreloadHint)));
   PG_RETURN_VOID();
 }
 }

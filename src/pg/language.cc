@@ -6,6 +6,7 @@
 #include "pg/attach.h"
 #include "pg/definition.h"
 #include "pg/own_code.h"
+#include "pg/shared.h"
 
 namespace aggcache {
 
@@ -118,6 +119,10 @@ void Validate(Oid function) {
              refusal.detail ? errdetail("%s", refusal.detail) : 0, refusal.hint ? errhint("%s", refusal.hint) : 0));
   error_context_stack = callback.previous;
 
+  if (shared::state == nullptr)
+    ereport(NOTICE, (errmsg("function %s will not be cached", definition->name),
+                     errdetail("pg_aggcache is not in shared_preload_libraries."),
+                     errhint("%s", shared::kPreloadHint)));
   AttachFunction(function, definition, NOTICE);
   // What else stands in the way; what concerns a table has been said by AttachFunction.
   if (definition->obstacle) {

@@ -11,6 +11,7 @@ namespace aggcache {
 
 struct LastCall {
   Oid function;  // InvalidOid: none yet
+  bool failed;   // raised an error, or has not ended; then there is no result
   CallResult result;
   const char *reason;  // static text, or `text`
   char text[512];
@@ -25,9 +26,11 @@ struct LastCall {
 
 extern LastCall last_call;
 
+// Until it is told what became of it, a call counts as failed: an error ends it without a word.
 inline void BeginLastCall(Oid function) {
   last_call.function = function;
-  last_call.reason = nullptr;
+  last_call.failed = true;
+  last_call.reason = "the call raised an error";
   last_call.stored_at = 0;
   last_call.cost_ns = 0;
   last_call.size = 0;
@@ -35,6 +38,11 @@ inline void BeginLastCall(Oid function) {
   last_call.from_redis = false;
   last_call.stored = false;
   last_call.not_stored = nullptr;
+}
+
+inline void EndLastCall(CallResult result) {
+  last_call.failed = false;
+  last_call.result = result;
 }
 
 // Keeps a copy of a reason that does not live as long as the session.

@@ -70,6 +70,9 @@ struct SharedState {
 
 namespace shared {
 
+constexpr char kPreloadHint[] =
+    "Add pg_aggcache to the setting shared_preload_libraries and start the server again.";
+
 // NULL unless the library was preloaded.
 extern SharedState *state;
 extern StampTable stamps;

@@ -7,6 +7,7 @@
 #include "pg/attach.h"
 #include "pg/blame.h"
 #include "pg/definition_cache.h"
+#include "pg/extension.h"
 #include "pg/opaque.h"
 #include "pg/partitions.h"
 #include "pg/reattach.h"
@@ -223,6 +224,10 @@ void OnUtility(PlannedStmt *statement, const char *text, bool read_only, Process
     PG_END_TRY();
     return;
   }
+  // Triggers that nothing needs would make it refuse.
+  if (IsA(utility, DropStmt) && reinterpret_cast<DropStmt *>(utility)->removeType == OBJECT_EXTENSION &&
+      IsRecording() && !RecoveryInProgress() && IsTransactionState() && FindExtension())
+    ForgetGone();
   bool was_vacuuming = vacuuming;
   utility_depth++;
   if (IsA(utility, VacuumStmt)) vacuuming = true;

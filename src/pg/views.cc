@@ -48,12 +48,13 @@ const char *CauseName(CallResult result) {
 
 void ShowLastCall(Row row) {
   bool any = OidIsValid(last_call.function);
-  bool hit = any && (last_call.result == CallResult::kHit || last_call.result == CallResult::kStaleHit);
-  bool computed = any && !hit && (last_call.stored || last_call.not_stored);
+  bool ended = any && !last_call.failed;
+  bool hit = ended && (last_call.result == CallResult::kHit || last_call.result == CallResult::kStaleHit);
+  bool computed = ended && !hit && (last_call.stored || last_call.not_stored);
   row.Object(last_call.function);
-  row.Text(any ? ResultName(last_call.result) : nullptr);
+  row.Text(ended ? ResultName(last_call.result) : any ? "error" : nullptr);
   row.Text(any ? last_call.reason : nullptr);
-  row.Text(any ? CauseName(last_call.result) : nullptr);
+  row.Text(ended ? CauseName(last_call.result) : nullptr);
   row.Duration(hit ? MakeInterval(Max(SteadyNow() - last_call.stored_at, int64_t{0})) : nullptr);
   hit || computed ? row.Milliseconds(last_call.cost_ns) : row.Null();
   hit || computed ? row.Int(static_cast<int32_t>(last_call.size)) : row.Null();

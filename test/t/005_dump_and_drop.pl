@@ -90,7 +90,50 @@ $node->safe_psql('postgres', q{CREATE SCHEMA s; CREATE TABLE s.t (a int, b int);
 is(leftovers('postgres'), '4|2|2', 'functions of a schema');
 $node->safe_psql('postgres', 'DROP SCHEMA s CASCADE');
 is(leftovers('postgres'), '0|0|0', 'after DROP SCHEMA CASCADE');
-$node->safe_psql('postgres', q{DROP FUNCTION IF EXISTS cached_hours(int); CREATE TABLE t (a int, b int);
+
+# What functions leave behind that went unseen: pg_upgrade gives functions other oids and keeps our tables' rows, whose watches
+# are another server's, as after this update; functions are dropped while the library is not preloaded, which leaves them too.
+my $read = q{CREATE TABLE public.r (a int, b int); CREATE TABLE public.gone (a int);
+	CREATE FUNCTION reads(x int) RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT sum(b) FROM public.r WHERE a = x';
+	CREATE FUNCTION reads_gone() RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT count(*) FROM public.gone WHERE a = 1';};
+my $upgrade = q{UPDATE aggcache.dependency SET function = (function::bigint + 1000000)::oid;
+	UPDATE aggcache.watch_use SET function = (function::bigint + 1000000)::oid, watch = watch # 1;
+	UPDATE aggcache.watch SET server = 1, id = id # 1;};
+sub rows
+{
+	return $node->safe_psql('postgres', q{SELECT (SELECT count(*) FROM aggcache.dependency),
+		(SELECT count(*) FROM aggcache.watch), (SELECT count(*) FROM aggcache.watch_use),
+		(SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'aggcache%')});
+}
+$node->safe_psql('postgres', "DROP FUNCTION cached_hours(int); $read");
+is(rows(), '2|2|2|4', 'what two functions need');
+$node->safe_psql('postgres', "$upgrade; DROP TABLE gone CASCADE; SELECT aggcache.refresh()");
+$node->safe_psql('postgres', 'SELECT reads(1), reads(2)');
+is($node->safe_psql('postgres', 'INSERT INTO r VALUES (1, 1); SELECT reads(2); SELECT result FROM aggcache.last_call()'),
+	"\nhit", 'refresh() makes watches of this server');
+is(rows(), '1|1|1|2', 'refresh() removes the rows of functions that are not there');
+$node->safe_psql('postgres', "$upgrade; DROP FUNCTION reads(int), reads_gone(); SELECT aggcache.refresh()");
+is(rows(), '0|0|0|0', 'nor do they keep triggers on the table');
+for my $way ('SELECT aggcache.refresh()', 'DROP EXTENSION pg_aggcache; CREATE EXTENSION pg_aggcache')
+{
+	$node->safe_psql('postgres', "DROP TABLE IF EXISTS r, gone CASCADE; $read");
+	$node->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
+	$node->restart;
+	$node->safe_psql('postgres', 'DROP FUNCTION reads(int), reads_gone(); DROP TABLE gone');
+	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_aggcache'\n");
+	$node->restart;
+	is(rows(), '2|2|2|2', 'nobody saw the functions go');
+	$node->safe_psql('postgres', $way);
+	is(rows(), '0|0|0|0', "$way: nothing is left");
+}
+# another role's refresh() leaves what it may not take off to somebody who may
+$node->safe_psql('postgres', "DROP TABLE IF EXISTS r, gone CASCADE; $read $upgrade");
+$node->safe_psql('postgres', 'CREATE ROLE stranger; SET ROLE stranger; SELECT aggcache.refresh()');
+is(rows(), '2|2|2|4', 'refresh() of a stranger');
+$node->safe_psql('postgres', 'DROP FUNCTION reads_gone(); SELECT aggcache.refresh(); DROP FUNCTION reads(int); DROP TABLE r, gone');
+is(rows(), '0|0|0|0', 'refresh() of a superuser');
+
+$node->safe_psql('postgres', q{CREATE TABLE t (a int, b int);
 	CREATE FUNCTION f(x int) RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT sum(b) FROM t WHERE a = x';
 	SELECT f(1); DROP EXTENSION pg_aggcache CASCADE});
 is($node->safe_psql('postgres', q{SELECT (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal),

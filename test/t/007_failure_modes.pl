@@ -73,8 +73,14 @@ is_computed($node, 'SELECT cached_hours(1); SELECT cached_hours(1)', 2, 'not pre
 $node->safe_psql('postgres', 'UPDATE task SET hours = 7 WHERE id = 3; TRUNCATE task; INSERT INTO task VALUES (3, 1,
 	8)');
 same($node, @hours, 8, 'not preloaded: right');
-$node->safe_psql('postgres', q{CREATE FUNCTION cached_more() RETURNS bigint LANGUAGE cached_sql STABLE
+my ($rc, $out, $notice) = $node->psql('postgres', q{CREATE FUNCTION cached_more() RETURNS bigint LANGUAGE cached_sql STABLE
 	AS 'SELECT sum(hours) + 1 FROM task'});
+like($notice, qr/NOTICE: +function cached_more\(\) will not be cached\n.*not in shared_preload_libraries.*\nHINT:/,
+	'not preloaded: CREATE FUNCTION says so');
+$node->safe_psql('postgres', 'CREATE DATABASE fresh');
+($rc, $out, $notice) = $node->psql('fresh', 'CREATE EXTENSION pg_aggcache');
+is($rc, 0, 'not preloaded: CREATE EXTENSION works');
+like($notice, qr/WARNING: .*not preloaded\nHINT: .*shared_preload_libraries/, 'and says so');
 same($node, 'cached_more()', '9::bigint', 9, 'not preloaded: a new function');
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_aggcache'\n");
 $node->restart;
@@ -83,6 +89,10 @@ same($node, 'cached_more()', '9::bigint', 9, 'preloaded again: the new function'
 $node->safe_psql('postgres', 'UPDATE task SET hours = 9 WHERE id = 3');
 same($node, @hours, 9, 'and tracks') for 1 .. 2;
 same($node, 'cached_more()', '10::bigint', 10, 'for both');
+($rc, $out, $notice) = $node->psql('postgres', q{CREATE DATABASE other});
+($rc, $out, $notice) = $node->psql('other', q{CREATE EXTENSION pg_aggcache; CREATE TABLE t (a int);
+	CREATE FUNCTION f() RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT count(*) FROM t'});
+is($notice, '', 'preloaded: nothing is said');
 
 # temporary tables, cursors WITH HOLD, read-only transactions
 same($node, @hours, 9, 'read-only transaction', before => 'SET default_transaction_read_only = on;');
