@@ -67,21 +67,60 @@ void AnnounceWatches(Relation relation) {
   CommandCounterIncrement();
 }
 
-void AddWatch(Oid function, Oid relation_oid, const Watch &watch) {
-  Relation relation = LockForWatches(relation_oid);
-  bool known = false;
-  List *watches = ReadWatches(relation);
+// The watch that is to serve for the wanted one where a table has many: one that is there, or else one for all columns
+// and rows, which others with these keys can share. NULL if there is none.
+const Watch *FindShared(const List *watches, const Watch &wanted) {
+  const Watch *best = nullptr;
   ListCell *cell;
-  foreach (cell, watches) known |= static_cast<Watch *>(lfirst(cell))->id == watch.id;
-  if (known || list_length(watches) < kMostWatches) {
-    if (!known) {
-      InsertWatch(relation_oid, watch);
+  foreach (cell, watches) {
+    auto *watch = static_cast<Watch *>(lfirst(cell));
+    // the fewest columns
+    if (Serves(*watch, wanted) && (best == nullptr || (best->all_columns && !watch->all_columns) ||
+                                   bms_num_members(watch->columns) < bms_num_members(best->columns)))
+      best = watch;
+  }
+  if (best || (wanted.key_count == 0 && wanted.range_column == 0) || list_length(watches) >= kMostWatches) return best;
+  auto *generic = static_cast<Watch *>(palloc(sizeof(Watch)));
+  *generic = wanted;
+  generic->all_columns = true;
+  generic->columns = nullptr;
+  generic->predicate = NIL;
+  IdentifyWatch(generic);
+  return generic;
+}
+
+bool IsAmong(const List *watches, uint64_t id) {
+  ListCell *cell;
+  foreach (cell, watches)
+    if (static_cast<Watch *>(lfirst(cell))->id == id) return true;
+  return false;
+}
+
+bool IsUsedBy(Oid function, Oid relation, uint64_t watch) {
+  ListCell *cell;
+  foreach (cell, WatchUsesOfFunction(function)) {
+    auto *use = static_cast<WatchUse *>(lfirst(cell));
+    if (use->relation == relation && use->watch == watch) return true;
+  }
+  return false;
+}
+
+// False if the table has too many.
+bool AddWatch(Oid function, Oid relation_oid, const Watch &wanted) {
+  Relation relation = LockForWatches(relation_oid);
+  List *watches = ReadWatches(relation);
+  const Watch *watch = &wanted;
+  if (!IsAmong(watches, wanted.id) && list_length(watches) >= kMostOwnWatches) watch = FindShared(watches, wanted);
+  if (watch) {
+    if (!IsAmong(watches, watch->id)) {
+      InsertWatch(relation_oid, *watch);
       AnnounceWatches(relation);
     }
-    InsertWatchUse(function, relation_oid, watch.id);
+    if (!IsUsedBy(function, relation_oid, watch->id)) InsertWatchUse(function, relation_oid, watch->id);
     CommandCounterIncrement();
   }
   table_close(relation, NoLock);
+  return watch != nullptr;
 }
 
 // Those among the watches that no function uses any more.
@@ -152,8 +191,9 @@ const char *TrackTable(Oid table, Oid role) {
   return FindTableObstacle(table);
 }
 
-// Tracks all tables of a relation for the function. Returns why one of them is not, or NULL.
-const char *TrackRelation(Oid function, Oid owner, Oid relation, const List *proposals) {
+// Tracks all tables of a relation for the function. Returns why one of them is not, or NULL. *full is a table that has
+// too many watches.
+const char *TrackRelation(Oid function, Oid owner, Oid relation, const List *proposals, Oid *full) {
   List *tables = TablesOf(relation);
   const char *obstacle = nullptr;
   ListCell *cell, *proposed;
@@ -168,7 +208,7 @@ const char *TrackRelation(Oid function, Oid owner, Oid relation, const List *pro
     if (obstacle || !CanBeAttached(table, owner)) continue;
     foreach (proposed, proposals) {
       auto *proposal = static_cast<WatchProposal *>(lfirst(proposed));
-      if (proposal->relation == table) AddWatch(function, table, proposal->watch);
+      if (proposal->relation == table && !AddWatch(function, table, proposal->watch)) *full = table;
     }
   }
   CommandCounterIncrement();
@@ -244,7 +284,8 @@ void AttachChild(Oid child) {
         if (list_member_oid(RelationsOfFunction(lfirst_oid(function)), lfirst_oid(part))) continue;
         InsertDependency(lfirst_oid(function), lfirst_oid(part));
         foreach (watch, watches)
-          AddWatch(lfirst_oid(function), lfirst_oid(part), TranslateWatch(*static_cast<Watch *>(lfirst(watch)), map));
+          (void)AddWatch(lfirst_oid(function), lfirst_oid(part),
+                         TranslateWatch(*static_cast<Watch *>(lfirst(watch)), map));
         CommandCounterIncrement();
       }
       table_close(table, NoLock);
@@ -356,7 +397,8 @@ void ResizeCells(Oid relation_oid) {
     resized.range_width = CellWidthOf(relation, watch->range_column);
     IdentifyWatch(&resized);
     if (resized.id == watch->id) continue;
-    foreach (function, TakeWatchUses(relation_oid, watch->id)) AddWatch(lfirst_oid(function), relation_oid, resized);
+    foreach (function, TakeWatchUses(relation_oid, watch->id))
+      (void)AddWatch(lfirst_oid(function), relation_oid, resized);
     auto *use = static_cast<WatchUse *>(palloc(sizeof(WatchUse)));
     *use = {relation_oid, watch->id};
     replaced = lappend(replaced, use);
@@ -375,7 +417,12 @@ void AttachFunction(Oid function, const Definition *definition, int level) {
   for (int i = 0; i < definition->relation_count; i++) {
     const SourceRelation &source = definition->relations[i];
     if (source.role != SourceRole::kNamed || (!source.tracked && source.obstacle == nullptr)) continue;
-    const char *obstacle = TrackRelation(function, owner, source.relation, proposals);
+    Oid full = InvalidOid;
+    const char *obstacle = TrackRelation(function, owner, source.relation, proposals, &full);
+    if (OidIsValid(full))
+      ereport(level, (errmsg("any change of table \"%s\" may invalidate results of function %s", get_rel_name(full),
+                             definition->name),
+                      errdetail("The table has as many watches as it can have.")));
     if (obstacle == nullptr) continue;
     ereport(level, (errmsg("function %s will not be cached", definition->name), errdetail("%s.", obstacle)));
   }

@@ -107,8 +107,8 @@ bool IsCachedFunction(Oid function) {
 }
 
 List *RelationsOfGoneFunctions() {
-  List *relations = GoneFunctions(&Extension::dependency, &Extension::dependency_pkey, kDependencyFunction,
-                                  kDependencyRelation, NIL);
+  List *relations =
+      GoneFunctions(&Extension::dependency, &Extension::dependency_pkey, kDependencyFunction, kDependencyRelation, NIL);
   return GoneFunctions(&Extension::watch_use, &Extension::watch_use_pkey, kUseFunction, kUseRelation, relations);
 }
 
@@ -170,18 +170,26 @@ void InsertWatchUse(Oid function, Oid relation, uint64_t watch) {
   InsertRow(&Extension::watch_use, values);
 }
 
-List *TakeWatchUsesOfFunction(Oid function) {
+namespace {
+
+List *UsesOfFunction(Oid function, bool take) {
   List *uses = NIL;
-  ForRows(&Extension::watch_use, &Extension::watch_use_pkey, kUseFunction, function, RowExclusiveLock,
-          [&](Relation catalog, HeapTuple row) {
+  ForRows(&Extension::watch_use, &Extension::watch_use_pkey, kUseFunction, function,
+          take ? RowExclusiveLock : AccessShareLock, [&](Relation catalog, HeapTuple row) {
             auto *use = static_cast<WatchUse *>(palloc(sizeof(WatchUse)));
             use->relation = DatumGetObjectId(Attribute(catalog, row, kUseRelation));
             use->watch = WatchOf(catalog, row, kUseWatch);
             uses = lappend(uses, use);
-            return true;
+            return take;
           });
   return uses;
 }
+
+}  // namespace
+
+List *WatchUsesOfFunction(Oid function) { return UsesOfFunction(function, false); }
+
+List *TakeWatchUsesOfFunction(Oid function) { return UsesOfFunction(function, true); }
 
 List *TakeWatchUses(Oid relation, uint64_t watch) {
   List *functions = NIL;

@@ -33,6 +33,7 @@ struct WatchUse {
 };
 
 void InsertWatchUse(Oid function, Oid relation, uint64_t watch);
+List *WatchUsesOfFunction(Oid function);
 // Deletes the uses of a function; returns them, a list of WatchUse.
 List *TakeWatchUsesOfFunction(Oid function);
 // Deletes the uses of one watch; returns the functions whose they were.

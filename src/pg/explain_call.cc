@@ -87,10 +87,11 @@ const char *FinerThan(const CallExplanation &explanation, Relation relation, con
     auto *proposal = static_cast<WatchProposal *>(lfirst(cell));
     bool in_force = proposal->relation != item.relation;
     ListCell *watch;
-    foreach (watch, watches) in_force |= static_cast<Watch *>(lfirst(watch))->id == proposal->watch.id;
+    foreach (watch, watches) in_force |= Serves(*static_cast<Watch *>(lfirst(watch)), proposal->watch);
+    if (!in_force && list_length(watches) >= kMostOwnWatches)
+      return psprintf("a watch %s, for which the table has too many", DescribeWatch(relation, proposal->watch));
     if (!in_force)
-      return psprintf("a watch %s, which aggcache.refresh() makes unless the table has too many",
-                      DescribeWatch(relation, proposal->watch));
+      return psprintf("a watch %s, which aggcache.refresh() makes", DescribeWatch(relation, proposal->watch));
   }
   int constant = item.watch ? list_length(item.watch->predicate) : 0;
   if (list_length(item.other_clauses) <= constant)

@@ -87,11 +87,16 @@ const char *WithoutValues(const ErrorData *error) {
                   unpack_sql_state(error->sqlerrcode));
 }
 
-bool IsInForce(List *watches, uint64_t id) {
+// The watch in force that serves for one that is asked for, itself if it is there; NULL if there is none.
+const Watch *FindServing(const List *watches, const Watch &wanted) {
+  const Watch *found = nullptr;
   ListCell *cell;
-  foreach (cell, watches)
-    if (static_cast<Watch *>(lfirst(cell))->id == id) return true;
-  return false;
+  foreach (cell, watches) {
+    auto *watch = static_cast<Watch *>(lfirst(cell));
+    if (watch->id == wanted.id) return watch;
+    if (found == nullptr && Serves(*watch, wanted)) found = watch;
+  }
+  return found;
 }
 
 // Fills in by what the relation's changes are told apart.
@@ -105,21 +110,24 @@ void DescribeKeys(const List *proposals, RelationUse *use) {
   foreach (cell, proposals) {
     auto *proposal = static_cast<WatchProposal *>(lfirst(cell));
     if (proposal->relation != use->relation) continue;
-    const Watch &watch = proposal->watch;
-    if (!IsInForce(watches, watch.id)) {
+    const Watch *in_force = FindServing(watches, proposal->watch);
+    if (in_force == nullptr) {
       missing = true;
       continue;
     }
+    const Watch &watch = *in_force;
     if (watch.range_column) use->range = watch.range_column;
     for (int i = 0; i < watch.key_count; i++) use->columns = list_append_unique_int(use->columns, watch.keys[i]);
     int narrows = watch.key_count + (watch.range_column != 0);
-    if (finest == nullptr || narrows > finest->key_count + (finest->range_column != 0)) finest = &watch;
+    if (finest == nullptr || narrows > finest->key_count + (finest->range_column != 0)) finest = in_force;
   }
   list_sort(use->columns, list_int_cmp);
   use->granularity = use->range ? "range" : use->columns != NIL ? "key" : finest ? "columns" : "table";
   if (finest) use->watch = DescribeWatch(relation, *finest);
   if (use->columns != NIL || use->range)
     use->reason = "rows are selected by these columns";
+  else if (missing && list_length(watches) >= kMostOwnWatches)
+    use->reason = "changes could be told apart by a watch, and the table has as many as it can have";
   else if (missing)
     use->reason = "changes could be told apart by watches that are not there; aggcache.refresh() makes them";
   else

@@ -120,9 +120,9 @@ void Validate(Oid function) {
   error_context_stack = callback.previous;
 
   if (shared::state == nullptr)
-    ereport(NOTICE, (errmsg("function %s will not be cached", definition->name),
-                     errdetail("pg_aggcache is not in shared_preload_libraries."),
-                     errhint("%s", shared::kPreloadHint)));
+    ereport(NOTICE,
+            (errmsg("function %s will not be cached", definition->name),
+             errdetail("pg_aggcache is not in shared_preload_libraries."), errhint("%s", shared::kPreloadHint)));
   AttachFunction(function, definition, NOTICE);
   // What else stands in the way; what concerns a table has been said by AttachFunction.
   if (definition->obstacle) {

@@ -70,8 +70,7 @@ struct SharedState {
 
 namespace shared {
 
-constexpr char kPreloadHint[] =
-    "Add pg_aggcache to the setting shared_preload_libraries and start the server again.";
+constexpr char kPreloadHint[] = "Add pg_aggcache to the setting shared_preload_libraries and start the server again.";
 
 // NULL unless the library was preloaded.
 extern SharedState *state;

@@ -174,6 +174,17 @@ void IdentifyWatch(Watch *watch) {
   pfree(text.data);
 }
 
+bool Serves(const Watch &watch, const Watch &wanted) {
+  if (watch.id == wanted.id) return true;
+  if (watch.key_count != wanted.key_count || watch.range_column != wanted.range_column ||
+      watch.range_width != wanted.range_width)
+    return false;
+  for (int i = 0; i < watch.key_count; i++)
+    if (watch.keys[i] != wanted.keys[i]) return false;
+  if (!watch.all_columns && (wanted.all_columns || !bms_is_subset(wanted.columns, watch.columns))) return false;
+  return watch.predicate == NIL || equal(watch.predicate, wanted.predicate);
+}
+
 HeapTuple FormWatchRow(Relation catalog, Oid relation, const Watch &watch) {
   Datum values[kWatchAttributes];
   bool nulls[kWatchAttributes] = {false};

@@ -23,8 +23,10 @@
 namespace aggcache {
 
 constexpr int kMostKeyColumns = 4;
-// Of one table. Each costs every writer of the table.
-constexpr int kMostWatches = 64;
+// Of one table. Each costs every writer of the table, so from the first number on functions share them: one with the
+// same keys and more columns, or without predicate, serves too. The second holds for those that are made to be shared.
+constexpr int kMostOwnWatches = 64;
+constexpr int kMostWatches = 128;
 
 struct Watch {
   uint64_t id;  // hash of all that follows
@@ -59,6 +61,10 @@ int64_t CellWidthOf(Relation relation, AttrNumber attribute);
 
 // Sets watch->id.
 void IdentifyWatch(Watch *watch);
+
+// Whether a function that asks for one watch is served by another: whatever invalidates under the one does under the
+// other, and both have the same key columns and range.
+bool Serves(const Watch &watch, const Watch &wanted);
 
 // In words: key columns, range column, predicate, columns.
 char *DescribeWatch(Relation relation, const Watch &watch);

@@ -144,8 +144,8 @@ char *CreateStatement(Oid function, HeapTuple row, const char *qualified_name, c
 char *DefaultName(const char *old_name) {
   char *name = psprintf("cached_%s", old_name);
   if (strlen(name) < NAMEDATALEN) return name;
-  char *hash = psprintf("_%08x", hash_bytes(reinterpret_cast<const unsigned char *>(old_name),
-                                            static_cast<int>(strlen(old_name))));
+  char *hash = psprintf(
+      "_%08x", hash_bytes(reinterpret_cast<const unsigned char *>(old_name), static_cast<int>(strlen(old_name))));
   int room = NAMEDATALEN - 1 - static_cast<int>(strlen(hash));
   name[pg_mbcliplen(name, static_cast<int>(strlen(name)), room)] = '\0';
   return psprintf("%s%s", name, hash);
