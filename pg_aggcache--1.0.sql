@@ -419,8 +419,8 @@ COMMENT ON FUNCTION aggcache.reset_stats() IS
 CREATE FUNCTION aggcache.attach(relation regclass) RETURNS void
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_attach';
 COMMENT ON FUNCTION aggcache.attach(regclass) IS
-  'puts the tracking triggers on a table, or right ones in place of altered ones, until aggcache.detach(), whatever '
-  'functions come and go; needs TRIGGER on it and on its partitions';
+  'puts the tracking triggers on a table and on children that inherit from it, or right ones in place of altered ones, '
+  'until aggcache.detach(), whatever functions come and go; needs TRIGGER on it, its partitions and children';
 
 CREATE FUNCTION aggcache.detach(relation regclass) RETURNS void
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_detach';

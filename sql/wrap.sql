@@ -60,15 +60,6 @@ SELECT aggcache.wrap('secret()');
 SELECT proacl = (SELECT proacl FROM pg_proc WHERE oid = 'secret()'::regprocedure) AS same_grants
   FROM pg_proc WHERE oid = 'cached_secret()'::regprocedure;
 
--- names that leave no room for the prefix; two that differ at the end only
-SELECT format('CREATE FUNCTION %s(i int) RETURNS int LANGUAGE sql STABLE AS %L', name, 'SELECT ' || n)
-  FROM (VALUES (repeat('x', 63), 1), (repeat('x', 62) || 'y', 2), (repeat('x', 56), 3)) AS f (name, n) \gexec
-SELECT p.proname, aggcache.wrap(p.oid) FROM pg_proc p
-  WHERE pronamespace = 'wrap'::regnamespace AND proname ~ '^x{50}' ORDER BY length(proname), proname;
-SELECT count(DISTINCT proname), max(octet_length(proname::text)) FROM pg_proc
-  WHERE pronamespace = 'wrap'::regnamespace AND proname ~ '^cached_x{40}';
-SELECT aggcache.wrap((repeat('x', 63) || '(int)')::regprocedure, repeat('z', 63));
-
 -- what cannot be wrapped
 CREATE FUNCTION procedural() RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN 1; END';
 CREATE PROCEDURE proc() LANGUAGE sql AS 'SELECT 1';

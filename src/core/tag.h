@@ -42,6 +42,11 @@ constexpr uint64_t SubtreeTag(uint32_t database, uint32_t relation) noexcept {
   return Mix(RelationSeed(database, relation) ^ 0x73756274u);
 }
 
+// The order in which rows come, changed by a rewrite that changes no row.
+constexpr uint64_t OrderTag(uint32_t database, uint32_t relation) noexcept {
+  return Mix(RelationSeed(database, relation) ^ 0x6f726472u);
+}
+
 // Results that were ended as such: those of a database that was dropped (another may get its oid) or, by hand, those of
 // a cached function, or of the one call whose key has this hash. No row is under these tags. Results that leave shared
 // memory carry all three, as nothing else reaches every copy.

@@ -6,6 +6,7 @@
 #include "pg/blame.h"
 #include "pg/described_call.h"
 #include "pg/inspection.h"
+#include "pg/partitions.h"
 #include "pg/redis_session.h"
 #include "pg/redis_state.h"
 #include "pg/redis_target.h"
@@ -58,6 +59,12 @@ void RequireTrackable(Oid relation) {
   if (obstacle)
     ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("cannot track relation \"%s\"", get_rel_name(relation)),
                     errdetail("%s.", obstacle)));
+}
+
+void RequireAttachable(Oid relation) {
+  if (!MayAttach(relation, GetUserId()))
+    aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(get_rel_relkind(relation)), get_rel_name(relation));
+  RequireTrackable(relation);
 }
 
 // ---- Health -----------------------------------------------------------------------------------------------------
@@ -150,15 +157,22 @@ PGDLLEXPORT Datum aggcache_attach(PG_FUNCTION_ARGS) {
   char *name = get_rel_name(relation);
   if (name == nullptr)
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", relation)));
-  if (!MayAttach(relation, GetUserId()))
-    aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(get_rel_relkind(relation)), name);
-  RequireTrackable(relation);
-  AttachTable(relation, true);
-  bool tracked;
-  const char *obstacle = FindTrackingObstacle(relation, &tracked);
-  if (obstacle)
-    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("cannot track relation \"%s\"", name),
-                    errdetail("%s.", obstacle)));
+  RequireAttachable(relation);
+  // Partitions get the triggers from the table above them; each child that inherits has its own.
+  bool pending;
+  List *tables = list_make1_oid(relation);
+  if (get_rel_relkind(relation) != RELKIND_PARTITIONED_TABLE) tables = list_concat(tables, PartsOf(relation, &pending));
+  ListCell *cell;
+  foreach (cell, tables) RequireAttachable(lfirst_oid(cell));
+  foreach (cell, tables) AttachTable(lfirst_oid(cell), true);
+  foreach (cell, tables) {
+    bool tracked;
+    const char *obstacle = FindTrackingObstacle(lfirst_oid(cell), &tracked);
+    if (obstacle)
+      ereport(ERROR,
+              (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+               errmsg("cannot track relation \"%s\"", get_rel_name(lfirst_oid(cell))), errdetail("%s.", obstacle)));
+  }
   PG_RETURN_VOID();
 }
 

@@ -27,7 +27,14 @@ object_access_hook_type previous_object_access = nullptr;
 // Dropped, replaced or made in this transaction and not yet looked at. In TopTransactionContext.
 List *changed_functions = NIL;
 List *dropped_relations = NIL;
-List *new_children = NIL;  // tables that have got a parent
+List *new_children = NIL;   // tables that have got a parent
+List *late_children = NIL;  // those of them that are being written: for the end of the transaction
+
+void NoteIn(List **list, Oid object) {
+  MemoryContext outer = MemoryContextSwitchTo(TopTransactionContext);
+  *list = lappend_oid(*list, object);
+  MemoryContextSwitchTo(outer);
+}
 
 bool Exists(Oid relation) { return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)); }
 
@@ -254,7 +261,33 @@ Oid OwnerOfFunction(Oid function) {
 
 // ---- Following up -----------------------------------------------------------------------------------------------
 
-// A child that inherits from tracked parents is tracked as they are.
+// What a child needs for one of its parents.
+void AttachPart(Oid part, Relation parent, const List *watches, const List *functions) {
+  Relation table = table_open(part, AccessShareLock);
+  AttrMap *map = compat::MapColumns(RelationGetDescr(table), RelationGetDescr(parent));
+  AttachTable(part, IsAttachedByHand(parent));
+  ListCell *function, *watch;
+  foreach (function, functions) {
+    if (list_member_oid(RelationsOfFunction(lfirst_oid(function)), part)) continue;
+    InsertDependency(lfirst_oid(function), part);
+    foreach (watch, watches)
+      (void)AddWatch(lfirst_oid(function), part, TranslateWatch(*static_cast<Watch *>(lfirst(watch)), map));
+    CommandCounterIncrement();
+  }
+  table_close(table, NoLock);
+}
+
+Oid OwnerOfRelation(Oid relation) {
+  HeapTuple row = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+  if (!HeapTupleIsValid(row)) return InvalidOid;
+  Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(row))->relowner;
+  ReleaseSysCache(row);
+  return owner;
+}
+
+// A child that inherits from tracked parents is tracked as they are. A role that writes the parent may be the one that
+// makes it, by triggers or an extension: the triggers are put on with the rights of the owner, if parent and child are
+// one role's.
 void AttachChild(Oid child) {
   if (!Exists(child) || get_rel_relispartition(child)) return;
   bool pending;
@@ -269,26 +302,29 @@ void AttachChild(Oid child) {
   systable_endscan(scan);
   table_close(catalog, AccessShareLock);
 
-  ListCell *parent_cell, *part, *function, *watch;
+  Oid role;
+  int security;
+  GetUserIdAndSecContext(&role, &security);
+  ListCell *parent_cell, *part;
   foreach (parent_cell, parents) {
     List *functions = FunctionsOfRelation(lfirst_oid(parent_cell));
-    if (functions == NIL) continue;
     Relation parent = table_open(lfirst_oid(parent_cell), AccessShareLock);
-    List *watches = ReadWatches(parent);
+    const bool tracked = functions != NIL || (IsAttachedByHand(parent) && HasTrackingTriggers(parent));
+    List *watches = tracked ? ReadWatches(parent) : NIL;
     foreach (part, parts) {
-      if (!CanBeAttached(lfirst_oid(part), GetUserId())) continue;
-      Relation table = table_open(lfirst_oid(part), AccessShareLock);
-      AttrMap *map = compat::MapColumns(RelationGetDescr(table), RelationGetDescr(parent));
-      AttachTable(lfirst_oid(part), false);
-      foreach (function, functions) {
-        if (list_member_oid(RelationsOfFunction(lfirst_oid(function)), lfirst_oid(part))) continue;
-        InsertDependency(lfirst_oid(function), lfirst_oid(part));
-        foreach (watch, watches)
-          (void)AddWatch(lfirst_oid(function), lfirst_oid(part),
-                         TranslateWatch(*static_cast<Watch *>(lfirst(watch)), map));
-        CommandCounterIncrement();
+      Oid owner = parent->rd_rel->relowner;
+      if (!tracked) continue;
+      if (HasPendingEvents(lfirst_oid(part))) {
+        NoteIn(&late_children, lfirst_oid(part));
+        continue;
       }
-      table_close(table, NoLock);
+      if (CanBeAttached(lfirst_oid(part), role)) {
+        AttachPart(lfirst_oid(part), parent, watches, functions);
+      } else if (OwnerOfRelation(lfirst_oid(part)) == owner) {
+        SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+        if (CanBeAttached(lfirst_oid(part), owner)) AttachPart(lfirst_oid(part), parent, watches, functions);
+        SetUserIdAndSecContext(role, security);
+      }
     }
     table_close(parent, NoLock);
   }
@@ -296,7 +332,7 @@ void AttachChild(Oid child) {
 
 // A partition loses the triggers of the table above it when it is detached; functions that name it still need them.
 void ReattachDetached(Node *statement) {
-  if (!IsA(statement, AlterTableStmt)) return;
+  if (statement == nullptr || !IsA(statement, AlterTableStmt)) return;
   ListCell *cell;
   foreach (cell, reinterpret_cast<AlterTableStmt *>(statement)->cmds) {
     AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
@@ -334,10 +370,7 @@ void OnObjectAccess(ObjectAccessType access, Oid class_id, Oid object, int sub_i
     noted = &dropped_relations;
   else if (class_id == InheritsRelationId && access == OAT_POST_ALTER)
     noted = &new_children;
-  if (noted == nullptr) return;
-  MemoryContext outer = MemoryContextSwitchTo(TopTransactionContext);
-  *noted = lappend_oid(*noted, object);
-  MemoryContextSwitchTo(outer);
+  if (noted) NoteIn(noted, object);
 }
 
 }  // namespace
@@ -454,7 +487,7 @@ void FollowUp(Node *statement) {
   ReattachDetached(statement);
   while (changed_functions != NIL || dropped_relations != NIL || new_children != NIL) {
     List *functions = changed_functions, *relations = dropped_relations, *children = new_children;
-    AbandonFollowUp();
+    changed_functions = dropped_relations = new_children = NIL;
     CommandCounterIncrement();
     if (FindExtension() == nullptr) return;
     List *released = NIL, *watches = NIL;
@@ -479,7 +512,16 @@ void FollowUp(Node *statement) {
   }
 }
 
-void AbandonFollowUp() { changed_functions = dropped_relations = new_children = NIL; }
+void FollowUpAtCommit() {
+  new_children = list_concat(new_children, late_children);
+  late_children = NIL;
+  if (new_children == NIL) return;
+  PushActiveSnapshot(GetTransactionSnapshot());
+  FollowUp(nullptr);
+  PopActiveSnapshot();
+}
+
+void AbandonFollowUp() { changed_functions = dropped_relations = new_children = late_children = NIL; }
 
 void InstallAttachHooks() {
   previous_object_access = object_access_hook;

@@ -13,8 +13,8 @@ using Member = Oid Extension::*;
 enum DependencyAttribute { kDependencyFunction = 1, kDependencyRelation = 2 };
 enum UseAttribute { kUseFunction = 1, kUseRelation = 2, kUseWatch = 3 };
 
-// Visits the rows of a catalog whose column `attribute`, the first of the index, is `value`, or all if that is 0; deletes
-// those for which visit says so. Returns how many it deleted.
+// Visits the rows of a catalog whose column `attribute`, the first of the index, is `value`, or all if that is 0;
+// deletes those for which visit says so. Returns how many it deleted.
 template <class Visit>
 int ForRows(Member catalog_member, Member index_member, AttrNumber attribute, Oid value, LOCKMODE lock, Visit visit) {
   const Extension *extension = FindExtension();

@@ -439,8 +439,12 @@ int CollectStamps(const Definition *definition, const Dependencies &dependencies
   StampList list = {static_cast<Stamp *>(palloc(sizeof(Stamp) * 16)), 0, 16};
   for (int i = 0; i < definition->relation_count; i++)
     if (definition->relations[i].tracked) AddWideTags(&list, definition, dependencies, definition->relations[i]);
-  for (int i = 0; i < dependencies.count; i++)
-    for (int j = 0; j < dependencies.items[i].tag_count; j++) AddStamp(&list, dependencies.items[i].tags[j], false);
+  for (int i = 0; i < dependencies.count; i++) {
+    const RelationDependency &item = dependencies.items[i];
+    for (int j = 0; j < item.tag_count; j++) AddStamp(&list, item.tags[j], false);
+    // of what the planner did not show it is not known
+    if (item.by_order || !item.seen) AddStamp(&list, OrderTag(MyDatabaseId, item.relation), true);
+  }
   *stamps = list.stamps;
   return list.count;
 }

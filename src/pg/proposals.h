@@ -7,8 +7,8 @@
 
 namespace aggcache {
 
-// Adds what to watch for one appearance of a relation in a plan to the list of WatchProposal (dependencies.h). Where the
-// answer shows the order of its rows, every column counts.
+// Adds what to watch for one appearance of a relation in a plan to the list of WatchProposal (dependencies.h). Where
+// the answer shows the order of its rows, every column counts.
 void AddProposals(RelOptInfo *rel, Oid relation, bool shows_order, List **proposals);
 
 }  // namespace aggcache

@@ -6,6 +6,7 @@
 #include "core/tag.h"
 #include "pg/attach.h"
 #include "pg/blame.h"
+#include "pg/concern.h"
 #include "pg/definition_cache.h"
 #include "pg/extension.h"
 #include "pg/opaque.h"
@@ -42,8 +43,10 @@ bool written_all = false;  // more than fit
 // Relations with wide changes whose partitioned parents have not been told; looked up before commit, because messages
 // arrive where catalogs cannot be read. In TopTransactionContext.
 List *changed_below = NIL;
+List *reordered_below = NIL;  // the same of those whose rows have been put in another order
+// Of the innermost utility statement. Messages of what it has done are looked at before it changes.
+Concern concern = Concern::kMeaning;
 int utility_depth = 0;
-bool vacuuming = false;
 bool changed_catalogs = false;  // registered in a wide tag, or in one of catalogs
 OwnCommits own_commits;
 
@@ -206,6 +209,11 @@ bool CommitsPrepared(Node *statement) {
          reinterpret_cast<TransactionStmt *>(statement)->kind == TRANS_STMT_COMMIT_PREPARED;
 }
 
+// The messages of the last command reach OnRelation when the next begins.
+void LookAtMessages() {
+  if (IsTransactionState() && OwnXid() != kNoXid) CommandCounterIncrement();
+}
+
 void OnUtility(PlannedStmt *statement, const char *text, bool read_only, ProcessUtilityContext context,
                ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver,
                QueryCompletion *completion) {
@@ -228,12 +236,16 @@ void OnUtility(PlannedStmt *statement, const char *text, bool read_only, Process
   if (IsA(utility, DropStmt) && reinterpret_cast<DropStmt *>(utility)->removeType == OBJECT_EXTENSION &&
       IsRecording() && !RecoveryInProgress() && IsTransactionState() && FindExtension())
     ForgetGone();
-  bool was_vacuuming = vacuuming;
+  const Concern outer = concern;
+  const Concern own = ConcernOf(utility);
+  if (own != outer) LookAtMessages();
   utility_depth++;
-  if (IsA(utility, VacuumStmt)) vacuuming = true;
   PG_TRY();
   {
+    concern = own;
     next(statement, text, read_only, context, parameters, environment, receiver, completion);
+    if (own != Concern::kMeaning) LookAtMessages();
+    concern = outer;
     RegisterDeferred();
     FollowUp(utility);
     ReattachEnabled(utility);
@@ -242,9 +254,15 @@ void OnUtility(PlannedStmt *statement, const char *text, bool read_only, Process
   {
     // a statement that commits on its way, as VACUUM does, has begun at zero again
     if (utility_depth > 0) utility_depth--;
-    vacuuming = was_vacuuming;
+    concern = outer;
   }
   PG_END_TRY();
+}
+
+void NoteBelow(List **list, Oid relation) {
+  MemoryContext outer = MemoryContextSwitchTo(TopTransactionContext);
+  *list = lappend_oid(*list, relation);
+  MemoryContextSwitchTo(outer);
 }
 
 void RegisterWideBy(Oid relation, void (*register_tag)(uint64_t tag)) {
@@ -253,9 +271,7 @@ void RegisterWideBy(Oid relation, void (*register_tag)(uint64_t tag)) {
   WrittenTable *table = NoteWritten(relation);
   if (table == nullptr || !table->escalated) {
     register_tag(WideTag(MyDatabaseId, relation));
-    MemoryContext outer = MemoryContextSwitchTo(TopTransactionContext);
-    changed_below = lappend_oid(changed_below, relation);
-    MemoryContextSwitchTo(outer);
+    NoteBelow(&changed_below, relation);
     NoteWideChange(relation);
     if (table) table->escalated = true;
     TableStatistics *statistics = shared::StatisticsOfTable(relation, false);
@@ -264,21 +280,32 @@ void RegisterWideBy(Oid relation, void (*register_tag)(uint64_t tag)) {
 }
 
 // A message about a relation. Messages of others come here too and cannot be told apart; registering for them is a
-// needless miss. VACUUM and ANALYZE change no row that anyone can see.
+// needless miss.
 void OnRelation(Oid relation) {
   ForgetWatchedTables(relation);
-  if (!OidIsValid(relation) || !IsRecording() || vacuuming) return;
+  if (!OidIsValid(relation) || !IsRecording() || concern == Concern::kNothing) return;
   // A transaction that rolls back, and one that is prepared, undoes its messages after OnTransaction has forgotten what
   // it wrote. Noted then, they would count as the next transaction's.
   if (!IsTransactionState()) return;
   if (compat::IsAutovacuum()) return;
   if (OwnXid() == kNoXid || relation < FirstNormalObjectId) return;
-  RegisterWideBy(relation, RegisterTagOrDefer);
+  switch (concern) {
+    case Concern::kOrder:
+      RegisterTagOrDefer(OrderTag(MyDatabaseId, relation));
+      NoteBelow(&reordered_below, relation);
+      return;
+    case Concern::kPrivileges:
+      // The caller's are checked at every hit; those of others count where functions that hide them are called.
+      RegisterTagOrDefer(NamesTag());
+      changed_catalogs = true;
+      return;
+    default: RegisterWideBy(relation, RegisterTagOrDefer);
+  }
 }
 
 // The same for functions, operators, casts, enums and schemas, and for roles.
 void OnNames(bool roles) {
-  if (!IsRecording() || vacuuming || compat::IsAutovacuum() || !IsTransactionState() || OwnXid() == kNoXid) return;
+  if (!IsRecording() || compat::IsAutovacuum() || !IsTransactionState() || OwnXid() == kNoXid) return;
   RegisterTagOrDefer(roles ? RolesTag() : NamesTag());
   changed_catalogs = true;
 }
@@ -290,6 +317,10 @@ void RegisterSubtrees() {
   ListCell *cell, *ancestor;
   foreach (cell, changed)
     foreach (ancestor, PartitionAncestorsOf(lfirst_oid(cell))) Register(SubtreeTag(MyDatabaseId, lfirst_oid(ancestor)));
+  changed = reordered_below;
+  reordered_below = NIL;
+  foreach (cell, changed)
+    foreach (ancestor, PartitionAncestorsOf(lfirst_oid(cell))) Register(OrderTag(MyDatabaseId, lfirst_oid(ancestor)));
 }
 
 void OnTransaction(XactEvent event, void *) {
@@ -299,6 +330,7 @@ void OnTransaction(XactEvent event, void *) {
       // The messages of the last command reach OnRelation only when the next begins.
       if (IsRecording() && OwnXid() != kNoXid) {
         CommandCounterIncrement();
+        FollowUpAtCommit();
         RegisterDeferred();
         RegisterSubtrees();
       }
@@ -318,9 +350,8 @@ void OnTransaction(XactEvent event, void *) {
   if (written_count > 0) memset(recent_tags, 0, sizeof(recent_tags));
   written_count = 0;
   written_all = false;
-  changed_below = NIL;
+  changed_below = reordered_below = NIL;
   utility_depth = 0;
-  vacuuming = false;
   changed_catalogs = false;
   ForgetImportedSnapshot();
   ForgetDeferred();

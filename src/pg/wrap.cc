@@ -8,6 +8,7 @@
 #include "pg/extension.h"
 
 extern "C" {
+#include "parser/scansup.h"
 #include "utils/varlena.h"
 }
 
@@ -139,18 +140,6 @@ char *CreateStatement(Oid function, HeapTuple row, const char *qualified_name, c
   return statement.data;
 }
 
-// cached_…; of a name that leaves no room for that, its beginning and a hash of it, so that long names that differ at
-// their ends get different ones.
-char *DefaultName(const char *old_name) {
-  char *name = psprintf("cached_%s", old_name);
-  if (strlen(name) < NAMEDATALEN) return name;
-  char *hash = psprintf(
-      "_%08x", hash_bytes(reinterpret_cast<const unsigned char *>(old_name), static_cast<int>(strlen(old_name))));
-  int room = NAMEDATALEN - 1 - static_cast<int>(strlen(hash));
-  name[pg_mbcliplen(name, static_cast<int>(strlen(name)), room)] = '\0';
-  return psprintf("%s%s", name, hash);
-}
-
 Oid Wrap(Oid function, text *name) {
   HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(row))
@@ -166,7 +155,8 @@ Oid Wrap(Oid function, text *name) {
   bool as_owner = has_privs_of_role(caller, form->proowner);
   if (!as_owner) RequireMayCopy(function, row);
 
-  char *schema = nullptr, *new_name = DefaultName(NameStr(form->proname));
+  char *schema = nullptr, *new_name = psprintf("cached_%s", NameStr(form->proname));
+  truncate_identifier(new_name, strlen(new_name), name == nullptr);
   if (name) DeconstructQualifiedName(textToQualifiedNameList(name), &schema, &new_name);
   if (schema == nullptr) schema = get_namespace_name(form->pronamespace);
 

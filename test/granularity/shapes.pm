@@ -237,6 +237,7 @@ RESET aggcache.bulk_threshold;}],
 	['vacuum', 'VACUUM', 'VACUUM task;'],
 	['truncate', 'TRUNCATE', 'TRUNCATE task;'],
 	['index', 'CREATE INDEX', 'CREATE INDEX task_owner_idx ON task (owner);', 'DROP INDEX task_owner_idx;'],
+	['grant', 'GRANT', 'GRANT SELECT ON task TO PUBLIC;', 'REVOKE SELECT ON task FROM PUBLIC;'],
 	['default', 'SET DEFAULT', q{ALTER TABLE task ALTER owner SET DEFAULT 'Ann';},
 		'ALTER TABLE task ALTER owner DROP DEFAULT;'],
 	['other_table', 'CREATE TABLE of another name', 'CREATE TABLE unrelated (id int);', 'DROP TABLE unrelated;'],
@@ -252,7 +253,8 @@ my $unread = 'the query names no values or range of a column to tell the rows ap
 	. 'columns that the query uses';
 my $luck = 'a row that the query reads has changed; that the answer is the same shows only when it is computed';
 our @COARSE = (
-	[[@OF_TASK], ['index', 'default', 'add_column'], 'DDL concerns the whole table'],
+	[[@OF_TASK], ['default', 'add_column'], 'DDL concerns the whole table'],
+	[['unsorted', 'ties', 'limit_ties'], ['index'], 'with an index the rows may come in another order'],
 	[[@OF_TASK], ['bulk'],
 		'a statement that changes more keys than `aggcache.bulk_threshold` invalidates all results of the table'],
 	[[names(\@PARTITIONS)], ['part_new', 'part_drop', 'part_detach'],

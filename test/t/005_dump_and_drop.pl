@@ -91,11 +91,14 @@ is(leftovers('postgres'), '4|2|2', 'functions of a schema');
 $node->safe_psql('postgres', 'DROP SCHEMA s CASCADE');
 is(leftovers('postgres'), '0|0|0', 'after DROP SCHEMA CASCADE');
 
-# What functions leave behind that went unseen: pg_upgrade gives functions other oids and keeps our tables' rows, whose watches
-# are another server's, as after this update; functions are dropped while the library is not preloaded, which leaves them too.
+# What functions leave behind that went unseen: pg_upgrade gives functions other oids and keeps our tables' rows, whose
+# watches are another server's, as after this update; functions are dropped while the library is not preloaded, which
+# leaves them too.
 my $read = q{CREATE TABLE public.r (a int, b int); CREATE TABLE public.gone (a int);
-	CREATE FUNCTION reads(x int) RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT sum(b) FROM public.r WHERE a = x';
-	CREATE FUNCTION reads_gone() RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT count(*) FROM public.gone WHERE a = 1';};
+	CREATE FUNCTION reads(x int) RETURNS bigint LANGUAGE cached_sql STABLE
+		AS 'SELECT sum(b) FROM public.r WHERE a = x';
+	CREATE FUNCTION reads_gone() RETURNS bigint LANGUAGE cached_sql STABLE
+		AS 'SELECT count(*) FROM public.gone WHERE a = 1';};
 my $upgrade = q{UPDATE aggcache.dependency SET function = (function::bigint + 1000000)::oid;
 	UPDATE aggcache.watch_use SET function = (function::bigint + 1000000)::oid, watch = watch # 1;
 	UPDATE aggcache.watch SET server = 1, id = id # 1;};
@@ -109,7 +112,8 @@ $node->safe_psql('postgres', "DROP FUNCTION cached_hours(int); $read");
 is(rows(), '2|2|2|4', 'what two functions need');
 $node->safe_psql('postgres', "$upgrade; DROP TABLE gone CASCADE; SELECT aggcache.refresh()");
 $node->safe_psql('postgres', 'SELECT reads(1), reads(2)');
-is($node->safe_psql('postgres', 'INSERT INTO r VALUES (1, 1); SELECT reads(2); SELECT result FROM aggcache.last_call()'),
+is($node->safe_psql('postgres', 'INSERT INTO r VALUES (1, 1);
+	SELECT reads(2); SELECT result FROM aggcache.last_call()'),
 	"\nhit", 'refresh() makes watches of this server');
 is(rows(), '1|1|1|2', 'refresh() removes the rows of functions that are not there');
 $node->safe_psql('postgres', "$upgrade; DROP FUNCTION reads(int), reads_gone(); SELECT aggcache.refresh()");
@@ -130,7 +134,8 @@ for my $way ('SELECT aggcache.refresh()', 'DROP EXTENSION pg_aggcache; CREATE EX
 $node->safe_psql('postgres', "DROP TABLE IF EXISTS r, gone CASCADE; $read $upgrade");
 $node->safe_psql('postgres', 'CREATE ROLE stranger; SET ROLE stranger; SELECT aggcache.refresh()');
 is(rows(), '2|2|2|4', 'refresh() of a stranger');
-$node->safe_psql('postgres', 'DROP FUNCTION reads_gone(); SELECT aggcache.refresh(); DROP FUNCTION reads(int); DROP TABLE r, gone');
+$node->safe_psql('postgres', 'DROP FUNCTION reads_gone(); SELECT aggcache.refresh();
+	DROP FUNCTION reads(int); DROP TABLE r, gone');
 is(rows(), '0|0|0|0', 'refresh() of a superuser');
 
 $node->safe_psql('postgres', q{CREATE TABLE t (a int, b int);

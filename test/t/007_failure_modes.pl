@@ -73,7 +73,8 @@ is_computed($node, 'SELECT cached_hours(1); SELECT cached_hours(1)', 2, 'not pre
 $node->safe_psql('postgres', 'UPDATE task SET hours = 7 WHERE id = 3; TRUNCATE task; INSERT INTO task VALUES (3, 1,
 	8)');
 same($node, @hours, 8, 'not preloaded: right');
-my ($rc, $out, $notice) = $node->psql('postgres', q{CREATE FUNCTION cached_more() RETURNS bigint LANGUAGE cached_sql STABLE
+my ($rc, $out, $notice) = $node->psql('postgres', q{
+	CREATE FUNCTION cached_more() RETURNS bigint LANGUAGE cached_sql STABLE
 	AS 'SELECT sum(hours) + 1 FROM task'});
 like($notice, qr/NOTICE: +function cached_more\(\) will not be cached\n.*not in shared_preload_libraries.*\nHINT:/,
 	'not preloaded: CREATE FUNCTION says so');

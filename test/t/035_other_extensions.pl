@@ -13,7 +13,7 @@ my $directory = PostgreSQL::Test::Utils::tempdir();
 PostgreSQL::Test::Utils::system_or_bail('cp', (map { "$FindBin::Bin/../hooks/$_" } 'Makefile', 'asking.c'),
 	$directory);
 my $config = $ENV{PG_CONFIG} // 'pg_config';
-PostgreSQL::Test::Utils::system_or_bail('make', '-s', '-C', $directory, "PG_CONFIG=$config");
+PostgreSQL::Test::Utils::system_or_bail('make', '-s', '-C', $directory, "PG_CONFIG=$config", 'MODULES=asking');
 
 my $node = new_node('asked');
 fixture($node);
