@@ -65,8 +65,8 @@ struct Opacity {
   bool reads_clock;
   List *calls;  // Oids of functions, not built in, that may read anything; called on rows
 };
-// REQUIRES: hidden parameters taken out.
-Opacity FindOpacity(Query *query);
+// REQUIRES: hidden parameters taken out. `families` of the relations that the query reads (called_functions.h).
+Opacity FindOpacity(Query *query, const List *families);
 // The same of one expression, on arguments.
 Opacity FindExpressionOpacity(Node *expression);
 
@@ -78,8 +78,9 @@ List *CollectFunctions(Query *query, List *functions);
 // Adds every Query of the tree.
 List *CollectQueries(Query *query, List *queries);
 
-// 128 bits over the tree, a Query or an expression, and the definitions of the functions and types in it.
-void FingerprintTree(Node *tree, uint64_t fingerprint[2]);
+// 128 bits over the tree, a Query or an expression, and the definitions of the functions that running it calls, named
+// or not, and of the types in it. `families` of the relations that it reads (called_functions.h).
+void FingerprintTree(Node *tree, const List *families, uint64_t fingerprint[2]);
 
 }  // namespace aggcache
 

@@ -61,13 +61,13 @@ bool AsComparison(const List *arguments, Oid operation, Oid collation, Index rel
 bool HashValue(const KeyColumn &column, const Comparison &comparison, Datum value, uint32_t *hash) {
   int strategy;
   Oid left, right;
-  if (!op_in_opfamily(comparison.operation, column.hash_family)) return false;
-  get_op_opfamily_properties(comparison.operation, column.hash_family, false, &strategy, &left, &right);
+  if (!op_in_opfamily(comparison.operation, column.rule.family)) return false;
+  get_op_opfamily_properties(comparison.operation, column.rule.family, false, &strategy, &left, &right);
   if (strategy != HTEqualStrategyNumber) return false;
   // The operator compares what the column was widened to; equal integers hash alike in every width.
   if (comparison.widened && left != INT4OID && left != INT8OID) return false;
-  Oid function = get_opfamily_proc(column.hash_family, right, right, HASHSTANDARD_PROC);
-  if (!OidIsValid(function)) return false;
+  Oid function = get_opfamily_proc(column.rule.family, right, right, HASHSTANDARD_PROC);
+  if (!OidIsValid(function) || !IsTrustedEquality(column.rule, comparison.operation, function)) return false;
   // A comparison that calls more values equal than the column's collation does has no single hash.
   if (OidIsValid(comparison.collation) && comparison.collation != column.collation &&
       !get_collation_isdeterministic(comparison.collation))
@@ -211,16 +211,22 @@ bool ReadsColumnWalker(Node *node, void *) {
 
 // Whether the values of the column that are equal by the operator have equal hashes.
 bool IsHashableEquality(const Comparison &comparison) {
-  TypeCacheEntry *type = lookup_type_cache(comparison.column->vartype, TYPECACHE_HASH_OPFAMILY);
-  if (!OidIsValid(type->hash_opf) ||
-      get_op_opfamily_strategy(comparison.operation, type->hash_opf) != HTEqualStrategyNumber)
+  HashRule rule;
+  int strategy;
+  Oid left, right;
+  if (!FindHashRule(comparison.column->vartype, &rule) || !op_in_opfamily(comparison.operation, rule.family))
+    return false;
+  get_op_opfamily_properties(comparison.operation, rule.family, false, &strategy, &left, &right);
+  if (strategy != HTEqualStrategyNumber ||
+      !IsTrustedEquality(rule, comparison.operation, get_opfamily_proc(rule.family, right, right, HASHSTANDARD_PROC)))
     return false;
   return !OidIsValid(comparison.collation) || comparison.collation == comparison.column->varcollid ||
          get_collation_isdeterministic(comparison.collation);
 }
 
 bool IsRangeComparison(const Comparison &comparison) {
-  if (RangeKindOf(comparison.column->vartype) == RangeKind::kNone) return false;
+  if (RangeKindOf(comparison.column->vartype) == RangeKind::kNone || !IsTrustedOrder(comparison.operation))
+    return false;
   TypeCacheEntry *type = lookup_type_cache(comparison.column->vartype, TYPECACHE_BTREE_OPFAMILY);
   int strategy = get_op_opfamily_strategy(comparison.operation, type->btree_opf);
   return strategy != 0 && strategy != BTEqualStrategyNumber;

@@ -3,6 +3,7 @@
 #include "pg/composition.h"
 
 #include "pg/analysis.h"
+#include "pg/called_functions.h"
 #include "pg/depends_on.h"
 #include "pg/extension.h"
 #include "pg/settings.h"
@@ -321,11 +322,12 @@ void AddView(Definition *definition, Relation view, Composition *composition) {
   extract_query_dependencies(reinterpret_cast<Node *>(inlined), &relations, &items, &row_security);
   composition->whole_relations = list_concat(composition->whole_relations, relations);
   composition->items = list_concat(composition->items, items);
+  List *families = FamiliesOfRelations(relations);
   uint64_t fingerprint[2];
-  FingerprintTree(reinterpret_cast<Node *>(inlined), fingerprint);
+  FingerprintTree(reinterpret_cast<Node *>(inlined), families, fingerprint);
   Mix(composition, fingerprint);
   inlined = ExtractHiddenParameters(inlined, definition->argument_count + 1, &composition->hidden);
-  Opacity opacity = FindOpacity(inlined);
+  Opacity opacity = FindOpacity(inlined, families);
   definition->reads_settings |= opacity.reads_settings;
   definition->reads_clock |= opacity.reads_clock;
   if (opacity.obstacle) Hinder(composition, psprintf("%s (in a view of aggcache.depends_on)", opacity.obstacle));

@@ -3,6 +3,7 @@
 #include "pg/definition.h"
 
 #include "pg/analysis.h"
+#include "pg/called_functions.h"
 #include "pg/composition.h"
 #include "pg/function_facts.h"
 #include "pg/redis_names.h"
@@ -111,9 +112,9 @@ void AddCatalogs(Definition *definition, List *items) {
   }
 }
 
-void MixFingerprint(Definition *definition, Node *tree) {
+void MixFingerprint(Definition *definition, Node *tree, const List *families) {
   uint64_t fingerprint[2];
-  FingerprintTree(tree, fingerprint);
+  FingerprintTree(tree, families, fingerprint);
   for (int i = 0; i < 2; i++) definition->fingerprint[i] = hash_combine64(definition->fingerprint[i], fingerprint[i]);
 }
 
@@ -130,7 +131,7 @@ void AddHidden(Definition *definition, List *expressions) {
     if (hidden->clock) {
       expression = ClockExpression(expression, definition->argument_count + 1, expressions);
       // It is not part of the key by its value, so it is by what it says.
-      MixFingerprint(definition, expression);
+      MixFingerprint(definition, expression, NIL);
       definition->reads_settings |= FindExpressionOpacity(expression).reads_settings;
     }
     hidden->type = exprType(expression);
@@ -243,8 +244,8 @@ void AddDependencies(Definition *definition, Query *query, List **relations, Lis
   definition->has_row_security |= row_security_used;
 }
 
-void AddFingerprint(Definition *definition, const Composition &composition) {
-  MixFingerprint(definition, reinterpret_cast<Node *>(definition->query));
+void AddFingerprint(Definition *definition, const List *families, const Composition &composition) {
+  MixFingerprint(definition, reinterpret_cast<Node *>(definition->query), families);
   for (int i = 0; i < 2; i++)
     definition->fingerprint[i] = hash_combine64(definition->fingerprint[i], composition.fingerprint[i]);
   // The form of the result is part of what is executed. Hidden parameters whose values are part of the key are not:
@@ -280,7 +281,8 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
   definition->query = ExtractHiddenParameters(inlined, definition->argument_count + 1, &hidden);
   definition->order_shows = RelationsShowingOrder(definition->query, definition->result.returns_set);
   definition->executed_queries = CollectQueries(definition->query, NIL);
-  Opacity opacity = FindOpacity(definition->query);
+  List *families = FamiliesOfRelations(relations);
+  Opacity opacity = FindOpacity(definition->query, families);
   definition->reads_settings = opacity.reads_settings;
   definition->reads_clock = opacity.reads_clock;
   if (definition->obstacle == nullptr) definition->obstacle = opacity.obstacle;
@@ -293,7 +295,7 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
   AddAllRelations(definition, relations, composition, call.result_type);
   AddCatalogs(definition, list_concat(items, composition.items));
   if (definition->obstacle == nullptr) definition->obstacle = composition.obstacle;
-  AddFingerprint(definition, composition);
+  AddFingerprint(definition, families, composition);
   definition->shows_clock |= definition->reads_clock || definition->opaque;
 
   if (definition->reads_clock && settings::ttl_ms == 0)

@@ -63,7 +63,8 @@ void RelationCallback(Datum, Oid relation) {
 
 void RowCallback(Datum, int cache, uint32 hash) { InvalidateIf(DependsOnRow, InvalidOid, cache, hash); }
 
-// A new function, operator, type or schema can change what a name means; they change rarely.
+// A new function, operator, operator class or schema can change what a name means or what is called for it; they change
+// rarely.
 void NameCallback(Datum, int cache, uint32) {
   privilege_epoch++;
   InvalidateIf(Always, InvalidOid, 0, 0);
@@ -179,6 +180,9 @@ void InstallDefinitionCallbacks() {
   CacheRegisterSyscacheCallback(NAMESPACEOID, NameCallback, Datum{0});
   CacheRegisterSyscacheCallback(OPEROID, NameCallback, Datum{0});
   CacheRegisterSyscacheCallback(AMOPOPID, NameCallback, Datum{0});
+  CacheRegisterSyscacheCallback(AMPROCNUM, NameCallback, Datum{0});
+  CacheRegisterSyscacheCallback(CLAOID, NameCallback, Datum{0});
+  CacheRegisterSyscacheCallback(OPFAMILYOID, NameCallback, Datum{0});
   CacheRegisterSyscacheCallback(CASTSOURCETARGET, NameCallback, Datum{0});
   CacheRegisterSyscacheCallback(ENUMOID, NameCallback, Datum{0});
   CacheRegisterSyscacheCallback(AUTHOID, NameCallback, Datum{0});

@@ -23,10 +23,11 @@ constexpr int kMostLeaves = 16;
 
 set_rel_pathlist_hook_type previous_hook = nullptr;
 
-// What is being planned; NULL when no planning is watched. Planning nests (a function in a body that is evaluated while
-// planning).
+// What is being planned; NULL when no planning is watched. Planning nests: a function that is evaluated while planning,
+// or that compares values for an estimate, may plan queries of its own, which are not looked at.
 struct Collector {
   const Definition *definition;
+  const Query *query;  // the copy of its query that is planned
   Dependencies *dependencies;
   int limit;
   List **proposals;
@@ -59,7 +60,8 @@ void SetTableTag(RelationDependency *item) {
 // How a watch fits the clauses of a base relation.
 struct Fit {
   const Watch *watch;
-  double share;  // estimated, of the table's changes that it lets through
+  double share;      // estimated, of the table's changes that it lets through
+  bool replaceable;  // a key column's hash is: there may be writers who cannot compute it
   ValueSet keys[kMostKeyColumns];
   RestrictInfo *key_clauses[kMostKeyColumns];
   UnitRange range;
@@ -72,7 +74,7 @@ struct BaseRelation {
   PlannerInfo *root;
   RelOptInfo *rel;
   Relation relation;
-  List *clauses;  // bare
+  List *clauses;  // bare; of PostgreSQL's own functions, on whose word something can be proven
   Bitmapset *used;
   bool uses_all;
 };
@@ -83,9 +85,11 @@ double Selectivity(const BaseRelation &base, List *clauses) {
 }
 
 // Finds the clause that leaves the fewest values for a key column.
-bool FitKey(const BaseRelation &base, AttrNumber attribute, ValueSet *values, RestrictInfo **clause) {
+bool FitKey(const BaseRelation &base, AttrNumber attribute, ValueSet *values, RestrictInfo **clause,
+            bool *replaceable) {
   KeyColumn column;
   if (!DescribeKeyColumn(base.relation, attribute, &column, CurrentMemoryContext)) return false;
+  *replaceable |= column.rule.replaceable;
   bool found = false;
   ListCell *cell;
   foreach (cell, base.rel->baserestrictinfo) {
@@ -112,8 +116,9 @@ bool FitWatch(const BaseRelation &base, const Watch *watch, Fit *fit) {
     fit->share *= Selectivity(base, predicate);
   }
   fit->key_tags = 1;
+  fit->replaceable = false;
   for (int i = 0; i < watch->key_count; i++) {
-    if (!FitKey(base, watch->keys[i], &fit->keys[i], &fit->key_clauses[i])) return false;
+    if (!FitKey(base, watch->keys[i], &fit->keys[i], &fit->key_clauses[i], &fit->replaceable)) return false;
     fit->key_tags *= fit->keys[i].count + fit->keys[i].has_null;
     if (fit->key_tags > kMostTags) return false;
     fit->share *= Selectivity(base, list_make1(fit->key_clauses[i]));
@@ -177,16 +182,14 @@ void SetWatchTags(RelationDependency *item, const BaseRelation &base, const Fit 
     cell_count = CoverRange(fit.range.low, fit.range.high, fit.range_column.levels, cells);
     if (cell_count * key_count > kMostTags) cell_count = -1;
   }
-  if (cell_count < 0) {
-    SetTags(item, key_count);
-    memcpy(item->tags, keys, sizeof(uint64_t) * key_count);
-    return;
+  item->by_range = cell_count >= 0;
+  SetTags(item, key_count * (item->by_range ? cell_count : 1) + fit.replaceable);
+  uint64_t *tag = item->tags;
+  for (int i = 0; i < key_count; i++) {
+    if (!item->by_range) *tag++ = keys[i];
+    for (int j = 0; j < cell_count; j++) *tag++ = WithCell(keys[i], cells[j].level, cells[j].index);
   }
-  SetTags(item, key_count * cell_count);
-  item->by_range = true;
-  for (int i = 0; i < key_count; i++)
-    for (int j = 0; j < cell_count; j++)
-      item->tags[i * cell_count + j] = WithCell(keys[i], cells[j].level, cells[j].index);
+  if (fit.replaceable) *tag = WatchTag(MyDatabaseId, item->relation, fit.watch->id);
 }
 
 // ---- Partitions -------------------------------------------------------------------------------------------------
@@ -252,7 +255,7 @@ void CollectTags(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *entry) {
   ListCell *cell;
   foreach (cell, rel->baserestrictinfo) {
     Node *clause = reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell)->clause);
-    base.clauses = lappend(base.clauses, clause);
+    if (!HasOthersFunctions(clause)) base.clauses = lappend(base.clauses, clause);
     item.other_clauses = lappend(item.other_clauses, NormaliseClause(clause, rel->relid));
   }
   base.used = UsedColumns(rel, &base.uses_all);
@@ -274,8 +277,14 @@ void CollectTags(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *entry) {
   Add(collector, item);
 }
 
+bool IsWatched(const PlannerInfo *root) {
+  if (collector == nullptr) return false;
+  while (root->parent_root) root = root->parent_root;
+  return root->parse == collector->query;
+}
+
 void OnRelation(PlannerInfo *root, RelOptInfo *rel, Index index, RangeTblEntry *entry) {
-  if (collector != nullptr && entry->rtekind == RTE_RELATION && !IsPartOfPartitioned(root, rel)) {
+  if (IsWatched(root) && entry->rtekind == RTE_RELATION && !IsPartOfPartitioned(root, rel)) {
     // An inheritance parent comes again as a child of itself.
     bool counts = !entry->inh || IsPartitioned(entry);
     if (counts && collector->proposals)
@@ -291,10 +300,12 @@ PlannedStmt *Plan(const Definition *definition, ParamListInfo parameters, Collec
   PlannedStmt *plan = nullptr;
   PG_TRY();
   {
+    auto *query = static_cast<Query *>(copyObjectImpl(definition->query));
+    watched->query = query;
     collector = watched;
     // what functions in the body do in a parallel worker could not be collected
-    plan = pg_plan_query(static_cast<Query *>(copyObjectImpl(definition->query)), definition->source,
-                         definition->calls_functions ? 0 : CURSOR_OPT_PARALLEL_OK, parameters);
+    plan =
+        pg_plan_query(query, definition->source, definition->calls_functions ? 0 : CURSOR_OPT_PARALLEL_OK, parameters);
   }
   PG_FINALLY();
   { collector = outer; }
@@ -386,7 +397,7 @@ PlannedStmt *PlanWithDependencies(const Definition *definition, ParamListInfo pa
   dependencies->complete = true;
   dependencies->count = 0;
   dependencies->items = static_cast<RelationDependency *>(palloc(sizeof(RelationDependency) * 8));
-  Collector watched = {definition, dependencies, 8, nullptr};
+  Collector watched = {definition, nullptr, dependencies, 8, nullptr};
   PlannedStmt *plan = Plan(definition, parameters, &watched);
   ListCell *cell;
   foreach (cell, plan->relationOids) {
@@ -454,7 +465,7 @@ List *ProposeWatches(const Definition *definition) {
   // Who makes a function or looks at one does not call it: a table whose rows are told apart less is right too.
   if (MayApplyOthersOperators(definition->query)) return NIL;
   List *proposals = NIL;
-  Collector watched = {definition, nullptr, 0, &proposals};
+  Collector watched = {definition, nullptr, nullptr, 0, &proposals};
   Plan(definition, nullptr, &watched);
   return proposals;
 }

@@ -1,6 +1,7 @@
 #include "pg/server.h"
 
 #include "pg/analysis.h"
+#include "pg/called_functions.h"
 #include "pg/function_facts.h"
 
 namespace aggcache {
@@ -15,17 +16,26 @@ bool AddFunction(Oid function, void *context) {
 
 bool FunctionWalker(Node *node, void *argument) {
   if (node == nullptr) return false;
+  auto **functions = static_cast<List **>(argument);
+  *functions = list_concat_unique_oid(*functions, GroupingFunctions(node));
   if (IsA(node, Query)) return compat::WalkQuery(reinterpret_cast<Query *>(node), FunctionWalker, argument);
   check_functions_in_node(node, AddFunction, argument);
   return compat::WalkExpression(node, FunctionWalker, argument);
 }
 
-// The functions that an aggregate is made of run with its owner's privileges, so they are collected apart.
-bool AggregateWalker(Node *node, void *argument) {
+struct UnnamedContext {
+  const List *families;
+  List *functions;
+};
+
+// The functions that an aggregate is made of run with its owner's privileges, and nobody asks for those of sorting and
+// hashing, so all these are collected apart.
+bool UnnamedWalker(Node *node, void *argument) {
   if (node == nullptr) return false;
-  if (IsA(node, Query)) return compat::WalkQuery(reinterpret_cast<Query *>(node), AggregateWalker, argument);
-  if (OidIsValid(AggregateOf(node))) VisitAggregateSupport(AggregateOf(node), AddFunction, argument);
-  return compat::WalkExpression(node, AggregateWalker, argument);
+  auto *context = static_cast<UnnamedContext *>(argument);
+  VisitUnnamedFunctions(node, context->families, AddFunction, &context->functions);
+  if (IsA(node, Query)) return compat::WalkQuery(reinterpret_cast<Query *>(node), UnnamedWalker, argument);
+  return compat::WalkExpression(node, UnnamedWalker, argument);
 }
 
 bool QueryWalker(Node *node, void *argument) {
@@ -50,17 +60,21 @@ List *CollectQueries(Query *query, List *queries) {
   return queries;
 }
 
-void FingerprintTree(Node *tree, uint64_t fingerprint[2]) {
+void FingerprintTree(Node *tree, const List *families, uint64_t fingerprint[2]) {
   StringInfoData text;
   initStringInfo(&text);
   appendStringInfoString(&text, nodeToString(tree));
-  List *functions = NIL;
-  FunctionWalker(tree, &functions);
-  AggregateWalker(tree, &functions);
+  UnnamedContext context = {families, NIL};
+  FunctionWalker(tree, &context.functions);
+  UnnamedWalker(tree, &context);
   ListCell *cell;
-  foreach (cell, functions) {
+  foreach (cell, context.functions) {
     Oid function = lfirst_oid(cell);
-    if (function < FirstNormalObjectId) continue;
+    if (function < FirstNormalObjectId) {
+      // which of them it is may be said by an operator class
+      appendStringInfo(&text, " %u", function);
+      continue;
+    }
     HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
     if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", function);
     appendStringInfo(&text, " %u/%u/%u.%u", function, HeapTupleHeaderGetRawXmin(row->t_data),

@@ -59,9 +59,20 @@ bool MayHoldMoment(Oid type) { return VisitParts(type, IsMoment, InvalidOid); }
 }  // namespace
 
 bool HoldsRows(Oid type) {
-  type = getBaseType(type);
-  Oid element = get_element_type(type);
-  return type_is_rowtype(OidIsValid(element) ? element : type);
+  // Arrays, ranges and domains can be of one another.
+  for (;;) {
+    type = getBaseType(type);
+    const Oid element = get_element_type(type);
+    const char kind = get_typtype(type);
+    if (OidIsValid(element))
+      type = element;
+    else if (kind == TYPTYPE_MULTIRANGE)
+      type = get_multirange_range(type);
+    else if (kind == TYPTYPE_RANGE)
+      type = get_range_subtype(type);
+    else
+      return type_is_rowtype(type);
+  }
 }
 
 bool HasClockWord(const char *text) {
@@ -119,6 +130,14 @@ bool IsFixed(Oid function) {
       (function < FirstNormalObjectId || form->prokind == PROKIND_AGGREGATE || IsCompiledLanguage(form->prolang));
   ReleaseSysCache(row);
   return fixed;
+}
+
+bool IsCompiled(Oid function) {
+  HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", function);
+  const bool compiled = IsCompiledLanguage(reinterpret_cast<Form_pg_proc>(GETSTRUCT(row))->prolang);
+  ReleaseSysCache(row);
+  return compiled;
 }
 
 Oid AggregateOf(Node *node) {

@@ -26,6 +26,9 @@ bool IsClockValue(SQLValueFunctionOp op);
 // Whether the value of this function depends on its arguments alone, and provably will after any DDL.
 bool IsFixed(Oid function);
 
+// Whether the function is one of PostgreSQL's own or in C.
+bool IsCompiled(Oid function);
+
 // The aggregate or window function that the node calls, or InvalidOid.
 Oid AggregateOf(Node *node);
 

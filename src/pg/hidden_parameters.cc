@@ -1,6 +1,7 @@
 #include "pg/server.h"
 
 #include "pg/analysis.h"
+#include "pg/called_functions.h"
 #include "pg/function_facts.h"
 
 namespace aggcache {
@@ -10,7 +11,7 @@ namespace {
 bool IsNotFixed(Oid function, void *) { return !IsFixed(function); }
 
 bool HasMutableFunction(Node *node) {
-  if (check_functions_in_node(node, IsNotFixed, nullptr)) return true;
+  if (VisitCalledFunctions(node, NIL, IsNotFixed, nullptr)) return true;
   switch (nodeTag(node)) {
     case T_SQLValueFunction:
     case T_XmlExpr: return true;
@@ -69,6 +70,7 @@ bool IsExpression(Node *node) {
     case T_CaseExpr:
     case T_CoalesceExpr:
     case T_MinMaxExpr:
+    case T_RowCompareExpr:
     case T_SQLValueFunction:
     case T_XmlExpr:
     case T_NullTest:
@@ -235,7 +237,7 @@ bool IsNeitherFixedNorSetting(Oid function, void *) {
 
 bool OtherInputWalker(Node *node, void *) {
   if (node == nullptr) return false;
-  if (check_functions_in_node(node, IsNeitherFixedNorSetting, nullptr)) return true;
+  if (VisitCalledFunctions(node, NIL, IsNeitherFixedNorSetting, nullptr)) return true;
   switch (nodeTag(node)) {
     case T_SQLValueFunction: {
       SQLValueFunctionOp op = reinterpret_cast<SQLValueFunction *>(node)->op;

@@ -1,6 +1,7 @@
 #include "pg/server.h"
 
 #include "pg/analysis.h"
+#include "pg/called_functions.h"
 #include "pg/function_facts.h"
 
 namespace aggcache {
@@ -70,16 +71,22 @@ bool KeepClockCalls(void (*simplify)(void *argument), void *argument) {
   return met;
 }
 
+bool IsOpaque(Oid function, void *) { return function >= FirstNormalObjectId && !IsFixed(function); }
+
+bool IsImmutableAndOpaque(Oid function, void *) {
+  return IsOpaque(function, nullptr) && func_volatile(function) == PROVOLATILE_IMMUTABLE;
+}
+
 // Finds a call that simplifying would replace by a value although its function may hide anything: declared IMMUTABLE,
-// of a language that can be, and without a column.
+// of a language that can be, and without a column. What compares values for another function is not asked what it is
+// declared.
 bool FoldableWalker(Node *node, void *) {
   if (node == nullptr || IsA(node, Query)) return false;
-  if (IsA(node, FuncExpr)) {
-    Oid function = reinterpret_cast<FuncExpr *>(node)->funcid;
-    if (function >= FirstNormalObjectId && func_volatile(function) == PROVOLATILE_IMMUTABLE && !IsFixed(function) &&
-        !contain_var_clause(node))
-      return true;
-  }
+  if (!OidIsValid(AggregateOf(node)) &&
+      (check_functions_in_node(node, IsImmutableAndOpaque, nullptr) ||
+       VisitUnnamedFunctions(node, NIL, IsOpaque, nullptr)) &&
+      !contain_var_clause(node))
+    return true;
   return compat::WalkExpression(node, FoldableWalker, nullptr);
 }
 

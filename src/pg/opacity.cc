@@ -1,6 +1,7 @@
 #include "pg/server.h"
 
 #include "pg/analysis.h"
+#include "pg/called_functions.h"
 #include "pg/function_facts.h"
 
 namespace aggcache {
@@ -134,7 +135,8 @@ bool MayReadClock(Oid type) {
 
 struct OpacityContext {
   Opacity opacity;
-  bool all_plain;  // of the node at hand: its arguments are of plain types
+  const List *families;  // of the relations' indexes
+  bool all_plain;        // of the node at hand: its arguments are of plain types
 };
 
 // Decides on one function; true stops the walk.
@@ -184,6 +186,15 @@ bool ArgumentsArePlain(Node *node) {
   return true;
 }
 
+// Comparisons and the like make no text of their arguments, whatever type these are of.
+bool CallsUnnamed(Node *node, OpacityContext *context) {
+  context->all_plain = true;
+  ListCell *cell;
+  foreach (cell, FunctionsBehind(node, context->families))
+    if (VisitFunction(lfirst_oid(cell), context)) return true;
+  return false;
+}
+
 bool OpacityWalker(Node *node, void *argument) {
   auto *context = static_cast<OpacityContext *>(argument);
   if (node == nullptr) return false;
@@ -202,13 +213,7 @@ bool OpacityWalker(Node *node, void *argument) {
         return true;
       }
     }
-    // no walker shows these
-    foreach (cell, query->windowClause) {
-      WindowClause *window = lfirst_node(WindowClause, cell);
-      context->all_plain = true;
-      if (OidIsValid(window->startInRangeFunc) && VisitFunction(window->startInRangeFunc, context)) return true;
-      if (OidIsValid(window->endInRangeFunc) && VisitFunction(window->endInRangeFunc, context)) return true;
-    }
+    if (CallsUnnamed(node, context)) return true;
     return compat::WalkQuery(query, OpacityWalker, context);
   }
   context->all_plain = ArgumentsArePlain(node);
@@ -261,15 +266,20 @@ bool OpacityWalker(Node *node, void *argument) {
   }
   if (check_functions_in_node(node, VisitFunction, context)) return true;
   if (OidIsValid(AggregateOf(node)) && VisitAggregateSupport(AggregateOf(node), VisitFunction, context)) return true;
+  if (CallsUnnamed(node, context)) return true;
   return compat::WalkExpression(node, OpacityWalker, context);
 }
 
 }  // namespace
 
-Opacity FindOpacity(Query *query) { return FindExpressionOpacity(reinterpret_cast<Node *>(query)); }
+Opacity FindOpacity(Query *query, const List *families) {
+  OpacityContext context = {{nullptr, false, false, NIL}, families, true};
+  OpacityWalker(reinterpret_cast<Node *>(query), &context);
+  return context.opacity;
+}
 
 Opacity FindExpressionOpacity(Node *expression) {
-  OpacityContext context = {{nullptr, false, false, NIL}, true};
+  OpacityContext context = {{nullptr, false, false, NIL}, NIL, true};
   OpacityWalker(expression, &context);
   return context.opacity;
 }

@@ -1,6 +1,8 @@
 #include "pg/server.h"
 
 #include "pg/own_code.h"
+
+#include "pg/called_functions.h"
 #include "pg/subtransaction.h"
 
 namespace aggcache {
@@ -34,48 +36,14 @@ void OnFunctionExecute(ObjectAccessType access, Oid class_id, Oid object, int su
                   guard_hint ? errhint("%s", guard_hint) : 0));
 }
 
-// Statistics are asked with the operator of the clause, or with the one that means the opposite or has the sides
-// exchanged.
-bool IsOthersOperator(Oid op) {
-  if (op < FirstNormalObjectId) return false;
-  const Oid operators[] = {op, get_negator(op), get_commutator(op)};
-  for (Oid used : operators) {
-    const Oid function = OidIsValid(used) ? get_opcode(used) : InvalidOid;
-    if (OidIsValid(function) && !MayRun(function)) return true;
-  }
-  return false;
-}
-
-// How far the bounds of ranges are apart is told by a function that comes with the type.
-bool HasOthersDifference(Node *node) {
-  Oid type = getBaseType(exprType(node));
-  if (get_typtype(type) == TYPTYPE_MULTIRANGE) type = get_multirange_range(type);
-  if (get_typtype(type) != TYPTYPE_RANGE) return false;
-  const Oid function = lookup_type_cache(type, TYPECACHE_RANGE_INFO)->rng_subdiff_finfo.fn_oid;
-  return OidIsValid(function) && !MayRun(function);
-}
-
+// Statistics are asked with the operator of the clause, or with another one of its families, and how far the bounds of
+// ranges are apart is told by a function that comes with the type.
 bool OperatorWalker(Node *node, void *) {
   if (node == nullptr) return false;
-  if (IsA(node, Query)) return compat::WalkQuery(reinterpret_cast<Query *>(node), OperatorWalker, nullptr);
   ListCell *cell;
-  switch (nodeTag(node)) {
-    case T_OpExpr:
-    case T_DistinctExpr:  // laid out alike
-    case T_NullIfExpr:
-      if (IsOthersOperator(reinterpret_cast<OpExpr *>(node)->opno)) return true;
-      foreach (cell, reinterpret_cast<OpExpr *>(node)->args)
-        if (HasOthersDifference(static_cast<Node *>(lfirst(cell)))) return true;
-      break;
-    case T_ScalarArrayOpExpr:
-      if (IsOthersOperator(reinterpret_cast<ScalarArrayOpExpr *>(node)->opno)) return true;
-      break;
-    case T_RowCompareExpr:
-      foreach (cell, reinterpret_cast<RowCompareExpr *>(node)->opnos)
-        if (IsOthersOperator(lfirst_oid(cell))) return true;
-      break;
-    default: break;
-  }
+  foreach (cell, FunctionsBehind(node, NIL))
+    if (!MayRun(lfirst_oid(cell))) return true;
+  if (IsA(node, Query)) return compat::WalkQuery(reinterpret_cast<Query *>(node), OperatorWalker, nullptr);
   return compat::WalkExpression(node, OperatorWalker, nullptr);
 }
 

@@ -122,6 +122,8 @@ const char *CellWidthUnit(RangeKind kind) {
   }
 }
 
+bool IsTrustedOrder(Oid operation) { return operation < FirstNormalObjectId; }
+
 bool DescribeRangeColumn(Relation relation, AttrNumber attribute, int64_t width, RangeColumn *column) {
   TupleDesc descriptor = RelationGetDescr(relation);
   if (attribute < 1 || attribute > descriptor->natts || width < 1) return false;
@@ -150,6 +152,7 @@ bool NarrowRange(const RangeColumn &column, Oid operation, Oid value_type, Datum
   TypeCacheEntry *type = lookup_type_cache(column.type, TYPECACHE_BTREE_OPFAMILY);
   int strategy;
   Oid left, right;
+  if (!IsTrustedOrder(operation)) return false;
   if (!OidIsValid(type->btree_opf) || !op_in_opfamily(operation, type->btree_opf)) return false;
   get_op_opfamily_properties(operation, type->btree_opf, false, &strategy, &left, &right);
   if (left != column.type) return false;

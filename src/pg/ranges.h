@@ -31,6 +31,9 @@ int64_t DefaultCellWidth(RangeKind kind);
 // What a width counts, in words.
 const char *CellWidthUnit(RangeKind kind);
 
+// Whether an operator of the family by which a type is ordered does order: others than PostgreSQL's own can be added.
+bool IsTrustedOrder(Oid operation);
+
 // Describes a column of the relation for ranges with that width of cells; false if its type has none.
 bool DescribeRangeColumn(Relation relation, AttrNumber attribute, int64_t width, RangeColumn *column);
 

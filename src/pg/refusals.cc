@@ -1,6 +1,7 @@
 #include "pg/server.h"
 
 #include "pg/analysis.h"
+#include "pg/called_functions.h"
 #include "pg/function_facts.h"
 
 namespace aggcache {
@@ -11,6 +12,23 @@ bool IsVolatile(Oid function, void *context) {
   if (func_volatile(function) != PROVOLATILE_VOLATILE) return false;
   *static_cast<Oid *>(context) = function;
   return true;
+}
+
+// Of what nobody names PostgreSQL asks nobody how volatile it is, so code in C may say anything.
+bool IsVolatileUnnamed(Oid function, void *context) { return !IsCompiled(function) && IsVolatile(function, context); }
+
+bool VolatileBehind(Node *node, Oid *function) {
+  ListCell *cell;
+  foreach (cell, FunctionsBehind(node, NIL))
+    if (IsVolatileUnnamed(lfirst_oid(cell), function)) return true;
+  return false;
+}
+
+Refusal VolatileRefusal(Oid function) {
+  return {ERRCODE_INVALID_FUNCTION_DEFINITION,
+          psprintf("a cached function cannot call volatile function %s", format_procedure(function)),
+          "The result of a volatile function may differ at every call.",
+          "Remove the call, or mark the function STABLE if it is."};
 }
 
 struct RefusalContext {
@@ -45,16 +63,19 @@ bool RefusalWalker(Node *node, void *argument) {
         return true;
       }
     }
+    Oid function = InvalidOid;
+    if (VolatileBehind(node, &function)) {
+      *refusal = VolatileRefusal(function);
+      return true;
+    }
     return compat::WalkQuery(query, RefusalWalker, context);
   }
   Oid function = InvalidOid;
   bool found = check_functions_in_node(node, IsVolatile, &function);
   if (!found && OidIsValid(AggregateOf(node))) found = VisitAggregateSupport(AggregateOf(node), IsVolatile, &function);
+  if (!found) found = VolatileBehind(node, &function);
   if (found) {
-    *refusal = {ERRCODE_INVALID_FUNCTION_DEFINITION,
-                psprintf("a cached function cannot call volatile function %s", format_procedure(function)),
-                "The result of a volatile function may differ at every call.",
-                "Remove the call, or mark the function STABLE if it is."};
+    *refusal = VolatileRefusal(function);
     return true;
   }
   if (IsA(node, NextValueExpr)) {

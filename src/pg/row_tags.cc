@@ -90,19 +90,23 @@ HashedColumn *FindHashed(WatchedTable *table, Relation relation, AttrNumber attr
 }
 
 // Makes the watch of `owner` ready for rows of `relation`, which is the same or a partition below. Returns how many
-// tags a row image can have under it, 0 if it cannot be used: then `owner` has changed so that no result uses it.
+// tags a row image can have under it, 0 if it cannot be used: then `owner` has changed so that no result uses it. That
+// its key columns cannot be hashed is no such change, for no lock keeps it from coming: all rows count to one tag then,
+// which every result that rests on a hash of this kind carries too (dependencies.cc).
 int AddWatch(WatchedTable *table, Relation relation, Relation owner, const Watch &watch, const AttrMap *map) {
   RowWatch *row = &table->watches[table->watch_count];
   memset(row, 0, sizeof(*row));
   auto local = [&](AttrNumber attribute) { return map ? map->attnums[attribute - 1] : attribute; };
   row->tag = WatchTag(MyDatabaseId, RelationGetRelid(owner), watch.id);
-  row->key_count = watch.key_count;
-  for (int i = 0; i < watch.key_count; i++) {
+  bool hashed = true;
+  for (int i = 0; hashed && i < watch.key_count; i++) {
     row->names[i] = watch.keys[i];
     row->keys[i] = FindHashed(table, relation, local(watch.keys[i]));
-    if (row->keys[i] == nullptr) return 0;
+    hashed = row->keys[i] != nullptr;
   }
-  if (watch.range_column && !DescribeRangeColumn(relation, local(watch.range_column), watch.range_width, &row->range))
+  row->key_count = hashed ? watch.key_count : 0;
+  if (hashed && watch.range_column &&
+      !DescribeRangeColumn(relation, local(watch.range_column), watch.range_width, &row->range))
     return 0;
   row->all_columns = watch.all_columns;
   row->columns = static_cast<Word *>(palloc0(sizeof(Word) * table->words));

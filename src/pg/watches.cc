@@ -3,7 +3,6 @@
 #include "pg/watches.h"
 
 #include "pg/extension.h"
-#include "pg/function_facts.h"
 
 namespace aggcache {
 
@@ -54,8 +53,7 @@ bool ReadRow(Relation catalog, HeapTuple row, Relation relation, Watch *watch) {
   watch->key_count = count;
   for (int i = 0; i < count; i++) {
     watch->keys[i] = columns[i];
-    KeyColumn description;
-    if (!DescribeKeyColumn(relation, columns[i], &description, CurrentMemoryContext)) return false;
+    if (!IsColumn(descriptor, columns[i])) return false;
   }
   if (!nulls[kWatchRange - 1]) {
     watch->range_column = DatumGetInt16(values[kWatchRange - 1]);
@@ -101,17 +99,11 @@ bool DescribeKeyColumn(Relation relation, AttrNumber attribute, KeyColumn *colum
   TupleDesc descriptor = RelationGetDescr(relation);
   if (!IsColumn(descriptor, attribute)) return false;
   Form_pg_attribute form = TupleDescAttr(descriptor, attribute - 1);
-  // A row type may get an attribute that cannot be hashed; writers must not notice.
-  if (HoldsRows(form->atttypid)) return false;
-  TypeCacheEntry *type = lookup_type_cache(form->atttypid, TYPECACHE_HASH_PROC | TYPECACHE_HASH_OPFAMILY);
-  if (!OidIsValid(type->hash_proc) || !OidIsValid(type->hash_opf)) return false;
-  // One in an interpreted language can be replaced, or fail, at any time.
-  if (!IsFixed(type->hash_proc)) return false;
+  if (!FindHashRule(form->atttypid, &column->rule)) return false;
   column->attribute = attribute;
   column->type = form->atttypid;
   column->collation = form->attcollation;
-  column->hash_family = type->hash_opf;
-  fmgr_info_cxt(type->hash_proc, &column->hash, context);
+  fmgr_info_cxt(column->rule.function, &column->hash, context);
   return true;
 }
 

@@ -18,6 +18,7 @@
 
 #include "pg/server.h"
 
+#include "pg/equality.h"
 #include "pg/ranges.h"
 
 namespace aggcache {
@@ -44,16 +45,17 @@ struct KeyColumn {
   AttrNumber attribute;
   Oid type;
   Oid collation;
-  Oid hash_family;  // operator family whose equality the hash respects
+  HashRule rule;
   FmgrInfo hash;
 };
 
 // The watches of a relation as they are committed now, read from the catalog into the current memory context; those
-// that no longer fit the relation are left out. Readers do not keep watches from changing, and a session's cache could
+// that no longer fit the relation are left out. Whether the key columns can be hashed is not looked at. Readers do not keep watches from changing, and a session's cache could
 // be behind a change that its snapshot already sees. A list of Watch.
 List *ReadWatches(Relation relation);
 
-// Fills *column for a column whose type has a hash function for its equality; false if it has none.
+// Fills *column for a column whose type has a hash function that can be trusted to respect its equality; false if it
+// has none.
 bool DescribeKeyColumn(Relation relation, AttrNumber attribute, KeyColumn *column, MemoryContext context);
 
 // The width of cells of a column: what aggcache.set_cell_width() said, else that of its type.
