@@ -338,8 +338,8 @@ INSERT INTO aggcache.watch (relation, id, server, key_columns, columns)
 CREATE FUNCTION cached_held() RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT count(*) FROM held';
 \c -
 INSERT INTO held VALUES (1, comps(ROW (1)::comp, NULL));
-ALTER TYPE comp ADD ATTRIBUTE j json;
-INSERT INTO held VALUES (2, comps(NULL, NULL)), (3, NULL);
+ALTER TYPE comp ADD ATTRIBUTE m money;
+INSERT INTO held VALUES (2, comps(ROW (1, 1)::comp, ROW (3, 1)::comp)), (3, NULL);
 SELECT cached_held();
 
 -- ---- Privileges of what groups ------------------------------------------------------------------------------------
