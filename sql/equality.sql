@@ -134,6 +134,7 @@ CREATE FUNCTION cached_estimate() RETURNS bigint LANGUAGE cached_sql STABLE SET 
   AS $$SELECT count(*) FROM job WHERE r @> '2'::rank$$;
 SELECT cached_estimate();
 SELECT relation, granularity FROM aggcache.dependencies WHERE function = 'cached_estimate()'::regprocedure ORDER BY 1;
+SELECT count(*) FROM aggcache.watch WHERE relation = 'prio'::regclass;
 -- volatile
 CREATE FUNCTION odd_cmp(int, int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN $1 - $2; END';
 CREATE FUNCTION odd_lt(int, int) RETURNS boolean LANGUAGE internal IMMUTABLE AS 'int4lt';
@@ -201,6 +202,32 @@ CREATE OPERATOR CLASS num_ops DEFAULT FOR TYPE num USING btree AS OPERATOR 1 <, 
   OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 num_downwards(num, num);
 SELECT * FROM probe();
 SELECT * FROM probe();
+TRUNCATE call;
+
+-- a function of a family that belongs to no class, and that an index calls in place of the operator's
+CREATE FUNCTION num_eq_int(num, int) RETURNS boolean LANGUAGE internal IMMUTABLE STRICT AS 'int4eq';
+CREATE FUNCTION num_cmp_int(num, int) RETURNS int LANGUAGE internal IMMUTABLE STRICT AS 'btint4cmp';
+CREATE FUNCTION num_same_int(num, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 0';
+CREATE OPERATOR = (LEFTARG = num, RIGHTARG = int, FUNCTION = num_eq_int);
+CREATE OPERATOR FAMILY num_int USING btree;
+CREATE OPERATOR CLASS num_int_ops FOR TYPE num USING btree FAMILY num_int AS OPERATOR 1 <, OPERATOR 3 =,
+  FUNCTION 1 num_upwards(num, num);
+ALTER OPERATOR FAMILY num_int USING btree ADD OPERATOR 3 = (num, int), FUNCTION 1 (num, int) num_cmp_int(num, int);
+CREATE INDEX score_n ON score (n num_int_ops);
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+SELECT twin('indexed', '', 'bigint', 'SELECT count(*) FROM score WHERE n = 2');
+INSERT INTO call (call) VALUES ('indexed()');
+SELECT cached_indexed();
+SELECT * FROM probe();
+SELECT * FROM probe();
+ALTER OPERATOR FAMILY num_int USING btree DROP FUNCTION 1 (num, int);
+ALTER OPERATOR FAMILY num_int USING btree ADD FUNCTION 1 (num, int) num_same_int(num, int);
+SELECT * FROM probe();
+SELECT * FROM probe();
+SELECT cached_indexed();
+RESET enable_seqscan;
+RESET enable_bitmapscan;
 TRUNCATE call;
 
 -- ---- Hashes -------------------------------------------------------------------------------------------------------
