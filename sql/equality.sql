@@ -130,6 +130,7 @@ UPDATE prio SET p = -1 WHERE k = 3;
 SELECT * FROM probe();
 TRUNCATE call;
 -- a comparison that plans a query of its own while the planner makes an estimate
+\c -
 CREATE FUNCTION cached_estimate() RETURNS bigint LANGUAGE cached_sql STABLE SET aggcache.depends_on = 'prio'
   AS $$SELECT count(*) FROM job WHERE r @> '2'::rank$$;
 SELECT cached_estimate();
