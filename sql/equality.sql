@@ -1,5 +1,7 @@
 -- What sorts, groups, compares and hashes is a function too, though no expression names it; and whether equal values
 -- have equal hashes is not what an operator class says.
+CREATE SCHEMA equality;
+SET search_path = equality, public;
 \i sql/include/twin.sql
 \set VERBOSITY terse
 
@@ -131,6 +133,7 @@ SELECT * FROM probe();
 TRUNCATE call;
 -- a comparison that plans a query of its own while the planner makes an estimate
 \c -
+SET search_path = equality, public;
 CREATE FUNCTION cached_estimate() RETURNS bigint LANGUAGE cached_sql STABLE SET aggcache.depends_on = 'prio'
   AS $$SELECT count(*) FROM job WHERE r @> '2'::rank$$;
 SELECT cached_estimate();
@@ -328,6 +331,7 @@ SELECT * FROM probe();
 CREATE OR REPLACE FUNCTION code_hash(code) RETURNS int LANGUAGE internal IMMUTABLE STRICT AS 'hashfloat8';
 -- this session's old results, and a session that has not written yet
 \c -
+SET search_path = equality, public;
 INSERT INTO coded VALUES (1, '1', '2024-02-01');
 SELECT * FROM probe();
 SELECT * FROM probe();
@@ -337,6 +341,7 @@ CREATE OR REPLACE FUNCTION code_hash(code) RETURNS int LANGUAGE internal IMMUTAB
 SELECT * FROM probe();
 -- a session that meets a class or a function that is never committed
 \c -
+SET search_path = equality, public;
 BEGIN;
 SAVEPOINT before;
 CREATE OR REPLACE FUNCTION code_hash(code) RETURNS int LANGUAGE internal IMMUTABLE STRICT AS 'hashfloat8';
@@ -365,6 +370,7 @@ INSERT INTO aggcache.watch (relation, id, server, key_columns, columns)
   SELECT 'held'::regclass, 1, current_setting('server_version_num')::int / 10000, '{2}', '{2}';
 CREATE FUNCTION cached_held() RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT count(*) FROM held';
 \c -
+SET search_path = equality, public;
 INSERT INTO held VALUES (1, comps(ROW (1)::comp, NULL));
 ALTER TYPE comp ADD ATTRIBUTE m money;
 INSERT INTO held VALUES (2, comps(ROW (1, 1)::comp, ROW (3, 1)::comp)), (3, NULL);
@@ -374,6 +380,7 @@ SELECT cached_held();
 CREATE ROLE regress_grouping;
 CREATE TABLE grouped (c code);
 INSERT INTO grouped VALUES ('1'), ('1');
+GRANT USAGE ON SCHEMA equality TO regress_grouping;
 GRANT SELECT ON grouped TO regress_grouping;
 CREATE FUNCTION cached_distinct() RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT count(*) FROM (SELECT DISTINCT c FROM grouped) g';
 SELECT cached_distinct(), cached_distinct();
@@ -382,5 +389,6 @@ SELECT cached_distinct();
 SET ROLE regress_grouping;
 SELECT cached_distinct();
 RESET ROLE;
-DROP TABLE grouped CASCADE;
+SET client_min_messages = warning;
+DROP SCHEMA equality CASCADE;
 DROP ROLE regress_grouping;

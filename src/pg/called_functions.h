@@ -1,7 +1,7 @@
 // Which functions running a node of a query calls: the one place that knows.
 //
-// Some are named by the node: check_functions_in_node of PostgreSQL shows them. Others are not. They are reached from an
-// operator, or from a type whose values are compared:
+// Some are named by the node: check_functions_in_node of PostgreSQL shows them. Others are not. They are reached from
+// an operator, or from a type whose values are compared:
 //
 //   sorting and grouping  operators behind ORDER BY, DISTINCT, GROUP BY, windows, set operations, aggregates; the
 //                         functions that order and hash for them

@@ -30,8 +30,8 @@ struct HashRule {
 // False if the type has no hash that can be trusted. Such a hash raises no error, whatever the value.
 bool FindHashRule(Oid type, HashRule *rule);
 
-// Whether values that this operator calls equal, the left one of the rule's type, have equal hashes by the rule and, for
-// the right one, by `function`.
+// Whether values that this operator calls equal, the left one of the rule's type, have equal hashes: by the rule, and
+// for the right one by `function`.
 bool IsTrustedEquality(const HashRule &rule, Oid operation, Oid function);
 
 // Whether the expression consists of PostgreSQL's own functions: of others it is not known that an order or equality

@@ -50,8 +50,9 @@ struct KeyColumn {
 };
 
 // The watches of a relation as they are committed now, read from the catalog into the current memory context; those
-// that no longer fit the relation are left out. Whether the key columns can be hashed is not looked at. Readers do not keep watches from changing, and a session's cache could
-// be behind a change that its snapshot already sees. A list of Watch.
+// that no longer fit the relation are left out; whether the key columns can be hashed is not looked at. Readers do not
+// keep watches from changing, and a session's cache could be behind a change that its snapshot already sees. A list of
+// Watch.
 List *ReadWatches(Relation relation);
 
 // Fills *column for a column whose type has a hash function that can be trusted to respect its equality; false if it

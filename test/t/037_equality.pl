@@ -70,7 +70,8 @@ SKIP:
 {
 	my ($rc) = $node->psql('postgres', "CREATE EXTENSION IF NOT EXISTS citext");
 	skip 'extension citext', 9 if $rc != 0;
-	my $replace = "CREATE OR REPLACE FUNCTION citext_hash(citext) RETURNS int LANGUAGE internal IMMUTABLE STRICT AS 'hashtext'";
+	my $replace = q{CREATE OR REPLACE FUNCTION citext_hash(citext) RETURNS int LANGUAGE internal IMMUTABLE STRICT
+		AS 'hashtext'};
 	my $restore = q{CREATE OR REPLACE FUNCTION citext_hash(citext) RETURNS int LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 		AS '$libdir/citext', 'citext_hash'};
 	my $insert = "INSERT INTO t_citext VALUES (2, 'ABC')";
