@@ -32,7 +32,7 @@ const Pair kPairs[] = {
     {{"$libdir/ip4r", "ip6r_eq"}, {"$libdir/ip4r", "ip6rhash"}},
     {{"$libdir/ip4r", "ipaddr_eq"}, {"$libdir/ip4r", "ipaddr_hash"}},
     {{"$libdir/ip4r", "iprange_eq"}, {"$libdir/ip4r", "iprange_hash_new"}},
-    {{"$libdir/h3", "h3index_eq"}, {"$libdir/h3", "h3index_hash"}},
+    {{"h3", "h3index_eq"}, {"h3", "h3index_hash"}},
     {{"$libdir/pgmp", "pmpz_eq"}, {"$libdir/pgmp", "pmpz_hash"}},
 };
 
