@@ -214,7 +214,6 @@ void AddComparison(Found *found, Oid type) {
     TypeCacheEntry *entry = lookup_type_cache(range, TYPECACHE_RANGE_INFO);
     Add(found, entry->rng_cmp_proc_finfo.fn_oid);
     Add(found, entry->rng_canonical_finfo.fn_oid);
-    Add(found, entry->rng_subdiff_finfo.fn_oid);
     AddComparison(found, entry->rngelemtype->type_id);
     return;
   }

@@ -8,7 +8,7 @@
 //   an operator           what the planner may put in its place: its commutator, its negator, other members of its
 //                         families (for an equality derived from two others), and what indexes and partitions call
 //   a type                its default comparison and hash functions, where a function compares values of any type
-//                         (GREATEST, arrays, rows); of ranges the comparison, canonical and difference functions
+//                         (GREATEST, arrays, rows); of ranges the comparison and canonical functions
 //   an aggregate          what it is made of, and the operator that finds its value through an index
 //
 // Which of them a plan calls is not known before it is made, so all count.

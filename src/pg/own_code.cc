@@ -36,13 +36,24 @@ void OnFunctionExecute(ObjectAccessType access, Oid class_id, Oid object, int su
                   guard_hint ? errhint("%s", guard_hint) : 0));
 }
 
-// Statistics are asked with the operator of the clause, or with another one of its families, and how far the bounds of
-// ranges are apart is told by a function that comes with the type.
+// How far the bounds of ranges are apart is told by a function that comes with the type.
+bool HasOthersDifference(Node *node) {
+  Oid type = getBaseType(exprType(node));
+  if (get_typtype(type) == TYPTYPE_MULTIRANGE) type = get_multirange_range(type);
+  if (get_typtype(type) != TYPTYPE_RANGE) return false;
+  const Oid function = lookup_type_cache(type, TYPECACHE_RANGE_INFO)->rng_subdiff_finfo.fn_oid;
+  return OidIsValid(function) && !MayRun(function);
+}
+
+// Statistics are asked with the operator of the clause, or with another one of its families.
 bool OperatorWalker(Node *node, void *) {
   if (node == nullptr) return false;
   ListCell *cell;
   foreach (cell, FunctionsBehind(node, NIL))
     if (!MayRun(lfirst_oid(cell))) return true;
+  if (IsA(node, OpExpr) || IsA(node, DistinctExpr) || IsA(node, NullIfExpr))
+    foreach (cell, reinterpret_cast<OpExpr *>(node)->args)  // they are laid out alike
+      if (HasOthersDifference(static_cast<Node *>(lfirst(cell)))) return true;
   if (IsA(node, Query)) return compat::WalkQuery(reinterpret_cast<Query *>(node), OperatorWalker, nullptr);
   return compat::WalkExpression(node, OperatorWalker, nullptr);
 }
