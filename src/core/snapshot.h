@@ -45,6 +45,8 @@ struct Transactions {
   Outcome (*outcome)(void *context, Xid xid) noexcept;
   void *context;
   Xid own;  // the caller's own top-level id, or kNoXid
+  // What the caller knows without asking: true only if the transaction has finished; false says nothing. May be NULL.
+  bool (*known_finished)(void *context, Xid xid) noexcept = nullptr;
 };
 
 }  // namespace aggcache

@@ -241,21 +241,34 @@ class StampProtocol {
     return true;
   }
 
-  // Forgets the writers that have finished or, if none has, the smallest. Returns a free place.
+  // Forgets writers that have finished or, if none has, the smallest. Returns a free place. The server is asked only if
+  // the caller knows of none: that takes locks which all transactions share.
   static int MakeRoom(Copy *copy, const Transactions &transactions) noexcept {
     int place = -1;
-    for (int i = 0; i < Places; i++) {
-      // kUnknown is older than the commit log, hence finished.
-      if (transactions.outcome(transactions.context, copy->writers[i]) == Outcome::kRunning) continue;
-      copy->floor = std::max(copy->floor, copy->writers[i]);
-      copy->writers[i] = kNoXid;
-      place = i;
-    }
+    if (transactions.known_finished)
+      place = Forget(copy, [&](Xid xid) { return transactions.known_finished(transactions.context, xid); });
+    // kUnknown is older than the commit log, hence finished.
+    if (place < 0)
+      place =
+          Forget(copy, [&](Xid xid) { return transactions.outcome(transactions.context, xid) != Outcome::kRunning; });
     if (place < 0) {
       place = static_cast<int>(std::min_element(copy->writers, copy->writers + Places) - copy->writers);
       copy->overflow = std::max(copy->overflow, copy->writers[place]);
     }
     copy->version++;
+    return place;
+  }
+
+  // Forgets the writers that have finished. REQUIRES: a full slot. Returns a free place, or -1.
+  template <class HasFinished>
+  static int Forget(Copy *copy, HasFinished has_finished) noexcept {
+    int place = -1;
+    for (int i = 0; i < Places; i++) {
+      if (!has_finished(copy->writers[i])) continue;
+      copy->floor = std::max(copy->floor, copy->writers[i]);
+      copy->writers[i] = kNoXid;
+      place = i;
+    }
     return place;
   }
 

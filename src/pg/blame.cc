@@ -67,12 +67,13 @@ bool Read(const Note &note, Xid xid, Change *change) {
   return object >> 32 == MyDatabaseId && note.sequence.load(std::memory_order_relaxed) == sequence;
 }
 
-// A note of the same change takes the columns in; else the oldest note of the set makes room. Another session that
-// writes there at this moment has its way.
+// A note of the same change takes the columns in; else the oldest note of the set makes room, which for the first of a
+// transaction, mostly the only one, follows from its id. Another session that writes there at this moment has its way.
 void Write(const Change &change) {
+  static Xid latest = kNoXid;
   Note *set = SetOf(change.xid);
-  Note *place = set;
-  for (int i = 0; i < kWays; i++) {
+  Note *place = &set[change.xid / kSets % kWays];
+  for (int i = 0; change.xid == latest && i < kWays; i++) {
     Change there;
     if (Read(set[i], change.xid, &there) && there.relation == change.relation && there.command == change.command &&
         there.query_id == change.query_id) {
@@ -86,6 +87,7 @@ void Write(const Change &change) {
     }
     if (set[i].xid.load(std::memory_order_relaxed) < place->xid.load(std::memory_order_relaxed)) place = &set[i];
   }
+  latest = change.xid;
   if (!Lock(place)) return;
   place->object.store(shared::ObjectId(change.relation), std::memory_order_release);
   for (int i = 0; i < kColumnWords; i++) place->columns[i].store(change.columns.words[i], std::memory_order_release);

@@ -37,13 +37,13 @@ bool SkipsRegistration() { return false; }
 
 void RegisterSlot(uint32_t slot) {
   BeginStamps();
-  for (long delay_ms = 1; !shared::stamps.Register(slot, ServerTransactions());) WaitForSlot(&delay_ms);
+  for (long delay_ms = 1; !shared::stamps.Register(slot, WriterTransactions());) WaitForSlot(&delay_ms);
 }
 
 void RegisterTags(const uint64_t *tags, int count) {
   if (count == 0 || SkipsRegistration()) return;
   BeginStamps();
-  Transactions transactions = ServerTransactions();
+  Transactions transactions = WriterTransactions();
   for (int i = 0; i < count; i++) {
     shared::stamps.Prefetch(shared::stamps.SlotOf(tags[i]));
     shared::stamps.Prefetch(shared::stamps.AlternativeSlotOf(tags[i]));
@@ -58,7 +58,7 @@ void RegisterTags(const uint64_t *tags, int count) {
 void RegisterTagOrDefer(uint64_t tag) {
   if (SkipsRegistration()) return;
   BeginStamps();
-  Transactions transactions = ServerTransactions();
+  Transactions transactions = WriterTransactions();
   if (shared::stamps.Register(shared::stamps.SlotOf(tag), transactions) &&
       shared::stamps.Register(shared::stamps.AlternativeSlotOf(tag), transactions))
     return;

@@ -55,7 +55,8 @@ struct WatchedTable {
   int last_watched;
   Word *changed;  // by the row change at hand
   ExprContext *evaluation;
-  uint64_t *tags;  // room for all that one row change can have
+  uint64_t *tags;  // the table tags of the relation and of those above it; then room for those of a row change
+  int table_tag_count;
 };
 
 namespace {
@@ -159,7 +160,9 @@ void Load(WatchedTable *table, Relation relation) {
   table->last_watched = 0;
   for (int i = 1; i <= RelationGetNumberOfAttributes(relation); i++)
     if (table->watched[i / kWordBits] >> (i % kWordBits) & 1) table->last_watched = i;
-  table->tags = static_cast<uint64_t *>(palloc(sizeof(uint64_t) * Max(1, most_tags * 2)));
+  table->tags = static_cast<uint64_t *>(palloc(sizeof(uint64_t) * (list_length(owners) + most_tags * 2)));
+  table->table_tag_count = 0;
+  foreach (cell, owners) table->tags[table->table_tag_count++] = TableTag(MyDatabaseId, lfirst_oid(cell));
   MemoryContextSwitchTo(outer);
 }
 
@@ -182,10 +185,12 @@ bool Differ(TupleDesc descriptor, int attribute, Datum a, bool a_is_null, Datum 
 bool FindChanged(WatchedTable *table, TupleTableSlot *old_row, TupleTableSlot *new_row, bool look_at_all) {
   TupleDesc descriptor = old_row->tts_tupleDescriptor;
   memset(table->changed, 0, sizeof(Word) * table->words);
-  int needed = look_at_all ? descriptor->natts : table->last_watched;
-  slot_getsomeattrs(old_row, needed);
-  slot_getsomeattrs(new_row, needed);
   bool any = false;
+  auto read = [&](int last) {
+    slot_getsomeattrs(old_row, last);
+    slot_getsomeattrs(new_row, last);
+  };
+  read(table->last_watched);
   auto differs = [&](int attribute) {
     return Differ(descriptor, attribute, old_row->tts_values[attribute - 1], old_row->tts_isnull[attribute - 1],
                   new_row->tts_values[attribute - 1], new_row->tts_isnull[attribute - 1]);
@@ -202,15 +207,17 @@ bool FindChanged(WatchedTable *table, TupleTableSlot *old_row, TupleTableSlot *n
       any = true;
     }
   }
-  for (int attribute = 1; look_at_all && !any && attribute <= descriptor->natts; attribute++)
+  if (any || !look_at_all) return any;
+  read(descriptor->natts);
+  for (int attribute = 1; !any && attribute <= descriptor->natts; attribute++)
     any = (table->watched[attribute / kWordBits] >> (attribute % kWordBits) & 1) == 0 && differs(attribute);
   return any;
 }
 
 enum Image { kOld, kNew };
 
+// REQUIRES: the watch has a predicate.
 bool Passes(WatchedTable *table, const RowWatch &watch, TupleTableSlot *row) {
-  if (watch.predicate == nullptr) return true;
   ExprContext *evaluation = table->evaluation;
   evaluation->ecxt_scantuple = row;
   bool is_null;
@@ -335,21 +342,19 @@ int AncestorsOf(const WatchedTable *table, const Oid **ancestors) {
   return table->ancestor_count;
 }
 
-TagList TagsOfChange(WatchedTable *table, TupleTableSlot *old_row, TupleTableSlot *new_row, bool look_at_all) {
-  TagList list = {0, table->tags, true};
+TagList TagsOfChange(WatchedTable *table, TupleTableSlot *old_row, TupleTableSlot *new_row, bool with_table) {
+  TagList list = {0, table->tags + (with_table ? 0 : table->table_tag_count), 0};
   bool update = old_row && new_row;
-  if (update) {
-    list.changed = FindChanged(table, old_row, new_row, look_at_all);
-    if (!list.changed) return list;
-  }
+  if (update && !FindChanged(table, old_row, new_row, with_table)) return list;
+  if (with_table) list.count = list.table_tags = table->table_tag_count;
   const int outer_in_use = in_use++;
   for (int i = 0; i < table->hashed_count; i++) table->hashed[i].known[kOld] = table->hashed[i].known[kNew] = false;
   for (int i = 0; i < table->watch_count; i++) {
     const RowWatch &watch = table->watches[i];
     if (update && !Intersects(table->changed, watch.all_columns ? table->watched : watch.columns, table->words))
       continue;
-    bool was = old_row && Passes(table, watch, old_row);
-    bool is = new_row && Passes(table, watch, new_row);
+    bool was = old_row && (watch.predicate == nullptr || Passes(table, watch, old_row));
+    bool is = new_row && (watch.predicate == nullptr || Passes(table, watch, new_row));
     if (was) AddTags(table, watch, old_row, kOld, &list);
     if (is && !(was && StaysInPlace(table, watch))) AddTags(table, watch, new_row, kNew, &list);
   }

@@ -23,13 +23,12 @@ int AncestorsOf(const WatchedTable *table, const Oid **ancestors);
 struct TagList {
   int count;
   uint64_t *tags;
-  bool changed;  // anything at all, in any column
+  int table_tags;  // so many of them, the first ones
 };
 
-// The tags that a row change belongs to under watches with a row in the catalog: of the old image, the new, or both.
-// Either may be NULL, for INSERT and DELETE. `look_at_all`: whether *changed matters; otherwise it may be false though
-// a column that no watch cares about has changed.
-TagList TagsOfChange(WatchedTable *table, TupleTableSlot *old_row, TupleTableSlot *new_row, bool look_at_all);
+// The tags that a row change belongs to: of the old image, the new, or both. Either may be NULL, for INSERT and DELETE.
+// `with_table`: the table tags of the relation and of the partitioned tables above it as well, if anything has changed.
+TagList TagsOfChange(WatchedTable *table, TupleTableSlot *old_row, TupleTableSlot *new_row, bool with_table);
 
 // Forgets what is cached of a relation, or of all if it is InvalidOid.
 void ForgetWatchedTables(Oid relation);

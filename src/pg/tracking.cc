@@ -69,22 +69,37 @@ bool IsRecording() { return shared::state != nullptr && OidIsValid(MyDatabaseId)
 void Register(uint64_t tag) { RegisterTags(&tag, 1); }
 
 // Tags that this transaction has lately registered in; rows that lie together mostly share theirs.
-constexpr int kRecentTags = 256;
+constexpr int kRecentTags = 256;  // places have eight bits
 uint64_t recent_tags[kRecentTags];
+uint8_t recent_places[16];  // the first places that were used
+int recent_count = 0;       // of them; all there is room for: others may be used, too
 
-uint64_t *RecentPlaceOf(uint64_t tag) { return &recent_tags[(tag >> 32) % kRecentTags]; }
+int RecentPlaceOf(uint64_t tag) { return static_cast<int>((tag >> 32) % kRecentTags); }
 
 // Leaves out what has been registered; returns how many are left.
 int DropRecent(uint64_t *tags, int count) {
   int left = 0;
   for (int i = 0; i < count; i++)
-    if (*RecentPlaceOf(tags[i]) != tags[i]) tags[left++] = tags[i];
+    if (recent_tags[RecentPlaceOf(tags[i])] != tags[i]) tags[left++] = tags[i];
   return left;
 }
 
 // After they are registered: that can fail on reading the commit log, and a savepoint can outlive it.
 void NoteRecent(const uint64_t *tags, int count) {
-  for (int i = 0; i < count; i++) *RecentPlaceOf(tags[i]) = tags[i];
+  for (int i = 0; i < count; i++) {
+    const int place = RecentPlaceOf(tags[i]);
+    recent_tags[place] = tags[i];
+    if (recent_count == static_cast<int>(lengthof(recent_places))) continue;
+    recent_places[recent_count++] = static_cast<uint8_t>(place);
+  }
+}
+
+void ForgetRecent() {
+  if (recent_count == static_cast<int>(lengthof(recent_places)))
+    memset(recent_tags, 0, sizeof(recent_tags));
+  else
+    for (int i = 0; i < recent_count; i++) recent_tags[recent_places[i]] = 0;
+  recent_count = 0;
 }
 
 void FlushStatistics() {
@@ -112,13 +127,6 @@ void Escalate(WrittenTable *table, const WatchedTable *watched, Oid relation) {
   if (statistics) shared::Count(statistics->bulk);
 }
 
-void RegisterTableTags(const WatchedTable *watched, Oid relation) {
-  Register(TableTag(MyDatabaseId, relation));
-  const Oid *ancestors;
-  int count = AncestorsOf(watched, &ancestors);
-  for (int i = 0; i < count; i++) Register(TableTag(MyDatabaseId, ancestors[i]));
-}
-
 // ---- Triggers ---------------------------------------------------------------------------------------------------
 
 void TrackRow(TriggerData *data) {
@@ -140,15 +148,13 @@ void TrackRow(TriggerData *data) {
                             : TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newslot
                                                                       : nullptr;
   TagList list = TagsOfChange(watched, old_row, new_row, !table->table_tag);
-  if (!list.changed) return;
-  if (!table->table_tag) {
-    RegisterTableTags(watched, relation);
-    table->table_tag = true;
-  }
-  int count = DropRecent(list.tags, list.count);
-  RegisterTags(list.tags, count);
-  NoteRecent(list.tags, count);
-  table->tags += count;
+  if (list.count == 0) return;
+  // With the first change all are new.
+  if (table->table_tag) list.count = DropRecent(list.tags, list.count);
+  RegisterTags(list.tags, list.count);
+  NoteRecent(list.tags, list.count);
+  table->table_tag = true;
+  table->tags += list.count - list.table_tags;
   if (table->tags > static_cast<uint32_t>(settings::bulk_threshold)) Escalate(table, watched, relation);
 }
 
@@ -347,7 +353,7 @@ void OnTransaction(XactEvent event, void *) {
     case XACT_EVENT_PARALLEL_ABORT: break;
     default: return;
   }
-  if (written_count > 0) memset(recent_tags, 0, sizeof(recent_tags));
+  ForgetRecent();
   written_count = 0;
   written_all = false;
   changed_below = reordered_below = NIL;

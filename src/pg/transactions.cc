@@ -30,11 +30,13 @@ Xid Widen(TransactionId xid) {
 Xid *running = nullptr;
 uint32_t running_limit = 0;
 
+// An id that the commit log no longer holds must not be asked about, and not be mistaken for one of a later epoch.
+// Half of what 32 bits can tell apart is left to what this transaction outlives.
+bool IsTooOld(Xid xid) { return xid + (1ULL << 30) < Recent(); }
+
 Outcome ServerOutcome(void *, Xid xid) noexcept {
   TransactionId narrow = static_cast<TransactionId>(xid);
-  // An id that the commit log no longer holds must not be asked about, and not be mistaken for one of a later epoch.
-  // Half of what 32 bits can tell apart is left to what this transaction outlives.
-  if (xid + (1ULL << 30) < Recent()) return Outcome::kUnknown;
+  if (IsTooOld(xid)) return Outcome::kUnknown;
   // In this order: a transaction is in the commit log before it leaves the list of running ones.
   if (TransactionIdIsInProgress(narrow)) return Outcome::kRunning;
   Outcome outcome = Outcome::kUnknown;
@@ -43,6 +45,17 @@ Outcome ServerOutcome(void *, Xid xid) noexcept {
     outcome = TransactionIdDidCommit(narrow) ? Outcome::kCommitted : Outcome::kAborted;
   LWLockRelease(XactTruncationLock);
   return outcome;
+}
+
+bool HasFinishedInSnapshot(void *context, Xid xid) noexcept {
+  const auto *snapshot = static_cast<const SnapshotData *>(context);
+  if (IsTooOld(xid)) return false;
+  const TransactionId narrow = static_cast<TransactionId>(xid);
+  if (TransactionIdPrecedes(narrow, snapshot->xmin)) return true;
+  if (TransactionIdFollowsOrEquals(narrow, snapshot->xmax)) return false;
+  for (uint32_t i = 0; i < snapshot->xcnt; i++)
+    if (snapshot->xip[i] == narrow) return false;
+  return true;
 }
 
 }  // namespace
@@ -77,6 +90,16 @@ Xid OwnXid() {
 }
 
 Transactions ServerTransactions() { return Transactions{ServerOutcome, nullptr, OwnXid()}; }
+
+Transactions WriterTransactions() {
+  Transactions transactions = ServerTransactions();
+  ::Snapshot snapshot = ActiveSnapshotSet() ? GetActiveSnapshot() : nullptr;
+  if (IsEligibleSnapshot(snapshot)) {
+    transactions.context = snapshot;
+    transactions.known_finished = HasFinishedInSnapshot;
+  }
+  return transactions;
+}
 
 void BeginStamps() {
   if (!shared::stamps.begun()) shared::stamps.Begin(U64FromFullTransactionId(ReadNextFullTransactionId()) - 1);

@@ -21,6 +21,8 @@ Xid OwnXid();
 
 // Answers for Transactions.
 Transactions ServerTransactions();
+// The same for who registers: what the active snapshot has seen finish has finished. Good as long as it is active.
+Transactions WriterTransactions();
 
 // Begins the protocol after a start or a promotion (StampTable::Begin). REQUIRES: not in recovery.
 void BeginStamps();

@@ -170,7 +170,15 @@ class Explorer {
     return self->OutcomeOf(xid);
   }
 
-  Transactions For(int writer) { return {&AnswerOutcome, this, writer < 0 ? kNoXid : Xid{state_.writers[writer].xid}}; }
+  static bool AnswerKnown(void *context, Xid xid) noexcept {
+    auto *self = static_cast<Explorer *>(context);
+    return self->OutcomeOf(xid) != Outcome::kRunning && self->Choose(2) == 1;
+  }
+
+  Transactions For(int writer) {
+    return {&AnswerOutcome, this, writer < 0 ? kNoXid : Xid{state_.writers[writer].xid},
+            world_.knowing ? &AnswerKnown : nullptr};
+  }
 
   ModelSnapshot TakeSnapshot(int own) const {
     Xid last = start_, last_finished = start_;

@@ -88,6 +88,7 @@ struct World {
   bool immediate = true;       // the wide tag's stamp is immediate
   Catalog catalog = Catalog::kFresh;
   bool racing = false;
+  bool knowing = false;  // who registers may know of any that has finished that it has, or may not
 };
 
 struct Counts {

@@ -45,6 +45,12 @@ const NamedWorld kRowWorlds[] = {
        w->late_xmax = w->racing = true;
      }),
      true},
+    {"rows, knowing", With([](World *w) { w->knowing = true; })},
+    {"rows, two statements, knowing, racing", With([](World *w) {
+       w->statements = 2;
+       w->knowing = w->racing = true;
+     }),
+     true},
     {"rows and a bystander", With([](World *w) {
        w->writers[0] = Kind::kBystander;
        w->racing = true;

@@ -92,6 +92,25 @@ TEST_F(StampTest, FullSlotForgetsTheFinished) {
   EXPECT_EQ(slots_[0].version, 1u);
 }
 
+TEST_F(StampTest, FullSlotForgetsWhomTheWriterKnowsToHaveFinished) {
+  for (Xid xid : {101, 102, 103, 104}) WriteAndCommit(xid);
+  Transactions transactions = As(105);
+  transactions.known_finished = [](void *, Xid xid) noexcept { return xid <= 102; };
+  EXPECT_TRUE(table_.Register(0, transactions));
+  EXPECT_TRUE(asked_.empty());
+  EXPECT_EQ(Writers(), (std::vector<Xid>{103, 104, 105}));
+  EXPECT_EQ(slots_[0].floor, 102u);
+  EXPECT_EQ(slots_[0].overflow, kNoXid);
+  EXPECT_EQ(slots_[0].version, 1u);
+
+  Write(106);
+  transactions.own = 107;
+  EXPECT_TRUE(table_.Register(0, transactions));  // knows of none of them
+  EXPECT_FALSE(asked_.empty());
+  EXPECT_EQ(Writers(), (std::vector<Xid>{105, 106, 107}));
+  EXPECT_EQ(slots_[0].floor, 104u);
+}
+
 TEST_F(StampTest, FullSlotOfRunningForgetsTheSmallest) {
   for (Xid xid = 103; xid >= 100; xid--) Write(xid);
   Write(104);
