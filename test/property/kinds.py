@@ -7,6 +7,8 @@ ranges draw some from a line as well, and often those where cells of the coarser
 
 import datetime
 
+from helpers import EXTENSIONS
+
 
 class Kind:
     def __init__(self, name, values, compared=(), ordered=True, steady="{0}", summed=False, declared=None, base=None,
@@ -19,6 +21,8 @@ class Kind:
         # Makes of equal values values that print alike, and that sort in one way.
         self.steady_form = steady
         self.summed = summed
+        # How its values are printed depends on settings.
+        self.printed = name.startswith(("date", "time", "interval", "double", "bytea"))
         self.declared = declared or name
         self.base = base or name
         self.line = line  # a place, 0 to 160, as a literal
@@ -94,7 +98,12 @@ KINDS = {kind.name: kind for kind in [
     Kind("small", quoted(0, 1, 2, 3, 4), ("integer", "bigint"), base="integer", steady="({0})::integer"),
     Kind("jsonb", quoted("1", "1.0", "\"a\"", "null", "[]"), ordered=False, steady="jsonb_typeof({0})"),
     Kind("integer[]", quoted("{}", "{1}", "{1,2}", "{NULL}")),
+    Kind("bytea", quoted("", "a", "\\x00ff")),
     Kind("citext", WORDS, ("text",), steady="lower(({0})::text)"),
+    Kind("hstore", quoted("a=>1", "a=>1, b=>2", "", "a=>NULL"), ordered=False),
+    Kind("ltree", quoted("top", "top.a", "top.b.c", "x")),
+    Kind("cube", quoted("(1)", "(1, 2)", "(0, 0), (1, 1)", "(-3)")),
+    Kind("seg", quoted("1", "1 .. 3", "~2.50", "-1.0")),
     # text whose collation finds a and A equal
     Kind("folded", WORDS, ("text",), declared='text COLLATE "folding"', base="text",
          steady='(lower({0} COLLATE "C") COLLATE "C")'),
@@ -107,7 +116,8 @@ TEMPLATE = [
     "CREATE DOMAIN small AS integer CHECK (VALUE < 100)",
 ]
 OPTIONAL = {
-    "citext": "CREATE EXTENSION citext",
+    **{name: "CREATE EXTENSION %s CASCADE" % name for name in EXTENSIONS if name != "cube"},
+    "cube": "CREATE EXTENSION IF NOT EXISTS cube",
     "folded": "CREATE COLLATION folding (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
 }
 

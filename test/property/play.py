@@ -3,8 +3,9 @@
 A case is data: what sets it up, the functions, and a list of steps. So it can be played again with parts left out.
 
 Sessions: W and V write. N reads with a new snapshot in every statement. A and B keep snapshots, in REPEATABLE READ or
-SERIALIZABLE. C keeps a cursor open over a write. A comparison in a session that keeps a snapshot runs in a savepoint
-that is rolled back, which gives the locks back: so TRUNCATE and DDL, which ignore snapshots, can happen beside it.
+SERIALIZABLE. C keeps a cursor open over some rounds. T, K and O are about answers that may be old (judge.py). A
+comparison in a session that keeps a snapshot runs in a savepoint that is rolled back, which gives the locks back: so
+TRUNCATE and DDL, which ignore snapshots, can happen beside it.
 """
 
 import collections
@@ -14,6 +15,7 @@ import itertools
 import psycopg2
 from psycopg2 import extensions
 
+from judge import Judge
 from queries import PREFIX
 
 WRITERS = ("W", "V")
@@ -21,6 +23,9 @@ KEEPERS = ("A", "B")
 SETTINGS = {"B": ["SET timezone = 'America/New_York'"]}
 # what a busy or vanished neighbour explains
 EXPECTED = {"40001", "40P01", "55P03", "57014"}
+# what is said where a definition has changed under a statement, so that it cannot be run any more
+CHANGED = {"55000", "42804"}
+CALLS_OF_A_CURSOR = 3
 
 
 class Function:
@@ -50,12 +55,13 @@ class Item:
     def call(self, prefix):
         return "%s_%s(%s)" % (prefix, self.function.name, ", ".join(self.arguments))
 
-    def rows(self, prefix):
-        """The answer as an array of texts."""
+    def rows(self, prefix, condition=""):
+        """The answer as an array of texts, if the condition holds."""
+        where = " WHERE " + condition if condition else ""
         if self.in_list:
-            return 'ARRAY[(SELECT %s)::text COLLATE "C"]' % self.call(prefix)
+            return 'ARRAY[(SELECT %s%s)::text COLLATE "C"]' % (self.call(prefix), where)
         order = "" if self.function.ordered else " ORDER BY 1"
-        return 'ARRAY(SELECT x::text COLLATE "C" FROM %s x%s)' % (self.call(prefix), order)
+        return 'ARRAY(SELECT x::text COLLATE "C" FROM %s x%s%s)' % (self.call(prefix), where, order)
 
 
 def comparison(items):
@@ -64,8 +70,9 @@ def comparison(items):
 
 
 # A step is (session, what, content): ("W", "sql", text), ("W", "copy", (text, data)), ("N", "compare", [Item]),
-# ("C", "open", [Item]), ("C", "fetch", [Item]), ("N", "reconnect", None),
-# ("W", "returning", (text, Item)): a statement that compares while it writes.
+# ("C", "open", [Item]), ("C", "fetch", number of rows), ("C", "close", None), ("N", "reconnect", None),
+# ("W", "returning", (text, Item)): a statement that compares while it writes,
+# ("O", "sample", [Timed]), ("K", "snapshot", None), ("T", "timed", [Timed]).
 
 class Difference:
     def __init__(self, session, item, cached, plain, why=""):
@@ -79,6 +86,48 @@ class Difference:
 class Case:
     def __init__(self, setup=(), functions=(), steps=()):
         self.setup, self.functions, self.steps = list(setup), list(functions), list(steps)
+
+
+class Cursor:
+    """Calls of functions one by one, in one statement, and what the twins have answered since it began."""
+
+    def __init__(self, player, items):
+        self.player, self.items = player, items
+        self.place = 0
+        self.answers = [[] for _ in items]
+
+    def declaration(self):
+        return "DECLARE c CURSOR FOR " + " UNION ALL ".join(
+            "SELECT %d, %s FROM generate_series(1, %d) g" % (number, item.rows("cached", "g > 0"), CALLS_OF_A_CURSOR)
+            for number, item in enumerate(self.items))
+
+    def note(self):
+        """The snapshot is the same all the time, definitions and settings may be others. None: an error."""
+        for number, item in enumerate(self.items):
+            if number < self.place // CALLS_OF_A_CURSOR:
+                continue
+            row = self.player.attempt("C", "SELECT " + item.rows("plain"))
+            answer = None if isinstance(row, Exception) else row[0]
+            if answer not in self.answers[number]:
+                self.answers[number].append(answer)
+
+    def fetch(self, count):
+        """Returns differences. REQUIRES: note(), after whatever may have changed."""
+        try:
+            rows = self.player.execute("C", "FETCH %d FROM c" % count, True)
+        except psycopg2.Error as error:
+            self.player.note(error)
+            number = min(self.place // CALLS_OF_A_CURSOR, len(self.items) - 1)
+            self.player.execute("C", "ROLLBACK")
+            self.player.cursor = None
+            item = self.items[number]
+            if error.pgcode in EXPECTED | CHANGED or any(None in a for a in self.answers[number:]):
+                return []
+            return [Difference("C", item, str(error).strip(), self.answers[number], "a cursor")]
+        self.place += len(rows)
+        self.player.compared += len(rows)
+        return [Difference("C", self.items[number], answer, self.answers[number], "a cursor")
+                for number, answer in rows if answer not in self.answers[number]]
 
 
 class Player:
@@ -97,6 +146,8 @@ class Player:
         self.messages = collections.Counter()
         self.conflicts = 0
         self.unlike = []  # comparisons in which both fail, differently
+        self.cursor = None
+        self.judge = Judge(self)
 
     def close(self):
         for connection in self.connections.values():
@@ -166,19 +217,49 @@ class Player:
                 rows = self.execute(session, text, True)
                 return [Difference(session, item, *row) for row in rows if row[0] != row[1]][:1]
             elif what == "open":
-                self.execute(session, "BEGIN")
-                self.execute(session, "DECLARE c CURSOR FOR " + comparison(content))
+                self.execute(session, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+                self.cursor = Cursor(self, content)
+                self.cursor.note()
+                self.execute(session, self.cursor.declaration())
             elif what == "fetch":
-                rows = self.execute(session, "FETCH ALL FROM c", True)
-                self.execute(session, "COMMIT")
-                self.compared += len(content)
-                return [Difference(session, content[row[0]], "differs, by cursor", "") for row in rows]
+                if self.cursor is None:
+                    return None
+                self.cursor.note()
+                return self.cursor.fetch(content) or None
+            elif what == "close":
+                self.cursor = None
+                if self.in_block(session):
+                    self.execute(session, "COMMIT")
+            elif what == "sample":
+                self.judge.sample(content)
+            elif what == "snapshot":
+                self.judge.note_snapshot()
+            elif what == "timed":
+                return [Difference(*difference) for difference in self.judge.check(session, content)] or None
         except psycopg2.Error as error:
             self.note(error)
             if self.in_block(session):
                 self.execute(session, "ROLLBACK")
+            if session == "C":
+                self.cursor = None
             return False
+        if session in WRITERS or what == "sql":
+            self.judge.note_step(session, content[0] if what in ("copy", "returning") else content or "")
         return None
+
+    def attempt(self, session, text):
+        """One row, or the error. Gives back the locks, in a transaction."""
+        block = self.in_block(session)
+        try:
+            rows = self.execute(session, ("SAVEPOINT here; " if block else "") + text, True)
+            if block:
+                self.execute(session, "ROLLBACK TO here; RELEASE here")
+            return rows[0]
+        except psycopg2.Error as error:
+            self.note(error)
+            if block:
+                self.execute(session, "ROLLBACK TO here; RELEASE here")
+            return error
 
     def compare(self, session, items):
         keeps = self.in_block(session) and session in KEEPERS
@@ -209,22 +290,7 @@ class Player:
         return result or None
 
     def compare_one(self, session, item):
-        block = self.in_block(session)
-        why = ""
-
-        def attempt(text):
-            nonlocal why
-            try:
-                rows = self.execute(session, ("SAVEPOINT here; " if block else "") + text, True)
-                if block:
-                    self.execute(session, "ROLLBACK TO here; RELEASE here")
-                return rows[0]
-            except psycopg2.Error as error:
-                self.note(error)
-                if block:
-                    self.execute(session, "ROLLBACK TO here; RELEASE here")
-                return error
-        both = attempt("SELECT %s, %s" % (item.rows("cached"), item.rows("plain")))
+        both = self.attempt(session, "SELECT %s, %s" % (item.rows("cached"), item.rows("plain")))
         if not isinstance(both, psycopg2.Error):
             if both[0] == both[1]:
                 return None
@@ -233,8 +299,8 @@ class Player:
         if both.pgcode in EXPECTED:
             self.conflicts += 1
             return None
-        cached = attempt("SELECT " + item.rows("cached"))
-        plain = attempt("SELECT " + item.rows("plain"))
+        cached = self.attempt(session, "SELECT " + item.rows("cached"))
+        plain = self.attempt(session, "SELECT " + item.rows("plain"))
         for answer in (cached, plain):
             if isinstance(answer, psycopg2.Error) and answer.pgcode in EXPECTED:
                 self.conflicts += 1

@@ -5,16 +5,18 @@ representative of a group, min and max, DISTINCT, the order of peers), the query
 all of them (Kind.steady), or for a count. LIMIT comes with an order by all columns of the result.
 """
 
+import helpers
 from kinds import KINDS, Parameter
 
 # stands for "plain_" or "cached_"
-PREFIX = "@"
+PREFIX = "@twin@"
+WITHOUT_MAX = ("boolean", "uuid", "ltree", "cube", "seg")
 JOINABLE = ("integer", "bigint", "smallint", "small")
 
 
 class Query:
     def __init__(self, r, schema):
-        self.r, self.schema = r, schema
+        self.r, self.schema, self.kinds = r, schema, KINDS
         self.parameters = []
         self.aliases = 0
         self.ordered = False  # the order of the rows is part of the answer
@@ -24,6 +26,11 @@ class Query:
         self.shape, self.body = self.generate()
 
     # ---- Parts --------------------------------------------------------------------------------------------------
+
+    def more(self, setting, extension, helper):
+        """Weights of what is about settings, extensions and what is replaced, in the cases that are about it."""
+        about = self.schema.about
+        return [setting * (about == "settings"), extension * (about == "extensions"), helper * (about == "helpers")]
 
     def chance(self, p):
         return self.r.random() < p
@@ -69,8 +76,9 @@ class Query:
         r = self.r
         x, kind = self.column(scope)
         form = r.choices(["equal", "any", "in", "null", "same", "range", "between", "bound", "optional", "constant",
-                          "unequal", "or", "not", "row", "expression", "boolean"],
-                         [24, 8, 5, 4, 4, 10, 5, 5, 8, 4, 2, 4 if depth < 2 else 0, 2 if depth < 2 else 0, 3, 3, 2])[0]
+                          "unequal", "or", "not", "row", "expression", "boolean", "setting", "extension", "helper"],
+                         [24, 8, 5, 4, 4, 10, 5, 5, 8, 4, 2, 4 if depth < 2 else 0, 2 if depth < 2 else 0, 3, 3, 2]
+                         + self.more(3, 3, 3))[0]
         if form == "any":
             parameter = self.parameter(kind, True)
             if parameter:
@@ -113,11 +121,24 @@ class Query:
             if found:
                 return r.choice(["%s::bigint + 1 = %s", "coalesce(%s, 0) = %s", "%s::bigint = %s",
                                  "abs(%s) < %s"]) % (found[0], self.comparand(KINDS["bigint"]))
+        elif form == "setting":
+            return helpers.condition_on_setting(r, self, scope)
+        elif form in ("extension", "helper"):
+            found = (helpers.of_extension(r, self, scope, True) if form == "extension" else self.helper(scope, True))
+            if found:
+                return found
         elif form == "boolean":
             found = self.column(scope, lambda kind: kind.name == "boolean")
             if found:
                 return r.choice(["%s", "NOT %s", "%s IS TRUE", "%s IS NOT TRUE", "%s IS UNKNOWN"]) % found[0]
         return "%s = %s" % (x, self.comparand(kind))
+
+    def helper(self, scope, condition):
+        """An expression that uses what is replaced. It reads no table, which half of the users say."""
+        found = helpers.of_helper(self.r, self, scope, condition)
+        if found and self.chance(0.5):
+            self.settings = self.settings or " SET aggcache.depends_on = '%s'" % self.schema.opaque.name
+        return found
 
     def where(self, scope, least=0, most=2):
         predicates = [self.predicate(scope) for _ in range(self.r.randint(least, most))]
@@ -138,7 +159,8 @@ class Query:
     def aggregate(self, scope):
         r = self.r
         x, kind = self.column(scope)
-        form = r.choice(["count", "count", "column", "distinct", "sum", "sum", "minmax", "bool", "string", "array"])
+        form = r.choices(["count", "column", "distinct", "sum", "minmax", "bool", "string", "array",
+                          "shown", "extension", "helper"], [2, 1, 1, 2, 1, 1, 1, 1] + self.more(1.5, 1.5, 1.5))[0]
         text = "count(*)"
         if form == "column":
             text = "count(%s)" % x
@@ -148,7 +170,7 @@ class Query:
             found = self.column(scope, lambda kind: kind.summed)
             if found:
                 text = "%s(%s)" % (r.choice(["sum", "sum", "avg"]), found[0])
-        elif form == "minmax" and kind.ordered and kind.name not in ("boolean", "uuid"):
+        elif form == "minmax" and kind.ordered and kind.name not in WITHOUT_MAX:
             text = "%s(%s)" % (r.choice(["min", "max"]), kind.steady(x))
         elif form == "bool":
             found = self.column(scope, lambda kind: kind.name == "boolean")
@@ -158,6 +180,16 @@ class Query:
             found = self.column(scope, lambda kind: kind.base == "text" or kind.name == "citext")
             if found:
                 text = "string_agg({0}, ',' ORDER BY {0})".format(found[1].steady(found[0]))
+        elif form == "shown":
+            # what a session's settings are for
+            found = self.column(scope, lambda kind: kind.printed)
+            text = helpers.shown(found[0] if found else x)
+        elif form == "extension":
+            found = helpers.of_extension(r, self, scope, False)
+            if found:
+                text = helpers.shown(found)
+        elif form == "helper":
+            text = self.helper(scope, False) or text
         elif form == "array" and kind.name != "integer[]":
             text = "array_agg({0} ORDER BY {0})".format(kind.steady(x))
         if self.chance(0.15):
@@ -214,7 +246,7 @@ class Query:
                 break
         if not found:
             return "EXISTS (SELECT 1 FROM %s %s%s)" % (inner[1].name, inner[0], where)
-        if form == "scalar" and kind.ordered and kind.name not in ("boolean", "uuid", "integer[]"):
+        if form == "scalar" and kind.ordered and kind.name not in WITHOUT_MAX + ("integer[]",):
             return "%s %s (SELECT max(%s) FROM %s %s%s)" % (found, r.choice(["=", "<", ">="]), y, inner[1].name,
                                                             inner[0], where)
         if form == "any":

@@ -1,5 +1,6 @@
 """Random schemas: plain, partitioned and inherited tables, foreign keys, views, materialized views, and their rows."""
 
+import helpers
 from kinds import KINDS
 
 
@@ -31,7 +32,9 @@ class Partition:
 class Schema:
     def __init__(self, r, available):
         """available: names of kinds that this server has"""
-        self.r = r
+        self.r, self.available = r, available
+        # What queries are about besides columns, and what changes between calls.
+        self.about = r.choice(["", "settings", "extensions", "helpers"])
         self.statements = []
         self.functions = []  # that exist already
         self.tables = []
@@ -44,6 +47,8 @@ class Schema:
             self.add("SET aggcache.bulk_threshold = %d" % r.choice([20, 200]))
         pool = [name for name in KINDS if name in available]
         self.pool = [KINDS["integer"], KINDS["text"]] + [KINDS[name] for name in r.sample(pool, min(4, len(pool)))]
+        if self.about == "settings":
+            self.pool += [KINDS["timestamp with time zone"]] * 2
         for number in range(r.randint(2, 4)):
             self.table("r%d" % number)
         self.sources = [Relation(table.name, table.columns + table.generated) for table in self.tables]
@@ -56,6 +61,8 @@ class Schema:
             self.view("v%d" % number)
         if self.forms and r.random() < 0.4:
             self.materialized_view("m0")
+        if self.about in ("settings", "helpers"):
+            self.statements += helpers.set_up(r, r.choice(self.tables))
         # What no analysis sees into; its users state what it reads.
         self.opaque = r.choice(self.tables)
         self.add("CREATE FUNCTION look_up(bigint) RETURNS bigint LANGUAGE plpgsql STABLE AS "

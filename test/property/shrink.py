@@ -2,7 +2,7 @@
 
 import time
 
-from play import Case, replay
+from play import Case, Cursor, replay
 
 
 def reduced(parts, fails, until):
@@ -48,7 +48,7 @@ def shrink(server, case, broken=False, seconds=120):
                  lambda item: item.function.name == name):
         steps = []
         for session, what, content in case.steps:
-            if what in ("compare", "open", "fetch"):
+            if what in ("compare", "open", "sample", "timed"):
                 content = [item for item in content if keep(item)]
                 if not content:
                     continue
@@ -89,10 +89,17 @@ def script(case, head=()):
         elif what == "returning":
             lines.append("%s RETURNING %s, %s;" % (content[0], content[1].rows("cached"), content[1].rows("plain")))
         elif what == "open":
-            lines.append("BEGIN;")
-            lines += ["DECLARE c CURSOR FOR SELECT %s, %s;" % (i.rows("cached"), i.rows("plain")) for i in content]
+            lines.append("BEGIN ISOLATION LEVEL REPEATABLE READ;")
+            lines += ["SELECT %s AS plain;" % i.rows("plain") for i in content]
+            lines.append(Cursor(None, content).declaration() + ";")
         elif what == "fetch":
-            lines.append("FETCH ALL FROM c;\nCOMMIT;")
+            lines.append("FETCH %d FROM c;" % content)
+        elif what == "close":
+            lines.append("COMMIT;")
+        elif what == "sample":
+            lines += ["SELECT clock_timestamp(), %s AS plain;" % i.rows("plain") for i in content]
+        elif what == "snapshot":
+            lines.append("-- (its snapshot is as old as the sample before)")
         else:
             lines += ["SELECT %s AS cached, %s AS plain;" % (i.rows("cached"), i.rows("plain")) for i in content]
     return "\n".join(lines) + "\n"

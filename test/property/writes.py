@@ -1,14 +1,17 @@
 """Random writes. Each is text that stands for itself, so that a run can be played again with parts left out."""
 
+import helpers
+
 
 class Write:
     """Statements of one session.
 
     strong: takes a lock that readers wait for. alone: cannot run, or would wait for ever, beside other transactions
-    that are open. block: allowed in a transaction block.
+    that are open; definition: that write, cursors being no hindrance. block: allowed in a transaction block.
     """
 
-    def __init__(self, statements, strong=False, alone=False, block=True, copy=None):
+    def __init__(self, statements, strong=False, alone=False, block=True, copy=None, definition=False):
+        self.definition = definition
         self.statements = [statements] if isinstance(statements, str) else statements
         self.strong, self.alone, self.block, self.copy = strong, alone or strong, block, copy
 
@@ -41,6 +44,8 @@ class Writer:
         kinds.update({"truncate": 1, "column": 1, "unused_column": 1, "type": 1, "trigger": 0.7, "maintenance": 1,
                       "replace_view": 0.7 if self.schema.views else 0, "replica": 0.5, "index": 0.5, "rule": 0.3,
                       "cell_width": 0.7})
+        if self.schema.about == "helpers":
+            kinds["replacement"] = 14
         kind = r.choices(list(kinds), list(kinds.values()))[0]
         return kind, getattr(self, kind)(table)
 
@@ -282,6 +287,10 @@ class Writer:
         """Writes as a subscriber or a restore would."""
         inner = self.r.choice([self.insert, self.update_key, self.delete])(table)
         return Write(["SET session_replication_role = replica"] + inner.statements + ["RESET session_replication_role"])
+
+    def replacement(self, table):
+        text = helpers.replacement(self.r)
+        return Write(text, definition=True, block=not text.startswith("ALTER"))
 
     def replace_view(self, table):
         """The name stays, the rows are others."""
