@@ -118,6 +118,9 @@ both_ways('a row in FROM', "SELECT g, f.k, f.b $series, LATERAL row_of(g) f", ch
 	first => '1|1|257', then => qr/^2\|2\|$big 3\|3\|$big$|$of_types/, next => "1|1|257 2|2|$big 3|3|$big");
 both_ways('a row in the target list', "SELECT g, (row_of(g)).b $series", change => $altered,
 	first => '1|257', then => qr/^2\|$big 3\|$big$|$of_types/, next => "1|257 2|$big 3|$big");
+both_ways('a row as it is', "SELECT g, row_of(g) $series", change => $altered,
+	first => '1|(1,257,1)', then => qr/^2\|\(2,$big,2\) 3\|\(3,$big,3\)$|$of_types/,
+	next => "1|(1,257,1) 2|(2,$big,2) 3|(3,$big,3)");
 both_ways('mget', "SELECT g, r.b $series, LATERAL aggcache.mget('rows_of(bigint)', ARRAY[g::bigint])
 	AS r(n bigint, k bigint, b text, c text)", change => $altered, first => '1|257',
 	then => qr/^2\|$big 3\|$big$|$of_types/, next => qr/$of_types/);
