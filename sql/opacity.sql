@@ -70,6 +70,99 @@ SELECT of_tenant();
 SET app.x = 77;
 SELECT of_tenant();
 
+-- settings behind built-in functions that are IMMUTABLE, called by name or by another one
+CREATE TABLE mixed (a timestamptz, b timestamptz, f float8, p point, y bytea, z timetz);
+INSERT INTO mixed VALUES ('2020-03-01 02:00+00', '2020-01-31 03:00+00', 1.0 / 3, '(0.3333333333333333,2)', '\x4142ff', '12:00+02');
+CREATE FUNCTION my_age(timestamptz, timestamptz) RETURNS interval LANGUAGE internal IMMUTABLE STRICT AS 'timestamptz_age';
+SELECT twin('age', 'interval', 'SELECT max(age(a, b)) FROM mixed');
+SELECT twin('my_age', 'interval', 'SELECT max(my_age(a, b)) FROM mixed');
+SELECT twin('out', 'text', 'SELECT max(textin(float8out(f)) || textin(byteaout(y)) || textin(point_out(p)) || p::text) FROM mixed');
+SET timezone = 'UTC';
+SELECT same('age'), same('my_age'), same('out');
+SET timezone = 'America/New_York';
+SET extra_float_digits = -9;
+SET bytea_output = escape;
+SELECT same('age'), same('my_age'), same('out');
+RESET timezone;
+RESET extra_float_digits;
+RESET bytea_output;
+-- the same of arguments
+CREATE FUNCTION c_age_of(a timestamptz, b timestamptz) RETURNS text LANGUAGE cached_sql STABLE
+  AS 'SELECT count(*) || '' '' || my_age($1, $2) FROM mixed';
+SET timezone = 'UTC';
+SELECT c_age_of('2020-03-01 02:00+00', '2020-01-31 03:00+00');
+SET timezone = 'America/New_York';
+SELECT c_age_of('2020-03-01 02:00+00', '2020-01-31 03:00+00');
+RESET timezone;
+-- what of a zone applies to a time without a date depends on the day
+SELECT twin('day', 'timetz', $$ SELECT max(timezone('Europe/Paris', z)) FROM mixed $$);
+-- catalogs behind built-in functions that are IMMUTABLE
+SELECT twin('root', 'bigint', $$ SELECT count(pg_partition_root(x::oid)) FROM event $$);
+
+-- conversions through text: of arguments, and of types whose text is made of the value
+CREATE FUNCTION c_query(k text) RETURNS bigint LANGUAGE cached_sql STABLE
+  AS $$ SELECT count(*) FROM event WHERE to_tsvector('pg_catalog.english'::regconfig, 'a run') @@ k::tsquery AND '{"a": 1}'::jsonb @? '$.a' $$;
+CREATE FUNCTION c_point(k point) RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT count(*) FROM event WHERE b = k::text';
+SELECT c_query('run'), c_query('run'), c_point('(1,2)'), c_point('(1,2)');
+SELECT function, state, reason FROM aggcache.functions WHERE function::text ~ '^c_(query|point)';
+
+-- a limit that cuts what a GIN index finds
+CREATE TABLE tagged (id int, tags int[]);
+INSERT INTO tagged SELECT i, ARRAY[1, i] FROM generate_series(1, 20000) i;
+CREATE INDEX ON tagged USING gin (tags);
+ANALYZE tagged;
+SELECT twin('tagged', 'bigint', 'SELECT count(*) FROM tagged WHERE tags @> ARRAY[1]');
+SET enable_seqscan = off;
+SET gin_fuzzy_search_limit = 100;
+SELECT c_tagged() < 20000 AS cut;
+SELECT result, reason FROM aggcache.last_call();
+RESET gin_fuzzy_search_limit;
+RESET enable_seqscan;
+SELECT c_tagged();
+
+-- a slow function of arguments only is evaluated at each call, unless it is stated what it reads
+CREATE SEQUENCE evaluations;
+CREATE TABLE slow_source (x int);
+INSERT INTO slow_source VALUES (1);
+CREATE FUNCTION slow(d int) RETURNS int LANGUAGE plpgsql STABLE
+  AS $$ BEGIN PERFORM nextval('evaluations'); RETURN d + (SELECT sum(x) FROM slow_source); END $$;
+CREATE FUNCTION c_slow(d int) RETURNS int LANGUAGE cached_sql STABLE AS 'SELECT slow(d)';
+SELECT c_slow(1), c_slow(1);
+SELECT nextval('evaluations') - 1 AS evaluations;
+CREATE OR REPLACE FUNCTION c_slow(d int) RETURNS int LANGUAGE cached_sql STABLE SET aggcache.depends_on = 'slow_source'
+  AS 'SELECT slow(d)';
+SELECT setval('evaluations', 1, false);
+SELECT c_slow(1);
+SELECT c_slow(1);
+SELECT c_slow(2);
+SELECT nextval('evaluations') - 1 AS evaluations;
+SELECT result FROM aggcache.last_call();
+UPDATE slow_source SET x = 10;
+SELECT c_slow(1);
+-- what is not opaque in its arguments is in the key
+CREATE OR REPLACE FUNCTION c_slow(d int) RETURNS int LANGUAGE cached_sql STABLE SET aggcache.depends_on = 'slow_source'
+  AS $$ SELECT slow(d + current_setting('app.x')::int) $$;
+SET app.x = 100;
+SELECT c_slow(1), c_slow(1);
+SET app.x = 200;
+SELECT c_slow(1);
+-- functions of policies are nobody's statement
+CREATE TABLE secret (x int);
+INSERT INTO secret VALUES (1), (2);
+CREATE TABLE who (x int);
+INSERT INTO who VALUES (1);
+CREATE FUNCTION my_x() RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN (SELECT max(x) FROM who); END';
+CREATE POLICY mine ON secret USING (x = my_x());
+ALTER TABLE secret ENABLE ROW LEVEL SECURITY;
+CREATE ROLE regress_opacity;
+GRANT ALL ON secret, who, slow_source, evaluations TO regress_opacity;
+CREATE FUNCTION c_secret() RETURNS int LANGUAGE cached_sql STABLE SET aggcache.depends_on = '' AS 'SELECT sum(x)::int FROM secret';
+SET ROLE regress_opacity;
+SELECT c_secret(), c_secret();
+UPDATE who SET x = 2;
+SELECT c_secret();
+RESET ROLE;
+
 -- SQL/JSON, where this version has it
 SET client_min_messages = warning;
 DO $$
@@ -85,7 +178,7 @@ BEGIN
 END $$;
 RESET client_min_messages;
 \set VERBOSITY terse
-DROP TABLE event, holder CASCADE;
+DROP TABLE event, holder, mixed, tagged, secret, who, slow_source CASCADE;
 DROP TYPE pair CASCADE;
 DROP TEXT SEARCH CONFIGURATION my CASCADE;
 SET client_min_messages = warning;
@@ -96,4 +189,6 @@ BEGIN
     EXECUTE 'DROP FUNCTION ' || f;
   END LOOP;
 END $$;
-DROP FUNCTION twin(text, text, text), same(text), the_day(), tenant(), of_tenant();
+DROP FUNCTION twin(text, text, text), same(text), the_day(), tenant(), of_tenant(), my_age(timestamptz, timestamptz), slow(int), my_x();
+DROP SEQUENCE evaluations;
+DROP ROLE regress_opacity;

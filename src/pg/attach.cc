@@ -6,6 +6,7 @@
 #include "pg/catalog.h"
 #include "pg/dependencies.h"
 #include "pg/extension.h"
+#include "pg/function_facts.h"
 #include "pg/partitions.h"
 #include "pg/registration.h"
 #include "pg/shared.h"

@@ -5,6 +5,7 @@
 
 #include "pg/server.h"
 
+#include "pg/approximate.h"
 #include "pg/blame.h"
 #include "pg/collection.h"
 #include "pg/compute.h"
@@ -445,6 +446,7 @@ const char *FindCallObstacle(FunctionCallInfo fcinfo, Definition *definition, Ca
   }
   if (definition->opaque && HasTemporaryObjects())
     return "the session has temporary objects, which an opaque function might use";
+  if (IsCutByGin(definition)) return "gin_fuzzy_search_limit is set, and a table has a GIN index";
   if (HasWritten(definition)) {
     *result = CallResult::kOwnWrite;
     return ReasonOf(*result);

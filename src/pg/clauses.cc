@@ -2,6 +2,8 @@
 
 #include "pg/clauses.h"
 
+#include "pg/function_facts.h"
+
 extern "C" {
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteManip.h"
@@ -291,7 +293,7 @@ bool MayFail(Oid function, void *) {
     case F_NUMERIC_GE: return false;
     default:
       return function >= FirstNormalObjectId || !get_func_leakproof(function) ||
-             func_volatile(function) != PROVOLATILE_IMMUTABLE;
+             func_volatile(function) != PROVOLATILE_IMMUTABLE || !IsFixed(function);
   }
 }
 

@@ -3,6 +3,7 @@
 #include "pg/composition.h"
 
 #include "pg/analysis.h"
+#include "pg/audited.h"
 #include "pg/called_functions.h"
 #include "pg/depends_on.h"
 #include "pg/extension.h"
@@ -175,12 +176,6 @@ void TryAnalyse(CalledAnalysis *analysis) {
   CurrentResourceOwner = owner;
 }
 
-bool HasParameterWalker(Node *node, void *) {
-  if (node == nullptr) return false;
-  if (IsA(node, Param)) return true;
-  return compat::WalkExpression(node, HasParameterWalker, nullptr);
-}
-
 // What makes a call of the same arguments another one joins the caller's hidden parameters, as long as the caller would
 // find the same values as the function does.
 void AddHidden(Definition *definition, const CalledAnalysis &analysis, Composition *composition) {
@@ -193,7 +188,7 @@ void AddHidden(Definition *definition, const CalledAnalysis &analysis, Compositi
     MixText(composition, nodeToString(expression));
     // What else it depends on is listed by itself.
     if (ShowsClock(expression)) continue;
-    if (HasParameterWalker(expression, nullptr)) continue;  // looked at by ComposeBody of the function called
+    if (HasParameter(expression)) continue;  // looked at by ComposeBody of the function called
     if (elsewhere && !ReadsOnlyNamedSettings(expression)) {
       Hinder(composition, psprintf("the body calls %s, which depends on the role or on settings of its own in a way "
                                    "that cannot be seen from outside",
@@ -326,7 +321,7 @@ void AddView(Definition *definition, Relation view, Composition *composition) {
   uint64_t fingerprint[2];
   FingerprintTree(reinterpret_cast<Node *>(inlined), families, fingerprint);
   Mix(composition, fingerprint);
-  inlined = ExtractHiddenParameters(inlined, definition->argument_count + 1, &composition->hidden);
+  inlined = ExtractHiddenParameters(inlined, definition->argument_count + 1, false, &composition->hidden);
   Opacity opacity = FindOpacity(inlined, families);
   definition->reads_settings |= opacity.reads_settings;
   definition->reads_clock |= opacity.reads_clock;
@@ -382,12 +377,13 @@ void AddStated(Definition *definition, const char *stated, Composition *composit
 }
 
 void RefuseOpaque(const Definition *definition, Composition *composition, Refusal *refusal) {
-  char *function = format_procedure(linitial_oid(definition->opaque_functions));
-  Hinder(composition, psprintf("the body calls %s on rows, and what that function reads cannot be seen", function));
+  const Oid opaque = linitial_oid(definition->opaque_functions);
+  char *function = format_procedure(opaque);
+  Hinder(composition, psprintf("the body calls %s%s on rows, and what that function reads cannot be seen", function,
+                               OriginText(opaque)));
   if (refusal->primary == nullptr)
     *refusal = {ERRCODE_INVALID_FUNCTION_DEFINITION,
-                psprintf("a cached function cannot call opaque function %s on rows", function),
-                "What the function reads cannot be seen.",
+                psprintf("a cached function cannot call opaque function %s on rows", function), OpaqueReason(opaque),
                 "State which relations it reads by adding SET aggcache.depends_on = 'schema.table, ...', or '' if it "
                 "reads none."};
 }
@@ -403,7 +399,7 @@ void ComposeArguments(Definition *definition, Composition *composition) {
   ListCell *cell;
   foreach (cell, composition->hidden) {
     Node *expression = static_cast<Node *>(lfirst(cell));
-    if (!HasParameterWalker(expression, nullptr) || ShowsClock(expression)) continue;
+    if (!HasParameter(expression) || ShowsClock(expression)) continue;
     Opacity opacity = FindExpressionOpacity(expression);
     definition->reads_settings |= opacity.reads_settings;
     if (opacity.obstacle) Hinder(composition, opacity.obstacle);
@@ -422,12 +418,16 @@ void ComposeArguments(Definition *definition, Composition *composition) {
 
 }  // namespace
 
+const char *StatedOf(HeapTuple row) {
+  bool is_null;
+  Datum config = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_proconfig, &is_null);
+  return is_null ? nullptr : FunctionSetting(DatumGetArrayTypeP(config), "aggcache.depends_on");
+}
+
 void ComposeBody(Definition *definition, HeapTuple row, List *calls, Composition *composition, Refusal *refusal) {
   AddCalls(definition, calls, composition);
   if (definition->caller) ComposeArguments(definition, composition);
-  bool is_null;
-  Datum config = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_proconfig, &is_null);
-  char *stated = is_null ? nullptr : FunctionSetting(DatumGetArrayTypeP(config), "aggcache.depends_on");
+  const char *stated = StatedOf(row);
   if (stated) AddStated(definition, stated, composition, refusal);
   if (definition->opaque_functions == NIL) return;
   if (stated) {

@@ -25,6 +25,9 @@ struct Composition {
   const char *obstacle;     // in words, or NULL
 };
 
+// The setting aggcache.depends_on of the function's row, or NULL if it has none.
+const char *StatedOf(HeapTuple row);
+
 // Adds to the definition and to *composition what the calls (Oids) and the setting aggcache.depends_on of the
 // function's row bring. composition->hidden holds the body's own hidden parameters, to which others are appended.
 // REQUIRES: definition->query is analysed.

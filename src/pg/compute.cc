@@ -2,6 +2,7 @@
 
 #include "pg/compute.h"
 
+#include "pg/approximate.h"
 #include "pg/collection.h"
 #include "pg/dependencies.h"
 #include "pg/key.h"
@@ -180,8 +181,9 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
   ParamListInfo parameters = CallParameters(definition, fcinfo, hidden);
   Dependencies dependencies;
   PlannedStmt *plan = PlanOrGiveUp(definition, parameters, &dependencies);
-  if (plan == nullptr) {
-    computed.obstacle = "the body cannot be planned for these arguments";
+  computed.obstacle = plan ? FindApproximateIndex(definition, plan) : "the body cannot be planned for these arguments";
+  if (computed.obstacle) {
+    computed.obstacle = MemoryContextStrdup(outer, computed.obstacle);
     collection = own.outer;
     MemoryContextSwitchTo(outer);
     MemoryContextDelete(context);

@@ -278,7 +278,9 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
   if (definition->obstacle == nullptr) definition->obstacle = FindResultObstacle(definition, call);
 
   List *hidden = NIL;
-  definition->query = ExtractHiddenParameters(inlined, definition->argument_count + 1, &hidden);
+  // What policies call is stated by nobody: they are not the function's.
+  const bool stated = StatedOf(call.row) != nullptr && !definition->has_row_security;
+  definition->query = ExtractHiddenParameters(inlined, definition->argument_count + 1, stated, &hidden);
   definition->order_shows = RelationsShowingOrder(definition->query, definition->result.returns_set);
   definition->executed_queries = CollectQueries(definition->query, NIL);
   List *families = FamiliesOfRelations(relations);

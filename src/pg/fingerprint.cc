@@ -1,6 +1,7 @@
 #include "pg/server.h"
 
 #include "pg/analysis.h"
+#include "pg/audited.h"
 #include "pg/called_functions.h"
 #include "pg/function_facts.h"
 
@@ -80,6 +81,9 @@ void FingerprintTree(Node *tree, const List *families, uint64_t fingerprint[2]) 
     appendStringInfo(&text, " %u/%u/%u.%u", function, HeapTupleHeaderGetRawXmin(row->t_data),
                      ItemPointerGetBlockNumber(&row->t_self), ItemPointerGetOffsetNumber(&row->t_self));
     ReleaseSysCache(row);
+    const char *extension, *version;
+    if (ExtensionOf(ProcedureRelationId, function, &extension, &version))
+      appendStringInfo(&text, " %s %s", extension, version);
   }
   auto *bytes = reinterpret_cast<unsigned char *>(text.data);
   fingerprint[0] = hash_bytes_extended(bytes, text.len, 0x6b657931);

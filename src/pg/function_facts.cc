@@ -2,12 +2,12 @@
 
 #include "pg/function_facts.h"
 
+#include "pg/audited.h"
+#include "pg/extension.h"
+
 namespace aggcache {
 
 namespace {
-
-// Languages whose functions cannot call what can be replaced by SQL; others may hide anything behind IMMUTABLE.
-bool IsCompiledLanguage(Oid language) { return language == INTERNALlanguageId || language == ClanguageId; }
 
 bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
@@ -114,30 +114,23 @@ bool IsClockValue(SQLValueFunctionOp op) {
   }
 }
 
-bool IsFixed(Oid function) {
-  HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-  if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", function);
-  Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
-  // the second and third read timezone_abbreviations
-  bool reads_catalog_or_setting =
-      function == F_QUOTE_IDENT || function == F_TIMEZONE_TEXT_TIMESTAMP || function == F_TIMEZONE_TEXT_TIMESTAMPTZ;
-  // text search configurations and dictionaries are catalogs, whatever the functions are declared
-  for (int i = 0; i < form->pronargs; i++)
-    reads_catalog_or_setting |=
-        form->proargtypes.values[i] == REGCONFIGOID || form->proargtypes.values[i] == REGDICTIONARYOID;
-  bool fixed =
-      form->provolatile == PROVOLATILE_IMMUTABLE && !reads_catalog_or_setting &&
-      (function < FirstNormalObjectId || form->prokind == PROKIND_AGGREGATE || IsCompiledLanguage(form->prolang));
-  ReleaseSysCache(row);
-  return fixed;
-}
+bool IsFixed(Oid function) { return WhatReads(function) == Reads::kArguments; }
 
 bool IsCompiled(Oid function) {
   HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", function);
-  const bool compiled = IsCompiledLanguage(reinterpret_cast<Form_pg_proc>(GETSTRUCT(row))->prolang);
+  const Oid language = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row))->prolang;
   ReleaseSysCache(row);
-  return compiled;
+  return language == INTERNALlanguageId || language == ClanguageId;
+}
+
+Oid SubscriptingHandler(Node *node) {
+  HeapTuple row =
+      SearchSysCache1(TYPEOID, ObjectIdGetDatum(reinterpret_cast<SubscriptingRef *>(node)->refcontainertype));
+  if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for type");
+  Oid handler = reinterpret_cast<Form_pg_type>(GETSTRUCT(row))->typsubscript;
+  ReleaseSysCache(row);
+  return handler;
 }
 
 Oid AggregateOf(Node *node) {

@@ -23,11 +23,14 @@ bool IsClockText(const char *text, Oid type);
 bool IsClockFunction(Oid function);
 bool IsClockValue(SQLValueFunctionOp op);
 
-// Whether the value of this function depends on its arguments alone, and provably will after any DDL.
+// Whether the value of this function depends on its arguments alone, and provably will after any DDL (audited.h).
 bool IsFixed(Oid function);
 
 // Whether the function is one of PostgreSQL's own or in C.
 bool IsCompiled(Oid function);
+
+// The function that takes elements out of values of the type of a SubscriptingRef.
+Oid SubscriptingHandler(Node *node);
 
 // The aggregate or window function that the node calls, or InvalidOid.
 Oid AggregateOf(Node *node);

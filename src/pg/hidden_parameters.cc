@@ -1,7 +1,9 @@
 #include "pg/server.h"
 
 #include "pg/analysis.h"
+#include "pg/audited.h"
 #include "pg/called_functions.h"
+#include "pg/catalog.h"
 #include "pg/function_facts.h"
 
 namespace aggcache {
@@ -12,6 +14,7 @@ bool IsNotFixed(Oid function, void *) { return !IsFixed(function); }
 
 bool HasMutableFunction(Node *node) {
   if (VisitCalledFunctions(node, NIL, IsNotFixed, nullptr)) return true;
+  if (IsA(node, SubscriptingRef) && !IsFixed(SubscriptingHandler(node))) return true;
   switch (nodeTag(node)) {
     case T_SQLValueFunction:
     case T_XmlExpr: return true;
@@ -19,7 +22,13 @@ bool HasMutableFunction(Node *node) {
   }
 }
 
+// Whether a function that may read anything is among those of which the cached function states what they read.
+bool IsStated(Oid function, void *) {
+  return function >= FirstNormalObjectId && WhatReads(function) == Reads::kAnything && !IsCachedFunction(function);
+}
+
 struct HiddenContext {
+  bool stated;      // functions into which nobody looks are part of the body, whatever they are called with
   bool is_mutable;  // found something that is not fixed
   bool bound;       // found something that ties the expression to its place in the query
 };
@@ -54,6 +63,7 @@ bool HiddenWalker(Node *node, void *argument) {
       break;
     default: break;
   }
+  if (context->stated && check_functions_in_node(node, IsStated, nullptr)) context->bound = true;
   if (context->bound) return true;
   if (HasMutableFunction(node)) context->is_mutable = true;
   return compat::WalkExpression(node, HiddenWalker, context);
@@ -125,11 +135,12 @@ namespace {
 
 struct ExtractContext {
   int next;
+  bool stated;
   List **hidden;
 };
 
-bool IsHidden(Node *node) {
-  HiddenContext found = {false, false};
+bool IsHidden(Node *node, bool stated) {
+  HiddenContext found = {stated, false, false};
   HiddenWalker(node, &found);
   return found.is_mutable && !found.bound;
 }
@@ -158,9 +169,10 @@ Node *Take(Node *node, const ExtractContext *context) {
 
 // Takes out of an expression that shows the clock what does not.
 Node *SplitMutator(Node *node, void *argument) {
+  auto *context = static_cast<ExtractContext *>(argument);
   if (node == nullptr) return nullptr;
-  if (IsExpression(node) ? IsHidden(node) : IsA(node, CoerceToDomain))
-    if (!ShowsClock(node)) return Take(node, static_cast<ExtractContext *>(argument));
+  if (IsExpression(node) ? IsHidden(node, context->stated) : IsA(node, CoerceToDomain))
+    if (!ShowsClock(node)) return Take(node, context);
   return compat::MutateExpression(node, SplitMutator, argument);
 }
 
@@ -170,7 +182,8 @@ Node *ExtractMutator(Node *node, void *argument) {
   check_stack_depth();
   if (IsA(node, Query))
     return reinterpret_cast<Node *>(compat::MutateQuery(reinterpret_cast<Query *>(node), ExtractMutator, context));
-  if (!IsExpression(node) || !IsHidden(node)) return compat::MutateExpression(node, ExtractMutator, context);
+  if (!IsExpression(node) || !IsHidden(node, context->stated))
+    return compat::MutateExpression(node, ExtractMutator, context);
   if (ShowsClock(node)) {
     Node *rest = SplitMutator(node, context);
     Opacity opacity = FindExpressionOpacity(rest);
@@ -231,6 +244,24 @@ bool OtherCodeWalker(Node *node, void *) {
   return compat::WalkExpression(node, OtherCodeWalker, nullptr);
 }
 
+bool NoteStated(Oid function, void *found) {
+  if (!IsStated(function, nullptr)) return false;
+  *static_cast<Oid *>(found) = function;
+  return true;
+}
+
+bool OpaqueCallWalker(Node *node, void *found) {
+  if (node == nullptr) return false;
+  if (check_functions_in_node(node, NoteStated, found)) return true;
+  return compat::WalkExpression(node, OpaqueCallWalker, found);
+}
+
+bool ParameterWalker(Node *node, void *) {
+  if (node == nullptr) return false;
+  if (IsA(node, Param)) return true;
+  return compat::WalkExpression(node, ParameterWalker, nullptr);
+}
+
 bool IsNeitherFixedNorSetting(Oid function, void *) {
   return function != F_CURRENT_SETTING_TEXT && function != F_CURRENT_SETTING_TEXT_BOOL && !IsFixed(function);
 }
@@ -253,18 +284,26 @@ bool OtherInputWalker(Node *node, void *) {
 
 bool ReadsOnlyNamedSettings(Node *expression) { return !OtherInputWalker(expression, nullptr); }
 
-Query *ExtractHiddenParameters(Query *query, int first, List **hidden) {
-  ExtractContext context = {first, hidden};
+Query *ExtractHiddenParameters(Query *query, int first, bool stated, List **hidden) {
+  ExtractContext context = {first, stated, hidden};
   return reinterpret_cast<Query *>(ExtractMutator(reinterpret_cast<Node *>(query), &context));
+}
+
+Oid FindOpaqueCall(Node *expression) {
+  Oid function = InvalidOid;
+  OpaqueCallWalker(expression, &function);
+  return function;
 }
 
 bool RunsOnlyBuiltIns(Node *expression) { return !OtherCodeWalker(expression, nullptr); }
 
 Node *ClockExpression(Node *expression, int first, List *hidden) {
   List *known = list_copy(hidden);
-  ExtractContext context = {first, &known};
+  ExtractContext context = {first, false, &known};
   return SplitMutator(expression, &context);
 }
+
+bool HasParameter(Node *expression) { return ParameterWalker(expression, nullptr); }
 
 bool CanFail(Node *expression) {
   // These read a variable; anything else may raise an error on some input.

@@ -1,6 +1,7 @@
 #include "pg/server.h"
 
 #include "pg/analysis.h"
+#include "pg/audited.h"
 #include "pg/called_functions.h"
 #include "pg/function_facts.h"
 
@@ -71,20 +72,20 @@ bool KeepClockCalls(void (*simplify)(void *argument), void *argument) {
   return met;
 }
 
-bool IsOpaque(Oid function, void *) { return function >= FirstNormalObjectId && !IsFixed(function); }
-
-bool IsImmutableAndOpaque(Oid function, void *) {
-  return IsOpaque(function, nullptr) && func_volatile(function) == PROVOLATILE_IMMUTABLE;
+bool IsOpaqueImmutable(Oid function, void *) {
+  return func_volatile(function) == PROVOLATILE_IMMUTABLE && WhatReads(function) == Reads::kAnything;
 }
 
-// Finds a call that simplifying would replace by a value although its function may hide anything: declared IMMUTABLE,
-// of a language that can be, and without a column. What compares values for another function is not asked what it is
-// declared.
+// What compares values for another function is not asked what it is declared.
+bool IsOpaqueUnnamed(Oid function, void *) { return WhatSupportReads(function) == Reads::kAnything; }
+
+// Finds a call that simplifying would replace by a value although its function may read anything: declared IMMUTABLE,
+// and without a column. (What reads settings only is the same as long as the definition is.)
 bool FoldableWalker(Node *node, void *) {
   if (node == nullptr || IsA(node, Query)) return false;
   if (!OidIsValid(AggregateOf(node)) &&
-      (check_functions_in_node(node, IsImmutableAndOpaque, nullptr) ||
-       VisitUnnamedFunctions(node, NIL, IsOpaque, nullptr)) &&
+      (check_functions_in_node(node, IsOpaqueImmutable, nullptr) ||
+       VisitUnnamedFunctions(node, NIL, IsOpaqueUnnamed, nullptr)) &&
       !contain_var_clause(node))
     return true;
   return compat::WalkExpression(node, FoldableWalker, nullptr);

@@ -66,6 +66,23 @@ void CheckSignature(Form_pg_proc form) {
   }
 }
 
+// What a function returns that is called with arguments only is part of the key, so each call waits for it.
+void TellOfSlowKeys(const Definition *definition) {
+  bool reads = false;
+  for (int i = 0; i < definition->relation_count; i++) reads |= IsRead(definition->relations[i].role);
+  ListCell *cell;
+  foreach (cell, definition->hidden_originals) {
+    Node *expression = static_cast<Node *>(lfirst(cell));
+    const Oid function = FindOpaqueCall(expression);
+    if (!OidIsValid(function) || (reads && !HasParameter(expression))) continue;
+    ereport(NOTICE, (errmsg("each call of function %s will evaluate %s", definition->name, format_procedure(function)),
+                     errdetail("What that function reads cannot be seen, so its value is part of the key."),
+                     errhint("To keep its results too, state which relations it reads by adding SET "
+                             "aggcache.depends_on = 'schema.table, ...', or '' if it reads none.")));
+    return;
+  }
+}
+
 struct Validation {
   Oid function;
   Refusal refusal;
@@ -133,6 +150,7 @@ void Validate(Oid function) {
       ereport(NOTICE,
               (errmsg("function %s will not be cached", definition->name), errdetail("%s.", definition->obstacle)));
   }
+  if (definition->obstacle == nullptr) TellOfSlowKeys(definition);
   MemoryContextDelete(definition->context);
 }
 

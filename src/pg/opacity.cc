@@ -1,75 +1,13 @@
 #include "pg/server.h"
 
 #include "pg/analysis.h"
+#include "pg/audited.h"
 #include "pg/called_functions.h"
 #include "pg/function_facts.h"
 
 namespace aggcache {
 
 namespace {
-
-// Built-in STABLE functions that read nothing but their arguments and the settings of SettingsImage.
-const char *const kSettingsReaders[] = {"age",
-                                        "anytextcat",
-                                        "array_to_json",
-                                        "array_to_string",
-                                        "concat",
-                                        "concat_ws",
-                                        "date",
-                                        "date_part",
-                                        "date_trunc",
-                                        "extract",
-                                        "format",
-                                        "generate_series",
-                                        "in_range",
-                                        "json_agg",
-                                        "json_agg_transfn",
-                                        "json_build_array",
-                                        "json_build_object",
-                                        "json_object_agg",
-                                        "json_object_agg_transfn",
-                                        "jsonb_agg",
-                                        "jsonb_agg_finalfn",
-                                        "jsonb_agg_transfn",
-                                        "jsonb_build_array",
-                                        "jsonb_build_object",
-                                        "jsonb_object_agg",
-                                        "jsonb_object_agg_finalfn",
-                                        "jsonb_object_agg_transfn",
-                                        "make_timestamptz",
-                                        "interval_pl_timestamptz",
-                                        "overlaps",
-                                        "quote_ident",
-                                        "quote_literal",
-                                        "quote_nullable",
-                                        "textanycat",
-                                        "time",
-                                        "timestamp",
-                                        "timestamptz",
-                                        "timestamptz_mi_interval",
-                                        "timestamptz_pl_interval",
-                                        "timezone",
-                                        "to_char",
-                                        "to_date",
-                                        "to_json",
-                                        "to_jsonb",
-                                        "to_number",
-                                        "to_timestamp"};
-
-bool ReadsOnlySettings(Oid function) {
-  if (function >= FirstNormalObjectId) return false;
-  char *name = get_func_name(function);
-  if (name == nullptr) return false;
-  // the age of one argument is that at midnight today
-  if (strcmp(name, "age") == 0) return get_func_nargs(function) == 2;
-  for (const char *reader : kSettingsReaders)
-    if (strcmp(name, reader) == 0) return true;
-  // the comparisons of dates and timestamps across types
-  return (strncmp(name, "date_", 5) == 0 || strncmp(name, "timestamp_", 10) == 0 ||
-          strncmp(name, "timestamptz_", 12) == 0) &&
-         (strstr(name, "_cmp_") || strstr(name, "_eq_") || strstr(name, "_ne_") || strstr(name, "_lt_") ||
-          strstr(name, "_le_") || strstr(name, "_gt_") || strstr(name, "_ge_"));
-}
 
 // Types whose text form depends on the value and on SettingsImage only: no catalog, no user code.
 bool IsPlainType(Oid type) {
@@ -111,7 +49,29 @@ bool IsPlainType(Oid type) {
     case NUMRANGEOID:
     case TSRANGEOID:
     case TSTZRANGEOID:
-    case DATERANGEOID: return true;
+    case DATERANGEOID:
+    case INT4MULTIRANGEOID:
+    case INT8MULTIRANGEOID:
+    case NUMMULTIRANGEOID:
+    case TSMULTIRANGEOID:
+    case TSTZMULTIRANGEOID:
+    case DATEMULTIRANGEOID:
+    case POINTOID:
+    case LSEGOID:
+    case PATHOID:
+    case BOXOID:
+    case POLYGONOID:
+    case LINEOID:
+    case CIRCLEOID:
+    case MONEYOID:
+    case TSVECTOROID:
+    case TSQUERYOID:
+    case JSONPATHOID:
+    case PG_LSNOID:
+    case XIDOID:
+    case XID8OID:
+    case CIDOID:
+    case TIDOID: return true;
     default: return false;
   }
 }
@@ -128,7 +88,10 @@ bool MayReadClock(Oid type) {
     case TIMESTAMPTZOID:
     case TSRANGEOID:
     case TSTZRANGEOID:
-    case DATERANGEOID: return true;
+    case DATERANGEOID:
+    case TSMULTIRANGEOID:
+    case TSTZMULTIRANGEOID:
+    case DATEMULTIRANGEOID: return true;
     default: return false;
   }
 }
@@ -140,14 +103,13 @@ struct OpacityContext {
 };
 
 // Decides on one function; true stops the walk.
-bool VisitFunction(Oid function, void *argument) {
-  auto *context = static_cast<OpacityContext *>(argument);
-  if (IsFixed(function)) return false;
+bool Judge(Oid function, Reads reads, OpacityContext *context) {
+  if (reads == Reads::kArguments) return false;
   if (IsClockFunction(function)) {
     context->opacity.reads_clock = true;
     return false;
   }
-  if (ReadsOnlySettings(function) && context->all_plain) {
+  if (reads == Reads::kSettings && context->all_plain) {
     context->opacity.reads_settings = true;
     return false;
   }
@@ -160,6 +122,42 @@ bool VisitFunction(Oid function, void *argument) {
   return true;
 }
 
+bool VisitFunction(Oid function, void *context) {
+  return Judge(function, WhatReads(function), static_cast<OpacityContext *>(context));
+}
+
+bool VisitSupport(Oid function, void *context) {
+  return Judge(function, WhatSupportReads(function), static_cast<OpacityContext *>(context));
+}
+
+// One half of a conversion through text, by a type's input or output function. `plain` says that settings are all that
+// a built-in one may read.
+bool CanConvert(Oid function, bool plain, OpacityContext *context) {
+  const Reads reads = WhatReads(function);
+  if (reads == Reads::kArguments) return true;
+  if (function >= FirstNormalObjectId) {
+    context->opacity.calls = list_append_unique_oid(context->opacity.calls, function);
+    return true;
+  }
+  context->opacity.reads_settings |= plain;
+  return plain;
+}
+
+bool CanConvertThroughText(CoerceViaIO *conversion, OpacityContext *context) {
+  const Oid from = exprType(reinterpret_cast<Node *>(conversion->arg));
+  const Oid to = conversion->resulttype;
+  Oid output, input, parameter;
+  bool is_varlena;
+  getTypeOutputInfo(from, &output, &is_varlena);
+  getTypeInputInfo(to, &input, &parameter);
+  if (CanConvert(output, IsPlainType(from), context) &&
+      CanConvert(input, IsPlainType(to) && !MayReadClock(to), context))
+    return true;
+  context->opacity.obstacle =
+      psprintf("the body converts %s to %s through text on rows", format_type_be(from), format_type_be(to));
+  return false;
+}
+
 bool ArgumentsArePlain(Node *node) {
   List *arguments = NIL;
   switch (nodeTag(node)) {
@@ -170,10 +168,6 @@ bool ArgumentsArePlain(Node *node) {
     case T_ScalarArrayOpExpr: arguments = reinterpret_cast<ScalarArrayOpExpr *>(node)->args; break;
     case T_Aggref: arguments = reinterpret_cast<Aggref *>(node)->args; break;
     case T_WindowFunc: arguments = reinterpret_cast<WindowFunc *>(node)->args; break;
-    case T_CoerceViaIO:
-      return IsPlainType(exprType(reinterpret_cast<Node *>(reinterpret_cast<CoerceViaIO *>(node)->arg))) &&
-             IsPlainType(reinterpret_cast<CoerceViaIO *>(node)->resulttype) &&
-             !MayReadClock(reinterpret_cast<CoerceViaIO *>(node)->resulttype);
     default: return true;
   }
   ListCell *cell;
@@ -191,8 +185,27 @@ bool CallsUnnamed(Node *node, OpacityContext *context) {
   context->all_plain = true;
   ListCell *cell;
   foreach (cell, FunctionsBehind(node, context->families))
-    if (VisitFunction(lfirst_oid(cell), context)) return true;
+    if (VisitSupport(lfirst_oid(cell), context)) return true;
   return false;
+}
+
+bool OpacityWalker(Node *node, void *argument);
+
+// What a column is that is computed when it is read. Planning puts the expression in its place.
+bool VisitVirtualColumns(Oid relation_id, OpacityContext *context) {
+  bool stop = false;
+#if PG_VERSION_NUM >= 180000
+  Relation relation = table_open(relation_id, AccessShareLock);
+  TupleDesc columns = RelationGetDescr(relation);
+  for (int i = 0; i < columns->natts && !stop; i++)
+    if (TupleDescAttr(columns, i)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+      stop = OpacityWalker(build_generation_expression(relation, i + 1), context);
+  table_close(relation, NoLock);
+#else
+  (void)relation_id;
+  (void)context;
+#endif
+  return stop;
 }
 
 bool OpacityWalker(Node *node, void *argument) {
@@ -208,6 +221,7 @@ bool OpacityWalker(Node *node, void *argument) {
         context->opacity.obstacle = "the body samples a table";
         return true;
       }
+      if (entry->rtekind == RTE_RELATION && VisitVirtualColumns(entry->relid, context)) return true;
       if (entry->rtekind == RTE_TABLEFUNC) {
         context->opacity.obstacle = "the body uses XMLTABLE or JSON_TABLE, whose conversions cannot be seen";
         return true;
@@ -231,15 +245,11 @@ bool OpacityWalker(Node *node, void *argument) {
       return true;
     }
     case T_CoerceViaIO:
-      if (!context->all_plain) {
-        context->opacity.obstacle =
-            psprintf("the body converts %s to %s through text on rows",
-                     format_type_be(exprType(reinterpret_cast<Node *>(reinterpret_cast<CoerceViaIO *>(node)->arg))),
-                     format_type_be(reinterpret_cast<CoerceViaIO *>(node)->resulttype));
-        return true;
-      }
-      context->opacity.reads_settings = true;
+      if (!CanConvertThroughText(reinterpret_cast<CoerceViaIO *>(node), context)) return true;
       return compat::WalkExpression(node, OpacityWalker, context);
+    case T_SubscriptingRef:
+      if (VisitFunction(SubscriptingHandler(node), context)) return true;
+      break;
     case T_CoerceToDomain:
       context->opacity.obstacle = psprintf("the body checks the constraints of domain %s",
                                            format_type_be(reinterpret_cast<CoerceToDomain *>(node)->resulttype));
@@ -265,7 +275,7 @@ bool OpacityWalker(Node *node, void *argument) {
     default: break;
   }
   if (check_functions_in_node(node, VisitFunction, context)) return true;
-  if (OidIsValid(AggregateOf(node)) && VisitAggregateSupport(AggregateOf(node), VisitFunction, context)) return true;
+  if (OidIsValid(AggregateOf(node)) && VisitAggregateSupport(AggregateOf(node), VisitSupport, context)) return true;
   if (CallsUnnamed(node, context)) return true;
   return compat::WalkExpression(node, OpacityWalker, context);
 }

@@ -1,6 +1,7 @@
 #include "pg/server.h"
 
 #include "pg/analysis.h"
+#include "pg/audited.h"
 #include "pg/called_functions.h"
 #include "pg/function_facts.h"
 
@@ -30,6 +31,10 @@ Refusal VolatileRefusal(Oid function) {
           "The result of a volatile function may differ at every call.",
           "Remove the call, or mark the function STABLE if it is."};
 }
+
+// Of functions that an aggregate is made of PostgreSQL does not ask how volatile they are, so extensions leave it out.
+// What these read is judged like what other functions read (opacity.cc).
+bool IsVolatileSupport(Oid function, void *context) { return !IsPackaged(function) && IsVolatile(function, context); }
 
 struct RefusalContext {
   Refusal refusal;
@@ -72,7 +77,8 @@ bool RefusalWalker(Node *node, void *argument) {
   }
   Oid function = InvalidOid;
   bool found = check_functions_in_node(node, IsVolatile, &function);
-  if (!found && OidIsValid(AggregateOf(node))) found = VisitAggregateSupport(AggregateOf(node), IsVolatile, &function);
+  if (!found && OidIsValid(AggregateOf(node)))
+    found = VisitAggregateSupport(AggregateOf(node), IsVolatileSupport, &function);
   if (!found) found = VolatileBehind(node, &function);
   if (found) {
     *refusal = VolatileRefusal(function);

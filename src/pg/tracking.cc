@@ -5,6 +5,7 @@
 #include "core/staleness.h"
 #include "core/tag.h"
 #include "pg/attach.h"
+#include "pg/audited.h"
 #include "pg/blame.h"
 #include "pg/concern.h"
 #include "pg/definition_cache.h"
@@ -250,6 +251,7 @@ void OnUtility(PlannedStmt *statement, const char *text, bool read_only, Process
   {
     concern = own;
     next(statement, text, read_only, context, parameters, environment, receiver, completion);
+    if (IsA(utility, AlterExtensionStmt) || IsA(utility, AlterExtensionContentsStmt)) AnnounceExtensionChange();
     if (own != Concern::kMeaning) LookAtMessages();
     concern = outer;
     RegisterDeferred();

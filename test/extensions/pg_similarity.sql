@@ -1,0 +1,10 @@
+CREATE TABLE word (s text);
+INSERT INTO word VALUES ('alpho');
+CREATE FUNCTION cached_lev(k text) RETURNS float8 LANGUAGE cached_sql STABLE SET aggcache.depends_on = '' AS 'SELECT sum(lev(s, k)) FROM word';
+CREATE FUNCTION plain_lev(k text) RETURNS float8 LANGUAGE sql STABLE AS 'SELECT sum(lev(s, k)) FROM word';
+SELECT cached_lev('alpha') = plain_lev('alpha');
+SELECT cached_lev('alpha') = plain_lev('alpha');
+SET pg_similarity.levenshtein_is_normalized = off;
+SELECT cached_lev('alpha') = plain_lev('alpha');
+SELECT cached_lev('alpha') = plain_lev('alpha');
+SELECT result = 'hit' FROM aggcache.last_call();
