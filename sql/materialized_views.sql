@@ -67,6 +67,18 @@ SELECT * FROM check_all();
 COMMIT;
 SELECT * FROM check_all();
 
+-- what the executor refuses is no change, and does not stand for a later one
+BEGIN;
+SELECT * FROM check_all();
+SAVEPOINT refused;
+INSERT INTO workload SELECT * FROM workload;
+ROLLBACK TO refused;
+SELECT * FROM check_all();
+UPDATE task SET hours = hours + 1 WHERE dept = 1;
+REFRESH MATERIALIZED VIEW CONCURRENTLY workload;
+COMMIT;
+SELECT * FROM check_all();
+
 -- without data
 REFRESH MATERIALIZED VIEW workload WITH NO DATA;
 SELECT cached_workload(1);

@@ -12,6 +12,13 @@ namespace aggcache {
 using Xid = uint64_t;
 constexpr Xid kNoXid = 0;
 
+// A 32-bit id with 64 bits. `next` is the next id that will be assigned, as of now: then no live snapshot, and no
+// transaction that runs, has an id that is 2^31 or more away from it. What was read earlier in the transaction is not
+// good enough: one without a snapshot can outlive any number of ids.
+inline Xid WidenXid(uint32_t xid, Xid next) noexcept {
+  return next + static_cast<Xid>(static_cast<int64_t>(static_cast<int32_t>(xid - static_cast<uint32_t>(next))));
+}
+
 // A check may lay a stored snapshot's running ids side by side on the stack: results with more are not stored.
 constexpr uint32_t kMaxRunning = 4096;
 

@@ -18,8 +18,8 @@ namespace aggcache {
 Expr *PlanUnlessAtCall(Node *expression, bool *at_call);
 
 // Replaces calls of SQL functions by their bodies wherever the planner would, at every depth, so that what they read
-// can be seen. Functions that vanish are added to *dependencies (PlanInvalItem).
-Query *InlineFunctions(Query *query, List **dependencies);
+// can be seen. Functions that vanish are added to *dependencies (PlanInvalItem), the names in their bodies to *names.
+Query *InlineFunctions(Query *query, List **dependencies, NameSet *names);
 
 // ---- refusals.cc
 
@@ -76,6 +76,11 @@ struct Opacity {
 Opacity FindOpacity(Query *query, const List *families);
 // The same of one expression, on arguments.
 Opacity FindExpressionOpacity(Node *expression);
+
+// ---- conversions.cc
+
+// Over the conversions between encodings that the tree's functions may find; 0 if those are PostgreSQL's own.
+uint64_t FingerprintConversions(Query *query);
 
 // ---- fingerprint.cc
 

@@ -103,6 +103,26 @@ inline bool OwnsFunction(Oid function, Oid role) {
 #endif
 }
 
+// The relation of an entry of the statistics that this session has not reported yet.
+inline Oid CountedRelation(const PgStat_TableStatus *entry) {
+#if PG_VERSION_NUM >= 160000
+  return entry->id;
+#else
+  return entry->t_id;
+#endif
+}
+
+// The next id that will be assigned. Where 64 bits are read at once no lock is needed: it only ever grows.
+inline uint64 NextXid() {
+#if !defined(PG_HAVE_8BYTE_SINGLE_COPY_ATOMICITY)
+  return U64FromFullTransactionId(ReadNextFullTransactionId());
+#elif PG_VERSION_NUM >= 170000
+  return *const_cast<volatile uint64 *>(&TransamVariables->nextXid.value);
+#else
+  return *const_cast<volatile uint64 *>(&ShmemVariableCache->nextXid.value);
+#endif
+}
+
 inline TransactionId OldestClogXid() {
 #if PG_VERSION_NUM >= 170000
   return TransamVariables->oldestClogXid;

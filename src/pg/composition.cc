@@ -39,6 +39,7 @@ void MixIn(Composition *composition, Composition *other) {
   composition->whole_relations = list_concat(composition->whole_relations, other->whole_relations);
   composition->row_types = list_concat(composition->row_types, other->row_types);
   composition->items = list_concat(composition->items, other->items);
+  MergeNames(other->names, &composition->names);
   ListCell *cell;
   foreach (cell, other->hidden)
     if (!list_member(composition->hidden, lfirst(cell)))
@@ -223,6 +224,7 @@ void Absorb(Definition *definition, const CalledAnalysis &analysis, Composition 
   }
   composition->whole_relations = list_concat(composition->whole_relations, called->argument_relations);
   AddCatalogItems(called, composition);
+  MergeNames(called->names, &composition->names);
   if (analysis.called.security_definer) {
     definition->hides_privileges = true;
   } else {
@@ -309,7 +311,7 @@ void AddView(Definition *definition, Relation view, Composition *composition) {
   Query *rewritten = linitial_node(Query, pg_rewrite_query(query));
   List *relations = NIL, *items = NIL;
   bool row_security = false;
-  Query *inlined = InlineFunctions(rewritten, &items);
+  Query *inlined = InlineFunctions(rewritten, &items, &composition->names);
   extract_query_dependencies(reinterpret_cast<Node *>(rewritten), &relations, &items, &row_security);
   composition->whole_relations = list_concat(composition->whole_relations, relations);
   composition->items = list_concat(composition->items, items);
@@ -335,18 +337,11 @@ void AddView(Definition *definition, Relation view, Composition *composition) {
 }
 
 // A relation of that name may come to be.
-void AddName(const List *name, Composition *composition) {
-  NameData padded;
-  namestrcpy(&padded, static_cast<char *>(llast(name)));
-  List *schemas = list_length(name) == 1 ? fetch_search_path(true)
-                                         : list_make1_oid(get_namespace_oid(static_cast<char *>(linitial(name)), true));
-  ListCell *cell;
-  foreach (cell, schemas) {
-    PlanInvalItem *item = makeNode(PlanInvalItem);
-    item->cacheId = RELNAMENSP;
-    item->hashValue = GetSysCacheHashValue2(RELNAMENSP, NameGetDatum(&padded), ObjectIdGetDatum(lfirst_oid(cell)));
-    composition->items = lappend(composition->items, item);
-  }
+void AddStatedName(const List *name, Composition *composition) {
+  const List *schemas = list_length(name) == 1
+                            ? fetch_search_path(true)
+                            : list_make1_oid(get_namespace_oid(static_cast<char *>(linitial(name)), true));
+  AddName(static_cast<char *>(llast(name)), schemas, &composition->names);
 }
 
 void AddStated(Definition *definition, const char *stated, Composition *composition, Refusal *refusal) {
@@ -360,7 +355,7 @@ void AddStated(Definition *definition, const char *stated, Composition *composit
     const List *name = static_cast<List *>(lfirst(cell));
     Oid oid = FindRelation(name);
     Relation relation = OidIsValid(oid) ? try_relation_open(oid, AccessShareLock) : nullptr;
-    AddName(name, composition);
+    AddStatedName(name, composition);
     if (relation == nullptr) {
       if (refusal->primary == nullptr)
         *refusal = {ERRCODE_UNDEFINED_TABLE, psprintf("relation \"%s\" does not exist", RelationNameText(name)),

@@ -20,6 +20,7 @@ struct Composition {
   List *whole_relations;    // Oids, of what other functions read
   List *row_types;          // Oids of relations whose row types are used
   List *items;              // PlanInvalItem: rows of catalogs that matter
+  NameSet names;            // names that could come to mean something else
   List *hidden;             // hidden parameters, of the body and of what it calls
   uint64_t fingerprint[2];  // of what is called
   const char *obstacle;     // in words, or NULL

@@ -89,26 +89,13 @@ void AddAllRelations(Definition *definition, List *read, const Composition &comp
   foreach (cell, composition.row_types) (void)AddRowType(definition, lfirst_oid(cell));
 }
 
-// The names of the relations in every schema of the search path: a new one may hide the one that was found.
 void AddCatalogs(Definition *definition, List *items) {
-  List *schemas = fetch_search_path(true);
-  int most = list_length(items) + definition->relation_count * (list_length(schemas) + 1) + 1;
-  definition->catalogs = static_cast<CatalogDependency *>(palloc(sizeof(CatalogDependency) * most));
+  definition->catalogs =
+      static_cast<CatalogDependency *>(palloc(sizeof(CatalogDependency) * Max(1, list_length(items))));
   ListCell *cell;
   foreach (cell, items) {
     PlanInvalItem *item = lfirst_node(PlanInvalItem, cell);
     definition->catalogs[definition->catalog_count++] = {item->cacheId, item->hashValue};
-  }
-  for (int i = 0; i < definition->relation_count; i++) {
-    SourceRole role = definition->relations[i].role;
-    if (role != SourceRole::kNamed && role != SourceRole::kRowType) continue;
-    char *name = get_rel_name(definition->relations[i].relation);
-    if (name == nullptr) continue;
-    NameData padded;
-    namestrcpy(&padded, name);
-    foreach (cell, schemas)
-      definition->catalogs[definition->catalog_count++] = {
-          RELNAMENSP, GetSysCacheHashValue2(RELNAMENSP, NameGetDatum(&padded), ObjectIdGetDatum(lfirst_oid(cell)))};
   }
 }
 
@@ -164,6 +151,13 @@ List *RewriteBody(const Definition *definition, const Call &call, SQLFunctionPar
   Query *query = linitial_node(Query, statements);
   AcquireRewriteLocks(query, true, false);
   return pg_rewrite_query(query);
+}
+
+// Names of a body that is kept as a tree are resolved for good. One that writes is refused.
+void AddNamesOfBody(Definition *definition, const Call &call, const Query *query) {
+  bool is_null;
+  (void)SysCacheGetAttr(PROCOID, call.row, Anum_pg_proc_prosqlbody, &is_null);
+  if (is_null && !query->hasModifyingCTE) AddNamesOf(definition->source, &definition->names);
 }
 
 // What stands in pg_proc.
@@ -248,6 +242,7 @@ void AddFingerprint(Definition *definition, const List *families, const Composit
   MixFingerprint(definition, reinterpret_cast<Node *>(definition->query), families);
   for (int i = 0; i < 2; i++)
     definition->fingerprint[i] = hash_combine64(definition->fingerprint[i], composition.fingerprint[i]);
+  definition->fingerprint[0] = hash_combine64(definition->fingerprint[0], FingerprintConversions(definition->query));
   // The form of the result is part of what is executed. Hidden parameters whose values are part of the key are not:
   // equal values make equal queries.
   const ResultShape &shape = definition->result;
@@ -268,11 +263,12 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
   Query *query = ReadSelect(definition, call, info, refusal);
   if (query == nullptr) return;
   RefuseWhatIsWritten(definition, query, refusal);
+  AddNamesOfBody(definition, call, query);
 
   // functions that vanish when they are inlined count too
   List *relations = NIL, *items = NIL;
   AddDependencies(definition, query, &relations, &items);
-  Query *inlined = InlineFunctions(query, &items);
+  Query *inlined = InlineFunctions(query, &items, &definition->names);
   AddDependencies(definition, inlined, &relations, &items);
   if (definition->obstacle == nullptr) definition->obstacle = FindRefusal(inlined).primary;
   if (definition->obstacle == nullptr) definition->obstacle = FindResultObstacle(definition, call);
@@ -296,6 +292,8 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
   AddHidden(definition, composition.hidden);
   AddAllRelations(definition, relations, composition, call.result_type);
   AddCatalogs(definition, list_concat(items, composition.items));
+  MergeNames(composition.names, &definition->names);
+  SealNames(&definition->names);
   if (definition->obstacle == nullptr) definition->obstacle = composition.obstacle;
   AddFingerprint(definition, families, composition);
   definition->shows_clock |= definition->reads_clock || definition->opaque;

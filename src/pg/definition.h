@@ -11,6 +11,7 @@
 #include "pg/server.h"
 
 #include "pg/environment.h"
+#include "pg/names.h"
 
 namespace aggcache {
 
@@ -117,6 +118,7 @@ struct Definition {
   SourceRelation *relations;
   int catalog_count;
   CatalogDependency *catalogs;
+  NameSet names;
   List *permission_queries;  // Query nodes whose relations' privileges a caller needs
   List *functions;           // Oids whose EXECUTE privilege a caller needs
   List *executed_queries;    // Query nodes that running the body executes, as far as the caller's privileges count

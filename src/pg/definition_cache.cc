@@ -8,6 +8,8 @@ extern "C" {
 #include "storage/sinval.h"
 }
 
+#include <initializer_list>
+
 namespace aggcache {
 
 namespace {
@@ -53,6 +55,10 @@ bool DependsOnRow(const Definition *definition, Oid, int cache, uint32 hash) {
   return false;
 }
 
+bool HoldsName(const Definition *definition, Oid, int, uint32 hash) {
+  return hash == 0 || HasName(definition->names, hash);
+}
+
 bool Always(const Definition *, Oid, int, uint32) { return true; }
 
 void RelationCallback(Datum, Oid relation) {
@@ -63,8 +69,11 @@ void RelationCallback(Datum, Oid relation) {
 
 void RowCallback(Datum, int cache, uint32 hash) { InvalidateIf(DependsOnRow, InvalidOid, cache, hash); }
 
-// A new function, operator, operator class or schema can change what a name means or what is called for it; they change
-// rarely.
+// Relations and types come and go, if only as temporary tables.
+void RelationOrTypeCallback(Datum, int cache, uint32 hash) { InvalidateIf(HoldsName, InvalidOid, cache, hash); }
+
+// A new function, operator, operator class, collation or schema can change what a name means or what is called for it;
+// they change rarely.
 void NameCallback(Datum, int cache, uint32) {
   privilege_epoch++;
   InvalidateIf(Always, InvalidOid, 0, 0);
@@ -175,18 +184,12 @@ Definition *FindDefinition(FunctionCallInfo fcinfo) {
 void InstallDefinitionCallbacks() {
   CacheRegisterRelcacheCallback(RelationCallback, Datum{0});
   CacheRegisterSyscacheCallback(TYPEOID, RowCallback, Datum{0});
-  CacheRegisterSyscacheCallback(RELNAMENSP, RowCallback, Datum{0});
-  CacheRegisterSyscacheCallback(PROCOID, NameCallback, Datum{0});
-  CacheRegisterSyscacheCallback(NAMESPACEOID, NameCallback, Datum{0});
-  CacheRegisterSyscacheCallback(OPEROID, NameCallback, Datum{0});
-  CacheRegisterSyscacheCallback(AMOPOPID, NameCallback, Datum{0});
-  CacheRegisterSyscacheCallback(AMPROCNUM, NameCallback, Datum{0});
-  CacheRegisterSyscacheCallback(CLAOID, NameCallback, Datum{0});
-  CacheRegisterSyscacheCallback(OPFAMILYOID, NameCallback, Datum{0});
-  CacheRegisterSyscacheCallback(CASTSOURCETARGET, NameCallback, Datum{0});
-  CacheRegisterSyscacheCallback(ENUMOID, NameCallback, Datum{0});
-  CacheRegisterSyscacheCallback(AUTHOID, NameCallback, Datum{0});
-  CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, NameCallback, Datum{0});
+  CacheRegisterSyscacheCallback(RELNAMENSP, RelationOrTypeCallback, Datum{0});
+  CacheRegisterSyscacheCallback(TYPENAMENSP, RelationOrTypeCallback, Datum{0});
+  // docs/internals.md says of each catalog why it is here, or why not.
+  for (int cache : {PROCOID, NAMESPACEOID, OPEROID, AMOPOPID, AMPROCNUM, CLAOID, OPFAMILYOID, CASTSOURCETARGET, ENUMOID,
+                    COLLOID, CONVOID, TSCONFIGOID, TSCONFIGMAP, TSDICTOID, AUTHOID, AUTHMEMROLEMEM})
+    CacheRegisterSyscacheCallback(cache, NameCallback, Datum{0});
 }
 
 void OnRelationChanged(RelationChanged changed) { relation_changed = changed; }

@@ -41,7 +41,19 @@ bool SaysClockInSql(Oid function) {
 needs_fmgr_hook_type previous_needs_hook = nullptr;
 bool met_clock_function = false;
 
+// Which functions are inlined, at whatever depth, only the planner knows. It asks the hook before it does so.
+struct Considered {
+  List *functions;
+  MemoryContext context;
+};
+Considered *considered = nullptr;
+
 bool KeepsCall(Oid function) {
+  if (considered && function >= FirstNormalObjectId) {
+    MemoryContext outer = MemoryContextSwitchTo(considered->context);
+    considered->functions = list_append_unique_oid(considered->functions, function);
+    MemoryContextSwitchTo(outer);
+  }
   if (SaysClockInSql(function)) {
     met_clock_function = true;
     return true;
@@ -49,8 +61,9 @@ bool KeepsCall(Oid function) {
   return previous_needs_hook && previous_needs_hook(function);
 }
 
-// Calls simplify(argument); returns whether it came upon such a function.
-bool KeepClockCalls(void (*simplify)(void *argument), void *argument) {
+// Calls simplify(argument); returns whether it came upon such a function. Notes in *functions which ones were inlined.
+bool KeepClockCalls(void (*simplify)(void *argument), void *argument, Considered *functions = nullptr) {
+  Considered *outer_considered = considered;
   needs_fmgr_hook_type outer = needs_fmgr_hook;
   const bool met_before = met_clock_function;
   const bool nested = outer == KeepsCall;
@@ -60,12 +73,14 @@ bool KeepClockCalls(void (*simplify)(void *argument), void *argument) {
   PG_TRY();
   {
     needs_fmgr_hook = KeepsCall;
+    considered = functions;
     simplify(argument);
     met = met_clock_function;
   }
   PG_FINALLY();
   {
     needs_fmgr_hook = outer;
+    considered = outer_considered;
     met_clock_function = met_before;
   }
   PG_END_TRY();
@@ -169,7 +184,7 @@ Expr *PlanUnlessAtCall(Node *expression, bool *at_call) {
   return *at_call ? reinterpret_cast<Expr *>(expression) : planned;
 }
 
-Query *InlineFunctions(Query *query, List **dependencies) {
+Query *InlineFunctions(Query *query, List **dependencies, NameSet *names) {
   PlannerGlobal *global = makeNode(PlannerGlobal);
   PlannerInfo *root = makeNode(PlannerInfo);
   root->glob = global;
@@ -177,7 +192,9 @@ Query *InlineFunctions(Query *query, List **dependencies) {
   root->query_level = 1;
   root->planner_cxt = CurrentMemoryContext;
   Inlining inlining = {{root, 0}, static_cast<Query *>(copyObjectImpl(query))};
-  (void)KeepClockCalls(Inline, &inlining);
+  Considered functions = {NIL, CurrentMemoryContext};
+  (void)KeepClockCalls(Inline, &inlining, &functions);
+  AddNamesOfFunctions(functions.functions, names);
   *dependencies = list_concat(*dependencies, global->invalItems);
   return inlining.query;
 }

@@ -34,7 +34,11 @@ void AppendNumber(RedisName *name, uint64_t number) {
 void Begin(RedisName *name) {
   static RedisName begin;
   static char prefix[kMostPrefix + 1];
-  if (begin.size == 0 || strcmp(prefix, settings::redis_prefix) != 0) {
+  static uint64_t identity[2];
+  uint64_t now[2];
+  ServerIdentity(now);
+  if (begin.size == 0 || memcmp(identity, now, sizeof(now)) != 0 || strcmp(prefix, settings::redis_prefix) != 0) {
+    memcpy(identity, now, sizeof(now));
     strlcpy(prefix, settings::redis_prefix, sizeof(prefix));
     begin.size = 0;
     Append(&begin, prefix, strlen(prefix));
@@ -43,7 +47,7 @@ void Begin(RedisName *name) {
     begin.text[begin.size++] = ':';
     AppendNumber(&begin, MyDatabaseId);
     begin.text[begin.size++] = ':';
-    AppendHex(&begin, redis_state->boot[0]);
+    AppendHex(&begin, identity[0]);
     begin.text[begin.size++] = ':';
   }
   memcpy(name->text, begin.text, begin.size);

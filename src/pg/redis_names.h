@@ -3,8 +3,9 @@
 //   prefix:system identifier:database oid:boot:function oid:schema.function:hash of the key
 //   aggcache:7301234567890123456:16384:9f86d081884c7d65:16401:public.cached_dept_workload:0123456789abcdef
 //
-// `boot` is another one after every start of the server, so that what was stored before is never asked for. The name is
-// that of the function when it was analysed, for people only. The value holds the whole key, which is compared.
+// `boot` is another one after every start of the server, and in a copy of it, so that what was stored before is never
+// asked for. The name is that of the function when it was analysed, for people only. The value holds the whole key,
+// which is compared.
 
 #ifndef AGGCACHE_PG_REDIS_NAMES_H
 #define AGGCACHE_PG_REDIS_NAMES_H

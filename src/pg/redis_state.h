@@ -9,6 +9,7 @@
 #include "redis/client.h"
 #include "redis/frame.h"
 #include "redis/latency.h"
+#include "redis/lineage.h"
 
 namespace aggcache {
 
@@ -16,8 +17,7 @@ constexpr int kRedisFailures = static_cast<int>(redis::Failure::kCount);
 constexpr int kFrameCodes = static_cast<int>(redis::FrameCode::kCount);
 
 struct RedisState {
-  // The life of the stamp slots that results in Redis refer to: random, written once before anyone reads it.
-  uint64_t boot[2];
+  redis::Lineage lineage;  // whose stamp slots results in Redis refer to
 
   redis::Breaker breaker;        // whether Redis may be tried at all
   redis::Breaker writes;         // whether it may be written to: it may be full, or a replica, and still be read
@@ -42,6 +42,10 @@ extern RedisState *redis_state;
 Size RedisStateBytes();
 // Takes the memory; `fresh` as long as nobody has initialised it.
 void InitRedisState(void *memory, bool fresh);
+
+// The identity of the stamp slots now, after a look at what the system says. Asked for at each use of Redis, as memory
+// may have been copied since the last.
+void ServerIdentity(uint64_t identity[2]);
 
 // Sets the counters to zero. The breakers stay.
 void ResetRedisCounters();

@@ -59,8 +59,7 @@ void CleanUpAtTransactionEnd() {
 
 redis::FrameIdentity IdentityOf(const Definition *definition, const Key &key) {
   redis::FrameIdentity identity;
-  identity.boot[0] = redis_state->boot[0];
-  identity.boot[1] = redis_state->boot[1];
+  ServerIdentity(identity.boot);
   identity.row_type = definition->result.row_type;
   identity.function = shared::ObjectId(definition->function);
   identity.key = key.bytes;
@@ -78,8 +77,7 @@ Ticket Ask(const RedisName &name) {
 // aggcache.max_staleness, and one that is stored under a later snapshot would have seen writes to come.
 bool IsOfThePast(const redis::FrameContents &contents) {
   return IS_VALID_TIMESTAMP(contents.stored_at) && contents.stored_at <= SteadyNow() &&
-         IS_VALID_TIMESTAMP(contents.expires_at) &&
-         contents.snapshot.xmax <= U64FromFullTransactionId(ReadNextFullTransactionId());
+         IS_VALID_TIMESTAMP(contents.expires_at) && contents.snapshot.xmax <= compat::NextXid();
 }
 
 // No computation took longer than the server has been running. What it cost decides how long shared memory keeps it.

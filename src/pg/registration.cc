@@ -82,6 +82,7 @@ bool HasDeferred() { return deferred != NIL; }
 void ForgetDeferred() { deferred = NIL; }
 
 void ExpireTag(uint64_t tag) {
+  if (RecoveryInProgress()) return;  // nothing has been stored
   for (long delay_ms = 1; !shared::stamps.Expire(tag);) WaitForSlot(&delay_ms);
 }
 

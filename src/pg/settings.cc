@@ -32,6 +32,7 @@ int redis_timeout_ms = 100;
 int redis_idle_timeout_ms = 5 * 60 * 1000;
 int redis_compress_from = 2048;
 #ifdef AGGCACHE_DEBUG
+char *debug_place = nullptr;
 bool debug_skip_registration = false;
 bool debug_seize_slots = false;
 int debug_skip_serializable = 0;
@@ -135,6 +136,8 @@ void Define(bool preloading) {
                              &depends_on, "", PGC_USERSET, 0, CheckRelationNames, nullptr, nullptr);
   DefineRedis();
 #ifdef AGGCACHE_DEBUG
+  DefineCustomStringVariable("aggcache.debug_place", "Stands for where the server runs.", nullptr, &debug_place, "",
+                             PGC_SIGHUP, GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
   DefineCustomBoolVariable("aggcache.debug_skip_registration", "Leaves writes unrecorded, to show that tests notice.",
                            nullptr, &debug_skip_registration, false, PGC_SUSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr,
                            nullptr);

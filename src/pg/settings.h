@@ -30,6 +30,7 @@ extern int redis_timeout_ms;          // aggcache.redis_timeout
 extern int redis_idle_timeout_ms;     // aggcache.redis_idle_timeout, 0 = never
 extern int redis_compress_from;       // aggcache.redis_compress_from, bytes; -1 = never
 #ifdef AGGCACHE_DEBUG
+extern char *debug_place;             // aggcache.debug_place; debug builds only
 extern bool debug_skip_registration;  // aggcache.debug_skip_registration; debug builds only
 extern bool debug_seize_slots;        // aggcache.debug_seize_slots; debug builds only
 extern int debug_skip_serializable;   // aggcache.debug_skip_serializable, a step of serializable.cc

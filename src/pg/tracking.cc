@@ -8,6 +8,7 @@
 #include "pg/audited.h"
 #include "pg/blame.h"
 #include "pg/concern.h"
+#include "pg/counted_writes.h"
 #include "pg/definition_cache.h"
 #include "pg/extension.h"
 #include "pg/opaque.h"
@@ -35,6 +36,7 @@ struct WrittenTable {
   bool table_tag;  // registered in the table tags of the table and of the partitioned tables above it
   uint32_t tags;   // tags of watches registered
   uint32_t rows;   // rows seen, not yet counted in the statistics
+  ReportedRows reported;
 };
 
 constexpr int kMostWritten = 128;
@@ -54,18 +56,25 @@ OwnCommits own_commits;
 ExecutorStart_hook_type previous_executor_start = nullptr;
 ProcessUtility_hook_type previous_utility = nullptr;
 
-WrittenTable *NoteWritten(Oid relation) {
+WrittenTable *FindWritten(Oid relation) {
   for (int i = written_count - 1; i >= 0; i--)
     if (written[i].relation == relation) return &written[i];
+  return nullptr;
+}
+
+WrittenTable *NoteWritten(Oid relation) {
+  WrittenTable *found = FindWritten(relation);
+  if (found) return found;
   if (written_count == kMostWritten) {
     written_all = true;
     return nullptr;
   }
-  written[written_count] = {relation, false, false, 0, 0};
+  written[written_count] = {relation, false, false, 0, 0, {{0, 0, 0}, 0}};
   return &written[written_count++];
 }
 
-bool IsRecording() { return shared::state != nullptr && OidIsValid(MyDatabaseId); }
+// Nothing of the protocol runs in recovery: transactions of the primary do not register here.
+bool IsRecording() { return shared::state != nullptr && OidIsValid(MyDatabaseId) && !RecoveryInProgress(); }
 
 void Register(uint64_t tag) { RegisterTags(&tag, 1); }
 
@@ -143,6 +152,7 @@ void TrackRow(TriggerData *data) {
     return;
   }
   table->rows++;
+  CountReported(data, &table->reported);
   bool insert = TRIGGER_FIRED_BY_INSERT(data->tg_event);
   TupleTableSlot *old_row = insert ? nullptr : data->tg_trigslot;
   TupleTableSlot *new_row = insert                                    ? data->tg_trigslot
@@ -177,12 +187,14 @@ void NoteStatement(QueryDesc *query, int flags) {
   }
 }
 
+// After the executor's own checks: what they refuse writes nothing, and need not be possible here.
 void OnExecutorStart(QueryDesc *query, int flags) {
-  NoteStatement(query, flags);
   if (previous_executor_start)
     previous_executor_start(query, flags);
   else
     standard_ExecutorStart(query, flags);
+  NoteWhetherCounted();
+  NoteStatement(query, flags);
 }
 
 // Statements that run others, each of which is looked at by itself, or that change nothing.
@@ -221,10 +233,52 @@ void LookAtMessages() {
   if (IsTransactionState() && OwnXid() != kNoXid) CommandCounterIncrement();
 }
 
+bool IsNamedKind(ObjectType type) {
+  switch (type) {
+    case OBJECT_ATTRIBUTE:
+    case OBJECT_DOMAIN:
+    case OBJECT_DOMCONSTRAINT:
+    case OBJECT_EXTENSION:
+    case OBJECT_LANGUAGE:
+    case OBJECT_TRANSFORM:
+    case OBJECT_TSPARSER:
+    case OBJECT_TSTEMPLATE:
+    case OBJECT_TYPE: return true;
+    default: return false;
+  }
+}
+
+// Whether a statement changes what an opaque function may name, of which no message tells that tables do not send too.
+bool ChangesNames(Node *statement) {
+  switch (nodeTag(statement)) {
+    case T_AlterDomainStmt:
+    case T_AlterTypeStmt:
+    case T_CompositeTypeStmt:
+    case T_CreateDomainStmt:
+    case T_CreatePLangStmt:
+    case T_CreateRangeStmt:
+    case T_CreateTransformStmt:
+    case T_DropOwnedStmt: return true;
+    case T_AlterObjectSchemaStmt: return IsNamedKind(reinterpret_cast<AlterObjectSchemaStmt *>(statement)->objectType);
+    case T_AlterTableStmt: return reinterpret_cast<AlterTableStmt *>(statement)->objtype == OBJECT_TYPE;
+    case T_DefineStmt: return IsNamedKind(reinterpret_cast<DefineStmt *>(statement)->kind);
+    case T_DropStmt: return IsNamedKind(reinterpret_cast<DropStmt *>(statement)->removeType);
+    case T_RenameStmt: return IsNamedKind(reinterpret_cast<RenameStmt *>(statement)->renameType);
+    default: return false;
+  }
+}
+
+void RegisterNames(Node *statement) {
+  if (!IsRecording() || OwnXid() == kNoXid || !ChangesNames(statement)) return;
+  Register(NamesTag());
+  changed_catalogs = true;
+}
+
 void OnUtility(PlannedStmt *statement, const char *text, bool read_only, ProcessUtilityContext context,
                ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver,
                QueryCompletion *completion) {
   auto next = previous_utility ? previous_utility : standard_ProcessUtility;
+  NoteWhetherCounted();
   Node *utility = statement->utilityStmt;
   if (IsTransparent(utility)) {
     if (ImportsSnapshot(utility)) NoteImportedSnapshot();
@@ -255,6 +309,7 @@ void OnUtility(PlannedStmt *statement, const char *text, bool read_only, Process
     if (own != Concern::kMeaning) LookAtMessages();
     concern = outer;
     RegisterDeferred();
+    RegisterNames(utility);
     FollowUp(utility);
     ReattachEnabled(utility);
   }
@@ -318,6 +373,58 @@ void OnNames(bool roles) {
   changed_catalogs = true;
 }
 
+// ---- Writes that no trigger has reported -------------------------------------------------------------------------
+
+// Whether results may rest on the relation. One that is not tracked can become so before this transaction commits,
+// unless it holds the lock that writers have: it registers all the same.
+bool MayBeTracked(Oid oid, bool written_by_executor) {
+  Relation relation = RelationIdGetRelation(oid);
+  if (!RelationIsValid(relation)) return false;
+  char kind = relation->rd_rel->relkind;
+  bool may = kind == RELKIND_MATVIEW;
+  if (kind == RELKIND_RELATION && relation->rd_rel->relpersistence != RELPERSISTENCE_TEMP)
+    may = HasAnyTrackingTrigger(relation) ||
+          (!written_by_executor && !CheckRelationLockedByMe(relation, RowExclusiveLock, true));
+  RelationClose(relation);
+  return may;
+}
+
+bool RegisterUnreported(void *, Oid oid, Relation relation, const RowCounts &counts) {
+  if (oid < FirstNormalObjectId) return false;
+  const WrittenTable *table = FindWritten(oid);
+  if (table && (table->escalated || Covers(table->reported, counts))) return false;
+  // What the executor writes without a trigger of ours is most of what is left.
+  if (table && relation && relation->rd_isvalid && relation->trigdesc == nullptr &&
+      relation->rd_rel->relkind == RELKIND_RELATION)
+    return false;
+  if (MayBeTracked(oid, table != nullptr)) RegisterWide(oid);
+  return false;
+}
+
+void RegisterUnreportedWrites() {
+  if (SomeIsUncounted()) {
+    ListCell *cell;
+    foreach (cell, TrackedRelations()) RegisterWide(lfirst_oid(cell));
+    return;
+  }
+  // It may have become tracked meanwhile, if its writer gave the lock back.
+  AcceptInvalidationMessages();
+  (void)VisitCounts(RegisterUnreported, nullptr);
+}
+
+bool IsRelationOf(void *definition, Oid oid, Relation, const RowCounts &) {
+  const auto *looked_at = static_cast<const Definition *>(definition);
+  for (int i = 0; i < looked_at->relation_count; i++)
+    if (looked_at->relations[i].relation == oid) return true;
+  return false;
+}
+
+void OnSubtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
+  NoteWhetherCounted();
+  if (event == SUBXACT_EVENT_COMMIT_SUB || event == SUBXACT_EVENT_ABORT_SUB)
+    EndReportedLevel(GetCurrentTransactionNestLevel(), event == SUBXACT_EVENT_COMMIT_SUB);
+}
+
 // Tells the partitioned tables above of wide changes below them.
 void RegisterSubtrees() {
   List *changed = changed_below;
@@ -340,6 +447,7 @@ void OnTransaction(XactEvent event, void *) {
         CommandCounterIncrement();
         FollowUpAtCommit();
         RegisterDeferred();
+        RegisterUnreportedWrites();
         RegisterSubtrees();
       }
       if (changed_catalogs) AnnounceCommitOfCatalogs();
@@ -362,6 +470,7 @@ void OnTransaction(XactEvent event, void *) {
   utility_depth = 0;
   changed_catalogs = false;
   ForgetImportedSnapshot();
+  ForgetReported();
   ForgetDeferred();
   AbandonFollowUp();
   if (shared::flights) AbandonFlights();
@@ -369,16 +478,20 @@ void OnTransaction(XactEvent event, void *) {
 
 }  // namespace
 
-void RegisterWide(Oid relation) { RegisterWideBy(relation, Register); }
+void RegisterWide(Oid relation) {
+  if (!IsRecording()) return;
+  (void)GetTopTransactionId();
+  RegisterWideBy(relation, Register);
+}
 
 bool HasWritten(const Definition *definition) {
   if (HasDeferred()) return true;
-  if (written_count == 0) return false;
   if (written_all) return true;
   for (int i = 0; i < definition->relation_count; i++)
     for (int j = 0; j < written_count; j++)
       if (written[j].relation == definition->relations[i].relation) return true;
-  return false;
+  if (OwnXid() == kNoXid) return false;
+  return SomeIsUncounted() || VisitCounts(IsRelationOf, const_cast<Definition *>(definition));
 }
 
 bool InsideUtility() { return utility_depth > 0; }
@@ -425,6 +538,7 @@ void InstallTrackingHooks() {
   previous_utility = ProcessUtility_hook;
   ProcessUtility_hook = OnUtility;
   RegisterXactCallback(OnTransaction, nullptr);
+  RegisterSubXactCallback(OnSubtransaction, nullptr);
   OnRelationChanged(OnRelation);
   OnNamesChanged(OnNames);
 }

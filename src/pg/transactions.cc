@@ -8,31 +8,12 @@ namespace aggcache {
 
 namespace {
 
-// A recent 64-bit id, against which 32-bit ids are widened. Any id that a live snapshot holds is within 2^31 of the
-// next id, and no transaction with a snapshot outlives 2^31 ids, so reading it once a transaction suffices.
-Xid recent = kNoXid;
-LocalTransactionId recent_of = InvalidLocalTransactionId;
-
-Xid Recent() {
-  LocalTransactionId now = compat::CurrentLocalTransaction();
-  if (recent_of != now || recent == kNoXid) {
-    recent = U64FromFullTransactionId(ReadNextFullTransactionId());
-    recent_of = now;
-  }
-  return recent;
-}
-
-Xid Widen(TransactionId xid) {
-  Xid near = Recent();
-  return near + static_cast<int32_t>(xid - static_cast<TransactionId>(near));
-}
-
 Xid *running = nullptr;
 uint32_t running_limit = 0;
 
 // An id that the commit log no longer holds must not be asked about, and not be mistaken for one of a later epoch.
-// Half of what 32 bits can tell apart is left to what this transaction outlives.
-bool IsTooOld(Xid xid) { return xid + (1ULL << 30) < Recent(); }
+// Half of what 32 bits can tell apart is left to what is assigned meanwhile.
+bool IsTooOld(Xid xid) { return xid + (1ULL << 30) < compat::NextXid(); }
 
 Outcome ServerOutcome(void *, Xid xid) noexcept {
   TransactionId narrow = static_cast<TransactionId>(xid);
@@ -73,11 +54,12 @@ Snapshot CoreSnapshot(::Snapshot snapshot) {
     running_limit = limit;
   }
   Snapshot core;
-  core.xmin = Widen(snapshot->xmin);
-  core.xmax = Widen(snapshot->xmax);
+  const Xid next = compat::NextXid();
+  core.xmin = WidenXid(snapshot->xmin, next);
+  core.xmax = WidenXid(snapshot->xmax, next);
   core.running = running;
   core.running_count = snapshot->xcnt;
-  for (uint32_t i = 0; i < snapshot->xcnt; i++) running[i] = Widen(snapshot->xip[i]);
+  for (uint32_t i = 0; i < snapshot->xcnt; i++) running[i] = WidenXid(snapshot->xip[i], next);
   // PostgreSQL leaves the taker's own id out. To others, who read the entry later, it was running like any other.
   Xid own = OwnXid();
   if (own != kNoXid && own < core.xmax) running[core.running_count++] = own;
@@ -102,7 +84,9 @@ Transactions WriterTransactions() {
 }
 
 void BeginStamps() {
-  if (!shared::stamps.begun()) shared::stamps.Begin(U64FromFullTransactionId(ReadNextFullTransactionId()) - 1);
+  if (RecoveryInProgress())
+    ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION), errmsg("cannot use the cache during recovery")));
+  if (!shared::stamps.begun()) shared::stamps.Begin(compat::NextXid() - 1);
 }
 
 }  // namespace aggcache

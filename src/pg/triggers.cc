@@ -109,6 +109,18 @@ void DeleteTrigger(Oid trigger) {
   table_close(catalog, RowExclusiveLock);
 }
 
+Oid RelationOfTrigger(Oid trigger) {
+  Relation catalog = table_open(TriggerRelationId, AccessShareLock);
+  ScanKeyData key;
+  ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(trigger));
+  SysScanDesc scan = systable_beginscan(catalog, TriggerOidIndexId, true, nullptr, 1, &key);
+  HeapTuple row = systable_getnext(scan);
+  Oid relation = HeapTupleIsValid(row) ? reinterpret_cast<Form_pg_trigger>(GETSTRUCT(row))->tgrelid : InvalidOid;
+  systable_endscan(scan);
+  table_close(catalog, AccessShareLock);
+  return relation;
+}
+
 List *WithPartitions(Relation relation) {
   if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE) return list_make1_oid(RelationGetRelid(relation));
   return find_all_inheritors(RelationGetRelid(relation), ShareRowExclusiveLock, nullptr);
@@ -141,6 +153,27 @@ bool IsAttachedByHand(Relation relation) {
   return Any(relation, [](const Extension *extension, const Trigger &trigger) {
     return IsPutOnHere(extension, trigger) && IsByHand(trigger);
   });
+}
+
+List *TrackedRelations() {
+  const Extension *extension = FindExtension();
+  if (extension == nullptr) return NIL;
+  List *relations = NIL;
+  Relation catalog = table_open(DependRelationId, AccessShareLock);
+  ScanKeyData keys[2];
+  ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+              ObjectIdGetDatum(ProcedureRelationId));
+  ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+              ObjectIdGetDatum(extension->track_row));
+  SysScanDesc scan = systable_beginscan(catalog, DependReferenceIndexId, true, nullptr, 2, keys);
+  for (HeapTuple row = systable_getnext(scan); HeapTupleIsValid(row); row = systable_getnext(scan)) {
+    auto *form = reinterpret_cast<Form_pg_depend>(GETSTRUCT(row));
+    Oid relation = form->classid == TriggerRelationId ? RelationOfTrigger(form->objid) : InvalidOid;
+    if (OidIsValid(relation)) relations = lappend_oid(relations, relation);
+  }
+  systable_endscan(scan);
+  table_close(catalog, AccessShareLock);
+  return relations;
 }
 
 void MakeTrackingTriggers(Relation relation, bool by_hand) {

@@ -18,6 +18,9 @@ bool HasAnyTrackingTrigger(Relation relation);
 // Whether any that was put by hand on the relation itself is.
 bool IsAttachedByHand(Relation relation);
 
+// The relations with a trigger of ours (Oids). Reads the catalogs.
+List *TrackedRelations();
+
 // Puts our triggers on a table, under names that are free on it and on its partitions. REQUIRES: ShareRowExclusiveLock
 // on it; the role may put triggers on it and them.
 void MakeTrackingTriggers(Relation relation, bool by_hand);

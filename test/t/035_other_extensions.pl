@@ -10,8 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $directory = PostgreSQL::Test::Utils::tempdir();
-PostgreSQL::Test::Utils::system_or_bail('cp', (map { "$FindBin::Bin/../hooks/$_" } 'Makefile', 'asking.c'),
-	$directory);
+PostgreSQL::Test::Utils::system_or_bail('cp', glob("$FindBin::Bin/../hooks/*"), $directory);
 my $config = $ENV{PG_CONFIG} // 'pg_config';
 PostgreSQL::Test::Utils::system_or_bail('make', '-s', '-C', $directory, "PG_CONFIG=$config", 'MODULES=asking');
 
