@@ -3,6 +3,10 @@
 CREATE SCHEMA inputs;
 SET search_path = inputs;
 SET client_min_messages = warning;
+SET datestyle = 'ISO, MDY';
+SET intervalstyle = 'postgres';
+SET bytea_output = 'hex';
+SET extra_float_digits = 1;
 CREATE TABLE item (id int PRIMARY KEY, span interval, day date, bytes bytea, number float8, name text, dept int);
 INSERT INTO item VALUES (1, '1 day 2 hours', '2020-02-01', '\x0102', 1.0::float8 / 3, 'item', 1);
 
@@ -46,10 +50,10 @@ SET datestyle = 'SQL, MDY';
 SELECT texts();
 SET datestyle = 'SQL, DMY';
 SELECT texts();
-RESET intervalstyle;
-RESET bytea_output;
-RESET extra_float_digits;
-RESET datestyle;
+SET intervalstyle = 'postgres';
+SET bytea_output = 'hex';
+SET extra_float_digits = 1;
+SET datestyle = 'ISO, MDY';
 SELECT texts(), quoted();
 SELECT result FROM aggcache.last_call();
 

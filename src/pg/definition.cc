@@ -84,9 +84,11 @@ void AddAllRelations(Definition *definition, List *read, const Composition &comp
   AddRelations(definition, composition.whole_relations, ReadBy::kFunction);
   AddPartsAndAncestors(definition);
   const Oid row_relation = get_typ_typrelid(getBaseType(result_type));
-  if (AddRowType(definition, row_relation)) definition->row_relation = row_relation;
+  if (OidIsValid(row_relation) && get_rel_relkind(row_relation) != RELKIND_COMPOSITE_TYPE)
+    definition->row_relation = row_relation;
+  AddRowType(definition, row_relation);
   ListCell *cell;
-  foreach (cell, composition.row_types) (void)AddRowType(definition, lfirst_oid(cell));
+  foreach (cell, composition.row_types) AddRowType(definition, lfirst_oid(cell));
 }
 
 void AddCatalogs(Definition *definition, List *items) {

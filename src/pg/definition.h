@@ -125,7 +125,7 @@ struct Definition {
   PlannedStmt *empty_plan;   // over their relations; made by privileges.cc when it is needed
 
   ResultShape result;
-  Oid row_relation;      // that the body reads and whose row type the result is of, or InvalidOid
+  Oid row_relation;      // whose row type the result is of, if it is no type by itself; or InvalidOid
   const char *obstacle;  // why the function is not cached, in words; NULL when it is
 
   uint64_t permitted_epoch;  // of privileges.h, when the role's privileges were found to suffice

@@ -86,11 +86,10 @@ void AddPartsAndAncestors(Definition *definition) {
   }
 }
 
-bool AddRowType(Definition *definition, Oid relation) {
-  if (!OidIsValid(relation)) return false;
-  if (FindNamed(definition, relation)) return true;
-  AddSource(definition, relation, SourceRole::kRowType, InvalidOid, ReadBy::kCachedFunction);
-  return false;
+void AddRowType(Definition *definition, Oid relation) {
+  if (!OidIsValid(relation)) return;
+  if (FindNamed(definition, relation) == nullptr)
+    AddSource(definition, relation, SourceRole::kRowType, InvalidOid, ReadBy::kCachedFunction);
 }
 
 const char *FindChangedSource(const Definition *definition) {

@@ -16,8 +16,8 @@ void AddRelations(Definition *definition, List *oids, ReadBy read_by);
 // Adds what is below and above the relations that are there. Called once, after all that are read have been added.
 void AddPartsAndAncestors(Definition *definition);
 
-// Adds a relation whose row type is used: a change of the table changes it. Returns whether the body reads it too.
-bool AddRowType(Definition *definition, Oid relation);
+// Adds a relation that is not read but whose row type is: a change of the table changes it.
+void AddRowType(Definition *definition, Oid relation);
 
 // Whether the columns of what the body reads are still what they were when it was analysed, so that the analysed body
 // can be run although the definition is not valid any more. Columns may have been added. Returns NULL, or the name of a

@@ -184,6 +184,9 @@ class Round:
             self.changed.update(f.name for f in self.world.functions if f.signature() in change.statements[0])
             self.changed.update(f.name for f in self.world.functions
                                 if f.inner and f.inner.name in self.changed)
+        if change.statements[0].startswith("REASSIGN OWNED"):
+            # twins that are made from now on have the former owner
+            self.changed.update(f.name for f in self.world.functions if f.owner)
         if not done:
             self.take_back(versions)
         elif holding:

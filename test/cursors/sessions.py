@@ -440,6 +440,8 @@ class Player:
         if {"path", "privilege"} & about and (
                 cursor.calls or cursor.helped or cursor.guarded or self.version >= 18):
             codes |= {"42P01", "42883", "42704"}
+        if cursor.guarded and "view" in about:
+            codes |= {"42P01", "42703"}
         return codes
 
     def is_of_dropped(self, cursor, error):

@@ -44,7 +44,9 @@ $psql->('CREATE EXTENSION pg_aggcache; CREATE ROLE regress_probe SUPERUSER;',
   slurp_file(dirname(__FILE__) . '/../lib/every_function.sql'));
 $psql->($first, q{INSERT INTO probe.wanted SELECT oid FROM pg_proc
 	WHERE pronamespace = 'pg_catalog'::regnamespace AND provolatile IN ('i', 's') AND oid < 16384
-	AND NOT 'internal'::regtype = ANY (proargtypes);}, 'CALL probe.make_values();');
+	AND NOT 'internal'::regtype = ANY (proargtypes)
+	-- which prints the views of statistics too, and these change with each call
+	AND proname NOT LIKE 'database\_to\_xml%';}, 'CALL probe.make_values();');
 # one that takes too long is left out
 $node->psql('probe', "$first SET statement_timeout = '5s';\nSELECT statement FROM probe.preparation \\gexec\n",
   on_error_stop => 0);
