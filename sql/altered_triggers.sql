@@ -15,6 +15,7 @@ CREATE TRIGGER aggcache_track AFTER INSERT OR UPDATE OF id OR DELETE ON task
   FOR EACH ROW EXECUTE FUNCTION aggcache.track_row();
 ALTER TABLE task ENABLE ALWAYS TRIGGER aggcache_track;
 SELECT * FROM answers;
+SELECT result, reason FROM aggcache.last_call();
 UPDATE task SET hours = hours + 1;
 SELECT * FROM answers;
 
@@ -24,6 +25,7 @@ CREATE TRIGGER aggcache_track AFTER INSERT OR UPDATE OR DELETE ON task
   FOR EACH ROW WHEN (current_user = 'nobody') EXECUTE FUNCTION aggcache.track_row();
 ALTER TABLE task ENABLE ALWAYS TRIGGER aggcache_track;
 SELECT * FROM answers;
+SELECT result, reason FROM aggcache.last_call();
 UPDATE task SET hours = hours + 1;
 SELECT * FROM answers;
 
@@ -33,6 +35,7 @@ CREATE TRIGGER aggcache_track AFTER INSERT OR DELETE ON task
   FOR EACH ROW EXECUTE FUNCTION aggcache.track_row();
 ALTER TABLE task ENABLE ALWAYS TRIGGER aggcache_track;
 SELECT * FROM answers;
+SELECT result, reason FROM aggcache.last_call();
 UPDATE task SET hours = hours + 1;
 SELECT * FROM answers;
 
@@ -41,6 +44,7 @@ DROP TRIGGER aggcache_track ON task;
 CREATE TRIGGER aggcache_track AFTER INSERT OR UPDATE OR DELETE ON task
   FOR EACH ROW EXECUTE FUNCTION aggcache.track_row();
 SELECT * FROM answers;
+SELECT result, reason FROM aggcache.last_call();
 SET session_replication_role = replica;
 UPDATE task SET hours = hours + 1;
 RESET session_replication_role;

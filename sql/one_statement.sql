@@ -43,11 +43,13 @@ FETCH c;
 ROLLBACK;
 
 -- COPY is no statement of the executor: a trigger that asks meanwhile sees the rows that are in
-CREATE TABLE seen (n serial, cached bigint, plain bigint);
+CREATE TABLE seen (n serial, cached bigint, plain bigint, reason text);
 CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO one_statement.seen (cached, plain)
     VALUES (one_statement.cached_hours(1), one_statement.plain_hours(1));
+  UPDATE one_statement.seen SET reason = (SELECT reason FROM aggcache.last_call())
+    WHERE n = currval('one_statement.seen_n_seq');
   RETURN NEW;
 END $$;
 CREATE TRIGGER look BEFORE INSERT ON task FOR EACH ROW EXECUTE FUNCTION look();

@@ -88,7 +88,9 @@ my %scenarios = (
 	'pg_class, by a literal' => [
 		q{CREATE TABLE counter (x int); INSERT INTO named (s, n) VALUES ('counter', 1)},
 		q{SELECT sum(n) FROM named WHERE s = 'counter'::regclass}, 'CREATE TABLE front.counter (x int)',
-		q{INSERT INTO named (s, n) VALUES ('front.counter', 10)}, 'DROP TABLE front.counter' ],
+		q{INSERT INTO named (s, n) VALUES ('front.counter', 10)}, 'DROP TABLE front.counter',
+		'CREATE SEQUENCE front.counter', q{INSERT INTO named (s, n) VALUES ('front.counter', 100)},
+		'DROP SEQUENCE front.counter' ],
 	'pg_ts_config' => [
 		q{CREATE TEXT SEARCH CONFIGURATION conf (COPY = pg_catalog.english)},
 		q{SELECT count(*) FROM word WHERE to_tsvector('simple', 'running') @@ to_tsquery('conf', 'running') OR k = 1},
