@@ -4,6 +4,11 @@
 SET client_min_messages = warning;
 CREATE SCHEMA concern;
 SET search_path = concern;
+-- an order that is left open is that of the table, whatever ANALYZE finds
+SET enable_seqscan = on;
+SET enable_indexscan = off;
+SET enable_indexonlyscan = off;
+SET enable_bitmapscan = off;
 CREATE ROLE concern_reader;
 GRANT USAGE ON SCHEMA concern TO concern_reader;
 CREATE TABLE task (id int PRIMARY KEY, dept int NOT NULL, hours int NOT NULL, note text, unused int);

@@ -29,11 +29,14 @@ sub session
 	return $session;
 }
 
-# The value and what the call was.
+# The value and what the call was. What it sends to Redis has arrived when another call has its answer from there.
 sub call
 {
 	my ($session) = @_;
-	return join ' ', map { $_->[0] } $session->query('SELECT cached_hours(1); SELECT result FROM aggcache.last_call();');
+	my $got = join ' ', map { $_->[0] }
+		$session->query('SELECT cached_hours(1); SELECT result FROM aggcache.last_call();');
+	$session->query('SELECT cached_hours(2);');
+	return $got;
 }
 
 my $hours = 18;
