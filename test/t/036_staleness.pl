@@ -29,13 +29,13 @@ sub session
 	return $session;
 }
 
-# The value and what the call was. What it sends to Redis has arrived when another call has its answer from there.
+# The value and what the call was. What it sends to Redis alone has arrived when another call has its answer from there.
 sub call
 {
 	my ($session) = @_;
 	my $got = join ' ', map { $_->[0] }
 		$session->query('SELECT cached_hours(1); SELECT result FROM aggcache.last_call();');
-	$session->query('SELECT cached_hours(2);');
+	$session->query(q{SELECT cached_hours(2) WHERE current_setting('aggcache.store') = 'redis';});
 	return $got;
 }
 
