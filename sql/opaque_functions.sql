@@ -218,6 +218,28 @@ SELECT check_cost(1);
 CREATE OR REPLACE FUNCTION cost(d int) RETURNS bigint LANGUAGE cached_sql STABLE
   AS 'SELECT sum(hours * oq.two_statements(dept)) FROM oq.task WHERE dept = d';
 
+-- a type that hides the one which an opaque function names
+CREATE SCHEMA oq_front;
+SET search_path = oq_front, oq;
+CREATE DOMAIN oq.looked_up AS int;
+CREATE TABLE oq.type_named (k int, t regtype, n int);
+INSERT INTO type_named VALUES (1, 'looked_up', 7);
+CREATE FUNCTION oq.look_up(i int) RETURNS int LANGUAGE plpgsql STABLE AS $$ DECLARE found int; BEGIN
+  EXECUTE 'SELECT sum(n) FROM oq.type_named WHERE t = ''looked_up''::regtype' INTO found;
+  RETURN found; END $$;
+CREATE FUNCTION oq.cached_look_up() RETURNS bigint LANGUAGE cached_sql STABLE
+SET aggcache.depends_on = 'oq.type_named'
+AS 'SELECT sum(look_up(k)) FROM oq.type_named';
+SELECT cached_look_up(), sum(look_up(k)) FROM type_named;
+SELECT cached_look_up();
+SELECT result FROM aggcache.last_call();
+CREATE DOMAIN oq_front.looked_up AS text;
+SELECT cached_look_up(), sum(look_up(k)) FROM type_named;
+DROP DOMAIN oq_front.looked_up;
+SELECT cached_look_up(), sum(look_up(k)) FROM type_named;
+SET search_path = oq, public;
+DROP SCHEMA oq_front;
+
 -- temporary objects could be what such a function means
 CREATE OR REPLACE FUNCTION cost(d int) RETURNS bigint LANGUAGE cached_sql STABLE SET aggcache.depends_on = 'oq.rate'
   AS 'SELECT sum(hours * oq.two_statements(dept)) FROM oq.task WHERE dept = d';

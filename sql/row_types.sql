@@ -14,7 +14,9 @@ CREATE FUNCTION row_as_value() RETURNS SETOF pair[] LANGUAGE cached_sql STABLE
 AS 'SELECT ARRAY[ROW(id, hours)::row_types.pair] FROM row_types.task';
 SELECT * FROM rows();
 SELECT * FROM row_in_column();
+SELECT result, reason FROM aggcache.last_call();
 SELECT * FROM row_as_value();
+SELECT result, reason FROM aggcache.last_call();
 ALTER TYPE pair ADD ATTRIBUTE c int;
 SELECT * FROM rows();
 SELECT * FROM row_in_column();
