@@ -107,7 +107,8 @@ void ForgetPlan(CallSite *site) {
 }
 
 // Runs the body without the cache. Where hidden parameters have been looked at already, or the function may have become
-// another one since the statement began, that is not what PostgreSQL's handler would do.
+// another one since the statement got its first answer, that is not what PostgreSQL's handler would do. Without an
+// answer so far the handler does it, with the function and the tables as they are now.
 Datum RunUncached(FunctionCallInfo fcinfo, CallSite *site, HiddenValues *hidden) {
   Definition *definition = site->definition;
   if (hidden && definition->hidden_count == 0) hidden = nullptr;
@@ -123,8 +124,9 @@ Datum RunUncached(FunctionCallInfo fcinfo, CallSite *site, HiddenValues *hidden)
     ForgetPlan(site);
     site->plan_context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "aggcache plan", ALLOCSET_SMALL_SIZES);
     MemoryContext outer = MemoryContextSwitchTo(site->plan_context);
-    site->plan = PlanBody(definition);
+    site->plan = PlanBody(definition, site->answered);
     MemoryContextSwitchTo(outer);
+    if (site->plan == nullptr) return CallPlain(fcinfo, site);
   }
   site->answered = true;
   Computed computed;

@@ -234,11 +234,12 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
   return computed;
 }
 
-PlannedStmt *PlanBody(const Definition *definition) {
+PlannedStmt *PlanBody(const Definition *definition, bool former) {
   MemoryContext outer = CurrentMemoryContext;
+  LockSources(definition, false);
+  if (!former && !definition->valid) return nullptr;
   MemoryContext context = AllocSetContextCreate(outer, "aggcache planning", ALLOCSET_DEFAULT_SIZES);
   MemoryContextSwitchTo(context);
-  LockSources(definition, false);
   RequireUnchangedSources(definition);
   auto *query = static_cast<Query *>(copyObjectImpl(definition->query));
   AcquireRewriteLocks(query, true, false);

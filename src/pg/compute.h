@@ -24,10 +24,10 @@ struct Computed {
 Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum *hidden, const Key &key,
                  FunctionStatistics *statistics);
 
-// Plans the body as the plain function does, for any arguments: as it was analysed, also if the definition is not valid
-// any more. Raises an error if the relations that it reads are not what they were. The plan is in the current memory
-// context.
-PlannedStmt *PlanBody(const Definition *definition);
+// Plans the body as the plain function does, for any arguments, as it was analysed. The plan is in the current memory
+// context. If the definition is not valid any more: NULL, or, if `former`, nevertheless, with an error if the relations
+// that it reads are not what they were.
+PlannedStmt *PlanBody(const Definition *definition, bool former);
 
 // Runs such a plan, with the hidden parameters as far as they are evaluated; nothing is stored. REQUIRES: the locks
 // that planning has taken.
