@@ -355,13 +355,16 @@ CREATE FUNCTION aggcache.health() RETURNS TABLE ("check" text, ok boolean, detai
 BEGIN ATOMIC
   SELECT h."check", h.ok, h.detail FROM aggcache.instance_health() h
   UNION ALL
-  -- What only recovery keeps from being cached is no fault.
+  -- That nothing is cached in recovery is no fault.
   SELECT 'functions', CASE WHEN f.uncached > 0 THEN false WHEN f.hidden > 0 THEN NULL ELSE true END,
-         format('%s of %s functions are not cached%s%s; see aggcache.functions', f.uncached, f.every,
-                CASE WHEN pg_is_in_recovery() THEN ' apart from recovery' ELSE '' END,
-                CASE WHEN f.hidden > 0 THEN format(', and %s are hidden from this role', f.hidden) ELSE '' END)
+         CASE WHEN pg_is_in_recovery()
+              THEN 'calls compute here; what else keeps functions from being cached shows on the primary'
+              ELSE format('%s of %s functions are not cached%s; see aggcache.functions', f.uncached, f.every,
+                          CASE WHEN f.hidden > 0 THEN format(', and %s are hidden from this role', f.hidden)
+                               ELSE '' END)
+         END
   FROM (SELECT count(*) AS every, count(*) FILTER (WHERE state IS NULL) AS hidden,
-               count(*) FILTER (WHERE state = 'uncached' AND reason <> 'the server is in recovery') AS uncached
+               count(*) FILTER (WHERE state = 'uncached' AND NOT pg_is_in_recovery()) AS uncached
         FROM aggcache.functions) f
   UNION ALL
   SELECT 'tables', count(*) FILTER (WHERE NOT t.tracked) = 0,

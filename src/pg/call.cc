@@ -5,16 +5,15 @@
 
 #include "pg/server.h"
 
-#include "pg/approximate.h"
 #include "pg/blame.h"
 #include "pg/collection.h"
 #include "pg/compute.h"
+#include "pg/decision.h"
 #include "pg/definition_cache.h"
 #include "pg/hidden_values.h"
 #include "pg/key.h"
 #include "pg/last_call.h"
 #include "pg/lookup.h"
-#include "pg/opaque.h"
 #include "pg/privileges.h"
 #include "pg/redis_ahead.h"
 #include "pg/redis_gate.h"
@@ -141,11 +140,11 @@ Datum RunUncached(FunctionCallInfo fcinfo, CallSite *site, HiddenValues *hidden)
   return ReturnComputed(fcinfo, definition, computed);
 }
 
-Datum CallUncached(FunctionCallInfo fcinfo, CallSite *site, CallResult result, const char *reason,
-                   HiddenValues *hidden = nullptr) {
+Datum CallUncached(FunctionCallInfo fcinfo, CallSite *site, const Obstacle &obstacle, HiddenValues *hidden = nullptr) {
+  const CallResult result = ResultOf(obstacle.reason);
   BeginLastCall(fcinfo->flinfo->fn_oid);
   EndLastCall(result);
-  ExplainLastCall(reason);
+  ExplainLastCall(obstacle.Sentence());
   if (site->statistics) shared::Count(site->statistics->calls[static_cast<int>(result)]);
   SpoilCollection(fcinfo->flinfo->fn_oid, last_call.reason);
   // calls within the body tell of themselves
@@ -250,19 +249,6 @@ void RequireExpectedRows(CallSite *site, const ReturnSetInfo *info) {
   site->fitting = definition;
 }
 
-// Why no call at all can use the cache now; NULL if calls can.
-const char *FindSessionObstacle() {
-  if (shared::state == nullptr) return "pg_aggcache is not in shared_preload_libraries";
-  if (!settings::enabled) return "aggcache.enabled is off";
-  if (RecoveryInProgress()) return "the server is in recovery";
-  if (InsideUtility()) return "the call is made by a statement that changes definitions or loads data";
-  if (IsLogicalWorker()) return "the session applies logical replication";
-  if (IsParallelWorker() && OwnXid() != kNoXid)
-    return "the call is made by a parallel worker of a transaction that writes";
-  if (!ActiveSnapshotSet() || !IsEligibleSnapshot(GetActiveSnapshot())) return "the snapshot is not a plain one";
-  return nullptr;
-}
-
 Datum ReturnFound(FunctionCallInfo fcinfo, CallSite *site, const Found &found) {
   Definition *definition = site->definition;
   site->answered = true;
@@ -279,17 +265,16 @@ Datum ReturnFound(FunctionCallInfo fcinfo, CallSite *site, const Found &found) {
   return value;
 }
 
-const char *ReasonOf(CallResult result) {
+Reason ReasonOf(CallResult result) {
   switch (result) {
-    case CallResult::kHit: return "the result is what the query would return in this snapshot";
-    case CallResult::kStaleHit: return "a source table has changed; aggcache.max_staleness accepts the earlier result";
-    case CallResult::kCold: return "there was no result for these arguments";
-    case CallResult::kChanged: return "a source table has changed since the result was computed";
-    case CallResult::kExpired: return "the result was older than aggcache.ttl";
-    case CallResult::kEvicted: return "the result had been evicted to make room for others";
-    case CallResult::kOwnWrite: return "this transaction has written a source table";
-    case CallResult::kSnapshot: return "the result could not be proven to be what this snapshot sees";
-    default: return "";
+    case CallResult::kHit: return Reason::kHit;
+    case CallResult::kStaleHit: return Reason::kStaleHit;
+    case CallResult::kCold: return Reason::kCold;
+    case CallResult::kChanged: return Reason::kChanged;
+    case CallResult::kExpired: return Reason::kExpired;
+    case CallResult::kEvicted: return Reason::kEvicted;
+    case CallResult::kOwnWrite: return Reason::kOwnWrite;
+    default: return Reason::kSnapshot;
   }
 }
 
@@ -297,7 +282,7 @@ void Record(const CallSite *site, CallResult result) {
   if (result == CallResult::kStaleHit)
     SpoilCollection(last_call.function, "aggcache.max_staleness accepted an earlier result");
   EndLastCall(result);
-  last_call.reason = ReasonOf(result);
+  last_call.reason = SentenceOf(ReasonOf(result));
   FunctionStatistics *statistics = site->statistics;
   if (statistics == nullptr) return;
   shared::Count(statistics->calls[static_cast<int>(result)]);
@@ -401,7 +386,7 @@ void ResolveMiss(FunctionCallInfo fcinfo, Miss *miss, const Found &missed) {
   }
   PG_END_TRY();
   miss->definition->pins--;
-  const bool stored = miss->found.data != nullptr || (miss->computed.obstacle == nullptr && last_call.stored);
+  const bool stored = miss->found.data != nullptr || (!miss->computed.obstacle && last_call.stored);
   Land(*miss, stored ? Ending::kStored : Ending::kNotStored);
 }
 
@@ -427,7 +412,7 @@ Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, HiddenValues *hidden, 
     Record(site, CallResult::kHit);
     return ReturnFound(fcinfo, site, miss.found);
   }
-  if (miss.computed.obstacle) return CallUncached(fcinfo, site, CallResult::kUncached, miss.computed.obstacle, hidden);
+  if (miss.computed.obstacle) return CallUncached(fcinfo, site, miss.computed.obstacle, hidden);
   site->answered = true;
   // calls within the body have told of themselves
   last_call.function = fcinfo->flinfo->fn_oid;
@@ -436,35 +421,27 @@ Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, HiddenValues *hidden, 
   return ReturnComputed(fcinfo, definition, miss.computed);
 }
 
-// Why this call cannot use the cache although calls of the session can; NULL if it can. *result is what it counts as.
-const char *FindCallObstacle(FunctionCallInfo fcinfo, Definition *definition, CallResult *result) {
-  *result = CallResult::kUncached;
-  if (definition->obstacle) return definition->obstacle;
-  if (definition->reads_clock && settings::ttl_ms == 0) return "the body reads the clock, and aggcache.ttl is not set";
+// What keeps this call from using the cache although calls of the session can.
+Obstacle FindCallObstacle(FunctionCallInfo fcinfo, Definition *definition) {
+  const Obstacle of_function = FindFunctionObstacle(definition);
+  if (of_function) return of_function;
   if (definition->result.returns_set) {
     auto *info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
     if (info == nullptr || !IsA(info, ReturnSetInfo) || (info->allowedModes & SFRM_Materialize) == 0)
-      return "the caller takes a set row by row only";
+      return Because(Reason::kRowByRow);
   }
-  if (definition->opaque && HasTemporaryObjects())
-    return "the session has temporary objects, which an opaque function might use";
-  if (IsCutByGin(definition)) return "gin_fuzzy_search_limit is set, and a table has a GIN index";
-  if (HasWritten(definition)) {
-    *result = CallResult::kOwnWrite;
-    return ReasonOf(*result);
-  }
-  if (!IsPermitted(definition)) return "the role may not run the query, or a check was not conclusive";
-  return nullptr;
+  if (HasWritten(definition)) return Because(Reason::kOwnWrite);
+  return FindRoleObstacle(definition);
 }
 
-// The hidden parameters of a call, evaluated. Returns why that is not to be had, or NULL.
-const char *EvaluateForCall(FunctionCallInfo fcinfo, const Definition *definition, HiddenValues **hidden) {
+// Evaluates the hidden parameters of a call, or tells what keeps it from that. *hidden becomes NULL if none was tried.
+Obstacle EvaluateForCall(FunctionCallInfo fcinfo, const Definition *definition, HiddenValues **hidden) {
   switch (EvaluateHidden(definition, fcinfo, *hidden)) {
-    case Evaluation::kDone: return nullptr;
+    case Evaluation::kDone: return Because(Reason::kNone);
     case Evaluation::kFailed: break;
-    case Evaluation::kTooDeep: *hidden = nullptr; return "its calls of itself are nested too deeply";
+    case Evaluation::kTooDeep: *hidden = nullptr; return Because(Reason::kTooDeep);
   }
-  return "an expression that does not depend on rows could not be evaluated";
+  return Because(Reason::kNotEvaluated);
 }
 
 Datum Call(FunctionCallInfo fcinfo) {
@@ -477,16 +454,13 @@ Datum Call(FunctionCallInfo fcinfo) {
     site->statistics = shared::StillOf(site->statistics, fcinfo->flinfo->fn_oid);
 
   BeginLastCall(fcinfo->flinfo->fn_oid);
-  const char *obstacle = FindSessionObstacle();
-  if (obstacle) return CallUncached(fcinfo, site, CallResult::kUncached, obstacle);
-  if (!FindOwn(fcinfo, site))
-    return CallUncached(fcinfo, site, CallResult::kUncached, "its definition changed meanwhile");
+  Obstacle obstacle = FindSessionObstacle();
+  if (obstacle) return CallUncached(fcinfo, site, obstacle);
+  if (!FindOwn(fcinfo, site)) return CallUncached(fcinfo, site, Because(Reason::kChangedMeanwhile));
   Definition *definition = site->definition;
-  if (!definition->valid && !site->answered)
-    return CallUncached(fcinfo, site, CallResult::kUncached, "its definition keeps changing");
-  CallResult result;
-  obstacle = FindCallObstacle(fcinfo, definition, &result);
-  if (obstacle) return CallUncached(fcinfo, site, result, obstacle);
+  if (!definition->valid && !site->answered) return CallUncached(fcinfo, site, Because(Reason::kKeepsChanging));
+  obstacle = FindCallObstacle(fcinfo, definition);
+  if (obstacle) return CallUncached(fcinfo, site, obstacle);
   if (definition->result.returns_set) RequireExpectedRows(site, reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo));
   if (!definition->valid) RequireCurrentRowType(definition->result, fcinfo);
 
@@ -497,20 +471,17 @@ Datum Call(FunctionCallInfo fcinfo) {
     if (definition->hidden_count > 8)
       values.values = static_cast<NullableDatum *>(palloc(sizeof(NullableDatum) * definition->hidden_count));
     obstacle = EvaluateForCall(fcinfo, definition, &hidden);
-    if (obstacle) return CallUncached(fcinfo, site, CallResult::kUncached, obstacle, hidden);
+    if (obstacle) return CallUncached(fcinfo, site, obstacle, hidden);
   }
   BeginLastCall(fcinfo->flinfo->fn_oid);
   Key key = BuildKey(definition, fcinfo, hidden->values);
-  if (key.bytes == nullptr)
-    return CallUncached(fcinfo, site, CallResult::kUncached, "the arguments are larger than aggcache.max_entry_size",
-                        hidden);
+  if (key.bytes == nullptr) return CallUncached(fcinfo, site, Because(Reason::kLargeArguments), hidden);
   Found found = LookUpForCall(definition, key);
   if (found.data) {
     Record(site, found.result);
     return ReturnFound(fcinfo, site, found);
   }
-  if (!definition->valid)
-    return CallUncached(fcinfo, site, CallResult::kUncached, "its definition changed meanwhile", hidden);
+  if (!definition->valid) return CallUncached(fcinfo, site, Because(Reason::kChangedMeanwhile), hidden);
   if (found.result == CallResult::kChanged) CountInvalidation(definition, found.writer);
   return CallMissed(fcinfo, site, hidden, key, found);
 }

@@ -3,8 +3,10 @@
 #include "pg/composition.h"
 
 #include "pg/analysis.h"
+#include "pg/attempt.h"
 #include "pg/audited.h"
 #include "pg/called_functions.h"
+#include "pg/decision.h"
 #include "pg/depends_on.h"
 #include "pg/extension.h"
 #include "pg/settings.h"
@@ -114,11 +116,13 @@ bool IsOfRelation(const Definition *definition, const char *obstacle) {
 }
 
 // In the environment that the function would run in, as fmgr_security_definer makes it.
-void Analyse(CalledAnalysis *analysis) {
+void Analyse(void *context) {
+  auto *analysis = static_cast<CalledAnalysis *>(context);
   const CalledFunction &called = analysis->called;
   Oid role;
   int security;
   GetUserIdAndSecContext(&role, &security);
+  const int nest = NewGUCNestLevel();
   if (called.security_definer) SetUserIdAndSecContext(called.owner, security | SECURITY_LOCAL_USERID_CHANGE);
   if (called.config)
     ProcessGUCArray(called.config, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE);
@@ -129,10 +133,10 @@ void Analyse(CalledAnalysis *analysis) {
   if (analysis->obstacle && IsOfRelation(definition, analysis->obstacle)) analysis->obstacle = nullptr;
   if (analysis->obstacle == nullptr && refusal.primary && !definition->reads_clock)
     analysis->obstacle = refusal.primary;
-  if (analysis->obstacle == nullptr && called.kind == Kind::kCached && definition->reads_clock && settings::ttl_ms == 0)
-    analysis->obstacle = "the body reads the clock, and aggcache.ttl is not set";
-  if (analysis->obstacle == nullptr && called.kind == Kind::kCached && !settings::enabled)
-    analysis->obstacle = "aggcache.enabled is off";
+  if (analysis->obstacle == nullptr && called.kind == Kind::kCached)
+    analysis->obstacle = FindObstacleInSettings(definition).Sentence();
+  AtEOXact_GUC(false, nest);
+  SetUserIdAndSecContext(role, security);
 }
 
 // In a subtransaction that is rolled back: a broken function is an error only if it comes to be called, its locks need
@@ -142,39 +146,10 @@ void TryAnalyse(CalledAnalysis *analysis) {
     analysis->obstacle = "it cannot be analysed in a parallel operation";
     return;
   }
-  MemoryContext outer = CurrentMemoryContext;
-  ResourceOwner owner = CurrentResourceOwner;
-  BeginInternalSubTransaction(nullptr);
-  MemoryContextSwitchTo(outer);
-  PG_TRY();
-  {
-    int nest = NewGUCNestLevel();
-    Oid role;
-    int security;
-    GetUserIdAndSecContext(&role, &security);
-    Analyse(analysis);
-    AtEOXact_GUC(false, nest);
-    SetUserIdAndSecContext(role, security);
-    RollbackAndReleaseCurrentSubTransaction();
-  }
-  PG_CATCH();
-  {
-    MemoryContextSwitchTo(outer);
-    ErrorData *error = CopyErrorData();
-    FlushErrorState();
-    RollbackAndReleaseCurrentSubTransaction();
-    MemoryContextSwitchTo(outer);
-    CurrentResourceOwner = owner;
-    if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-        ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ||
-        ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK)
-      ReThrowError(error);
-    analysis->definition = nullptr;
-    analysis->obstacle = error->message ? error->message : "an error without a message";
-  }
-  PG_END_TRY();
-  MemoryContextSwitchTo(outer);
-  CurrentResourceOwner = owner;
+  const ErrorData *error = Attempt(Attempts::kUndo, Analyse, analysis);
+  if (error == nullptr) return;
+  analysis->definition = nullptr;
+  analysis->obstacle = error->message ? error->message : "an error without a message";
 }
 
 // What makes a call of the same arguments another one joins the caller's hidden parameters, as long as the caller would

@@ -14,7 +14,7 @@
 #include "pg/results.h"
 #include "pg/settings.h"
 #include "pg/sources.h"
-#include "pg/subtransaction.h"
+#include "pg/attempt.h"
 
 extern "C" {
 #include "portability/instr_time.h"
@@ -85,7 +85,7 @@ void PlanTried(void *argument) {
 
 PlannedStmt *PlanOrGiveUp(const Definition *definition, ParamListInfo parameters, Dependencies *dependencies) {
   Planning planning = {definition, parameters, dependencies, nullptr};
-  return TryInSubtransaction(PlanTried, &planning) ? planning.plan : nullptr;
+  return Attempt(Attempts::kCall, PlanTried, &planning) ? nullptr : planning.plan;
 }
 
 // Why the result is not stored, or NULL. The last word of its collection is kept in static memory.
@@ -95,7 +95,7 @@ const char *StoreResult(const Definition *definition, const Key &key, const Resu
                         FunctionStatistics *statistics) {
   static char spoiled[sizeof(own.text)];
   *expires_at = EndOfResult(TimeOfResult(definition, false), own.expires_at);
-  if (!definition->valid) return "its definition changed meanwhile";
+  if (!definition->valid) return SentenceOf(Reason::kChangedMeanwhile);
   if (!dependencies.complete) return "planning found a relation that the analysis had not";
   if (!settled) return "functions or privileges were being changed";
   if (own.spoiled) {
@@ -148,9 +148,9 @@ void RequireUnchangedSources(const Definition *definition) {
 
 Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum *hidden, const Key &key,
                  FunctionStatistics *statistics) {
-  Computed computed = {nullptr, Datum{0}, true, nullptr};
+  Computed computed = {Because(Reason::kNone), Datum{0}, true, nullptr};
   if (IsInParallelMode()) {
-    computed.obstacle = "there was no result, and a parallel operation cannot compute one for others";
+    computed.obstacle = Because(Reason::kParallelMiss);
     return computed;
   }
   const ResultShape &shape = definition->result;
@@ -162,14 +162,14 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
   LockSources(definition, true);
   if (definition->valid) AcquireRewriteLocks(static_cast<Query *>(copyObjectImpl(definition->query)), true, false);
   if (!definition->valid || !ArePartsCurrent(definition) || !definition->valid) {
-    computed.obstacle = "its definition changed meanwhile";
+    computed.obstacle = Because(Reason::kChangedMeanwhile);
     MemoryContextSwitchTo(outer);
     MemoryContextDelete(context);
     return computed;
   }
   bool settled = !definition->hides_privileges || CatalogsAreSettled();
   if (!definition->valid) {
-    computed.obstacle = "its definition changed meanwhile";
+    computed.obstacle = Because(Reason::kChangedMeanwhile);
     MemoryContextSwitchTo(outer);
     MemoryContextDelete(context);
     return computed;
@@ -181,9 +181,10 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
   ParamListInfo parameters = CallParameters(definition, fcinfo, hidden);
   Dependencies dependencies;
   PlannedStmt *plan = PlanOrGiveUp(definition, parameters, &dependencies);
-  computed.obstacle = plan ? FindApproximateIndex(definition, plan) : "the body cannot be planned for these arguments";
+  computed.obstacle =
+      plan ? Because(Reason::kApproximateIndex, FindApproximateIndex(definition, plan)) : Because(Reason::kNotPlanned);
   if (computed.obstacle) {
-    computed.obstacle = MemoryContextStrdup(outer, computed.obstacle);
+    if (computed.obstacle.words) computed.obstacle.words = MemoryContextStrdup(outer, computed.obstacle.words);
     collection = own.outer;
     MemoryContextSwitchTo(outer);
     MemoryContextDelete(context);
@@ -251,7 +252,7 @@ PlannedStmt *PlanBody(const Definition *definition, bool former) {
 }
 
 Computed RunBody(const Definition *definition, PlannedStmt *plan, FunctionCallInfo fcinfo, HiddenValues *hidden) {
-  Computed computed = {nullptr, Datum{0}, true, nullptr};
+  Computed computed = {Because(Reason::kNone), Datum{0}, true, nullptr};
   const ResultShape &shape = definition->result;
   MemoryContext outer = CurrentMemoryContext;
   MemoryContext context = AllocSetContextCreate(outer, "aggcache computation", ALLOCSET_DEFAULT_SIZES);

@@ -8,13 +8,14 @@
 #include "core/entry_store.h"
 #include "pg/definition.h"
 #include "pg/hidden_values.h"
+#include "pg/reasons.h"
 #include "pg/shared.h"
 
 namespace aggcache {
 
 struct Computed {
-  const char *obstacle;  // why nothing was computed, or NULL
-  Datum value;           // of a scalar or single row, in the caller's memory context
+  Obstacle obstacle;  // why nothing was computed
+  Datum value;        // of a scalar or single row, in the caller's memory context
   bool is_null;
   Tuplestorestate *rows;  // of a set, in the statement's memory
 };

@@ -353,6 +353,12 @@ Definition *NewDefinition(Oid function, MemoryContext parent) {
   return definition;
 }
 
+// A function that could not be created like that may be there all the same: what it reads was altered since.
+void TakeRefusal(Definition *definition, const Refusal &refusal) {
+  if (refusal.primary && definition->obstacle == nullptr && !definition->reads_clock)
+    definition->obstacle = refusal.primary;
+}
+
 }  // namespace
 
 Definition *MakeDefinition(FunctionCallInfo fcinfo) {
@@ -376,8 +382,7 @@ Definition *MakeDefinition(FunctionCallInfo fcinfo) {
   Refusal refusal;
   AnalyseWithoutLocks(definition, call, &refusal);
   error_context_stack = callback.previous;
-  if (refusal.primary && definition->obstacle == nullptr && !definition->reads_clock)
-    definition->obstacle = refusal.primary;
+  TakeRefusal(definition, refusal);
   MemoryContextSwitchTo(outer);
   return definition;
 }
@@ -395,6 +400,13 @@ Definition *AnalyseFunction(Oid function, Refusal *refusal, const Definition *ca
   definition->environment = CaptureEnvironment(definition->context);
   Analyse(definition, call, refusal);
   MemoryContextSwitchTo(outer);
+  return definition;
+}
+
+Definition *AnalyseAsCalled(Oid function) {
+  Refusal refusal;
+  Definition *definition = AnalyseFunction(function, &refusal);
+  TakeRefusal(definition, refusal);
   return definition;
 }
 

@@ -148,6 +148,9 @@ Definition *MakeDefinition(FunctionCallInfo fcinfo);
 // caller's body calls.
 Definition *AnalyseFunction(Oid function, Refusal *refusal, const Definition *caller = nullptr);
 
+// The same for a function that is looked at: what forbids creating it is its obstacle, as for a call.
+Definition *AnalyseAsCalled(Oid function);
+
 // Whether the definition, found earlier, is good for a call now.
 inline bool IsCurrentDefinition(const Definition *definition) {
   return definition->valid && IsCurrentEnvironment(definition->environment);

@@ -46,7 +46,7 @@ void DescribeCall(FunctionCallInfo fcinfo, DescribedCall *call) {
   RunOwnCodeOnly(Make, &given, "Give all arguments, as values of the types that the function declares.");
 }
 
-const char *FindDefinitionOf(DescribedCall *call) {
+Obstacle FindDefinitionOf(DescribedCall *call) {
   LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
   FmgrInfo info;
   fmgr_info(call->arguments.function, &info);
@@ -54,17 +54,16 @@ const char *FindDefinitionOf(DescribedCall *call) {
   InitFunctionCallInfoData(*fcinfo, &info, static_cast<short>(call->arguments.count), call->arguments.collation,
                            nullptr, nullptr);
   Definition *definition = call->definition = FindDefinition(fcinfo);
-  if (definition->obstacle) return definition->obstacle;
-  if (!definition->valid) return "its definition keeps changing";
+  if (definition->obstacle) return Because(Reason::kFunction, definition->obstacle);
+  if (!definition->valid) return Because(Reason::kKeepsChanging);
   call->hidden = static_cast<NullableDatum *>(palloc(sizeof(NullableDatum) * Max(1, definition->hidden_count)));
-  return nullptr;
+  return Because(Reason::kNone);
 }
 
-const char *PrepareCall(DescribedCall *call) {
+Obstacle PrepareCall(DescribedCall *call) {
   for (int i = 0; i < call->arguments.count; i++)
-    if (call->arguments.strict && call->nulls[i])
-      return "the function is STRICT, so it is not called with a null argument";
-  const char *obstacle = FindDefinitionOf(call);
+    if (call->arguments.strict && call->nulls[i]) return Because(Reason::kNotCalled);
+  const Obstacle obstacle = FindDefinitionOf(call);
   if (obstacle) return obstacle;
   LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
   InitFunctionCallInfoData(*fcinfo, nullptr, static_cast<short>(call->arguments.count), call->arguments.collation,
@@ -78,7 +77,7 @@ const char *PrepareCall(DescribedCall *call) {
   PG_FINALLY();
   { definition->pins--; }
   PG_END_TRY();
-  return evaluated ? nullptr : "an expression that does not depend on rows could not be evaluated";
+  return Because(evaluated ? Reason::kNone : Reason::kNotEvaluated);
 }
 
 FuncExpr *ExpressionOf(const DescribedCall &call) {

@@ -8,6 +8,7 @@
 #include "pg/arguments.h"
 #include "pg/definition.h"
 #include "pg/inspection.h"
+#include "pg/reasons.h"
 
 namespace aggcache {
 
@@ -23,11 +24,11 @@ struct DescribedCall {
 // that it describes. They are made as the current role, and without running code of others; errors are raised.
 void DescribeCall(FunctionCallInfo fcinfo, DescribedCall *call);
 
-// Finds the definition for such calls, in the current environment. Returns why they are not cached, or NULL.
-const char *FindDefinitionOf(DescribedCall *call);
+// Finds the definition for such calls, in the current environment, or tells why it has no results.
+Obstacle FindDefinitionOf(DescribedCall *call);
 
-// Finds the definition and evaluates the hidden parameters. Returns why such a call is not cached, or NULL.
-const char *PrepareCall(DescribedCall *call);
+// Finds the definition and evaluates the hidden parameters, or tells why such a call has no result.
+Obstacle PrepareCall(DescribedCall *call);
 
 // The call as an expression.
 FuncExpr *ExpressionOf(const DescribedCall &call);

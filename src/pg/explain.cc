@@ -2,6 +2,7 @@
 
 #include "pg/server.h"
 
+#include "pg/decision.h"
 #include "pg/inspection.h"
 #include "pg/settings.h"
 
@@ -61,11 +62,10 @@ int CompareUses(const ListCell *a, const ListCell *b) {
 
 void Explain(void *context) {
   auto *explanation = static_cast<Explanation *>(context);
-  Refusal refusal;
-  Definition *definition = AnalyseFunction(explanation->function, &refusal);
-  const char *obstacle = FindObstacle(definition, refusal);
+  const Definition *definition = AnalyseAsCalled(explanation->function);
+  const Obstacle obstacle = FindObstacle(definition);
   if (obstacle)
-    Say(explanation, psprintf("function %s is not cached: %s", explanation->name, obstacle));
+    Say(explanation, psprintf("function %s is not cached: %s", explanation->name, obstacle.Sentence()));
   else
     Say(explanation, psprintf("function %s is cached", explanation->name));
   List *uses = DescribeRelations(definition);
@@ -87,7 +87,7 @@ void Explain(void *context) {
                              "settings with a prefix are kept apart"));
   if (definition->has_row_security)
     Say(explanation, pstrdup("row security applies: results under different policies are kept apart"));
-  if (obstacle == nullptr) SayTime(explanation);
+  if (!obstacle) SayTime(explanation);
 }
 
 }  // namespace
@@ -111,7 +111,10 @@ PGDLLEXPORT Datum aggcache_explain(PG_FUNCTION_ARGS) {
                     errmsg("%s is not a function of language cached_sql", explanation.name)));
   InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
   auto *info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
-  if (explanation.row.polymorphic) {
+  const Obstacle of_session = FindSessionObstacle();
+  if (explanation.row.polymorphic && of_session) {
+    Say(&explanation, psprintf("function %s is not cached: %s", explanation.name, of_session.Sentence()));
+  } else if (explanation.row.polymorphic) {
     Say(&explanation,
         psprintf("function %s is polymorphic: what it reads is known only when it is called", explanation.name));
   } else {

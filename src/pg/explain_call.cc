@@ -2,11 +2,11 @@
 
 #include "pg/server.h"
 
+#include "pg/decision.h"
 #include "pg/described_call.h"
 #include "pg/dependencies.h"
 #include "pg/key.h"
 #include "pg/own_code.h"
-#include "pg/privileges.h"
 
 namespace aggcache {
 
@@ -160,15 +160,15 @@ void SayObstacle(CallExplanation *explanation, const char *obstacle) {
 
 void ExplainCall(void *context) {
   auto *explanation = static_cast<CallExplanation *>(context);
-  const char *obstacle = PrepareCall(&explanation->call);
+  Obstacle obstacle = FindSessionObstacle();
+  if (!obstacle) obstacle = PrepareCall(&explanation->call);
   Definition *definition = explanation->call.definition;
-  if (obstacle == nullptr && !IsPermitted(definition))
-    obstacle = "the role may not run the query, or a check was not conclusive";
-  if (obstacle == nullptr && MayApplyOthersOperators(definition->query))
-    obstacle = "planning it would apply operators of others to statistics";
+  if (!obstacle) obstacle = FindFunctionObstacle(definition);
+  if (!obstacle) obstacle = FindRoleObstacle(definition);
+  if (!obstacle && MayApplyOthersOperators(definition->query)) obstacle = Because(Reason::kOthersOperators);
   if (obstacle) {
     // The error of a hidden parameter whose function was stopped has been dropped.
-    SayObstacle(explanation, StoppedFunction() ? StoppedFunction() : obstacle);
+    SayObstacle(explanation, StoppedFunction() ? StoppedFunction() : obstacle.Sentence());
     return;
   }
   definition->pins++;

@@ -2,7 +2,7 @@
 
 #include "pg/hidden_values.h"
 
-#include "pg/subtransaction.h"
+#include "pg/attempt.h"
 
 namespace aggcache {
 
@@ -43,7 +43,7 @@ NullableDatum EvaluateOne(const HiddenParameter &parameter, EState *state, Param
   return result;
 }
 
-struct Attempt {
+struct Pending {
   const Definition *definition;
   FunctionCallInfo fcinfo;
   HiddenValues *hidden;
@@ -51,18 +51,18 @@ struct Attempt {
 
 // Those that are not known yet, in their order.
 void EvaluateRest(void *argument) {
-  auto *attempt = static_cast<Attempt *>(argument);
-  HiddenValues *hidden = attempt->hidden;
+  auto *pending = static_cast<Pending *>(argument);
+  HiddenValues *hidden = pending->hidden;
   EState *state = CreateExecutorState();
-  ParamListInfo parameters = LazyParameters(attempt->definition, attempt->fcinfo, hidden);
-  for (; hidden->known < attempt->definition->hidden_count; hidden->known++)
-    hidden->values[hidden->known] = EvaluateOne(attempt->definition->hidden[hidden->known], state, parameters);
+  ParamListInfo parameters = LazyParameters(pending->definition, pending->fcinfo, hidden);
+  for (; hidden->known < pending->definition->hidden_count; hidden->known++)
+    hidden->values[hidden->known] = EvaluateOne(pending->definition->hidden[hidden->known], state, parameters);
   FreeExecutorState(state);
 }
 
 // A parallel operation cannot have subtransactions. What built-in functions leave behind when they raise an error is
 // what a resource owner holds.
-bool TryInResourceOwner(Attempt *attempt) {
+bool TryInResourceOwner(Pending *pending) {
   MemoryContext outer = CurrentMemoryContext;
   ResourceOwner owner = CurrentResourceOwner;
   ResourceOwner own = ResourceOwnerCreate(owner, "aggcache evaluation");
@@ -70,13 +70,13 @@ bool TryInResourceOwner(Attempt *attempt) {
   PG_TRY();
   {
     CurrentResourceOwner = own;
-    EvaluateRest(attempt);
+    EvaluateRest(pending);
     done = true;
   }
   PG_CATCH();
   {
     MemoryContextSwitchTo(outer);
-    attempt->hidden->error = CopyErrorData();
+    pending->hidden->error = CopyErrorData();
     FlushErrorState();
   }
   PG_END_TRY();
@@ -85,18 +85,19 @@ bool TryInResourceOwner(Attempt *attempt) {
   ResourceOwnerRelease(own, RESOURCE_RELEASE_LOCKS, false, false);
   ResourceOwnerRelease(own, RESOURCE_RELEASE_AFTER_LOCKS, false, false);
   ResourceOwnerDelete(own);
-  if (!done && IsInterruption(attempt->hidden->error)) ReThrowError(attempt->hidden->error);
+  if (!done && IsInterruption(pending->hidden->error)) ReThrowError(pending->hidden->error);
   return done;
 }
 
-bool Try(Attempt *attempt) {
-  const Definition *definition = attempt->definition;
+bool Try(Pending *pending) {
+  const Definition *definition = pending->definition;
   if (!definition->hidden_can_fail) {
-    EvaluateRest(attempt);
+    EvaluateRest(pending);
     return true;
   }
-  if (!IsInParallelMode()) return TryInSubtransaction(EvaluateRest, attempt, &attempt->hidden->error);
-  return definition->hidden_built_in && TryInResourceOwner(attempt);
+  if (IsInParallelMode()) return definition->hidden_built_in && TryInResourceOwner(pending);
+  pending->hidden->error = Attempt(Attempts::kCall, EvaluateRest, pending);
+  return pending->hidden->error == nullptr;
 }
 
 // ---- What the body is given --------------------------------------------------------------------------------------
@@ -151,14 +152,14 @@ Evaluation EvaluateHidden(const Definition *definition, FunctionCallInfo fcinfo,
   hidden->known = 0;
   hidden->error = nullptr;
   if (IsTooDeep(definition->function)) return Evaluation::kTooDeep;
-  Attempt attempt = {definition, fcinfo, hidden};
+  Pending pending = {definition, fcinfo, hidden};
   const Level *outer = innermost;
   const Level level = {definition->function, outer};
   bool done;
   PG_TRY();
   {
     innermost = &level;
-    done = Try(&attempt);
+    done = Try(&pending);
   }
   PG_FINALLY();
   { innermost = outer; }

@@ -2,10 +2,12 @@
 
 #include "pg/inspection.h"
 
+#include "pg/attempt.h"
 #include "pg/dependencies.h"
 #include "pg/depends_on.h"
 #include "pg/extension.h"
 #include "pg/own_code.h"
+#include "pg/reasons.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "pg/tracking.h"
@@ -71,13 +73,6 @@ void Prepare(const FunctionRow &function, ActAs act_as, Afterwards afterwards) {
     Set("lock_timeout", psprintf("%d", kLockTimeoutMs));
 }
 
-// Errors that are about this session or transaction, not about the function.
-bool MustRaise(const ErrorData *error) {
-  return error->sqlerrcode == ERRCODE_QUERY_CANCELED || error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
-         error->sqlerrcode == ERRCODE_CRASH_SHUTDOWN ||
-         ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
-}
-
 // What is said of an error to who must not see what the owner's code computes. What is wrong with the text of a body
 // holds no values, unless a function that runs in it says so.
 const char *WithoutValues(const ErrorData *error) {
@@ -85,6 +80,43 @@ const char *WithoutValues(const ErrorData *error) {
   if (of_text && error->context == nullptr) return error->message;
   return psprintf("an error (SQLSTATE %s) whose message is shown to the owner only",
                   unpack_sql_state(error->sqlerrcode));
+}
+
+struct Guarded {
+  const FunctionRow *function;
+  ActAs act_as;
+  Afterwards afterwards;
+  void (*work)(void *);
+  void *context;
+  bool begun;
+};
+
+void WorkGuarded(void *context) {
+  auto *guarded = static_cast<Guarded *>(context);
+  Oid role;
+  int security;
+  GetUserIdAndSecContext(&role, &security);
+  const int nest = NewGUCNestLevel();
+  Prepare(*guarded->function, guarded->act_as, guarded->afterwards);
+  guarded->begun = true;
+  RunOwnCodeOnly(guarded->work, guarded->context, nullptr);
+  AtEOXact_GUC(false, nest);
+  SetUserIdAndSecContext(role, security);
+}
+
+// What the current role is told of an error that the work raised.
+const char *DescribeError(const Guarded &guarded, const ErrorData *error) {
+  if (guarded.begun && StoppedFunction()) return StoppedFunction();
+  const Oid owner = guarded.function->owner;
+  const bool as_other = !has_privs_of_role(GetUserId(), owner);
+  const char *problem = error->message ? error->message : "an error without a message";
+  if (as_other && (guarded.act_as == ActAs::kOwner || (guarded.act_as == ActAs::kCaller && guarded.function->definer)))
+    problem = WithoutValues(error);
+  if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE) problem = "a relation that is read is locked by another session";
+  if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION && as_other &&
+      guarded.act_as == ActAs::kOwner)
+    problem = psprintf("%s (with the search path of the function or its owner)", problem);
+  return problem;
 }
 
 // The watch in force that serves for one that is asked for, itself if it is there; NULL if there is none.
@@ -159,52 +191,10 @@ FunctionRow ReadFunctionRow(Oid function) {
 
 const char *RunGuarded(const FunctionRow &function, ActAs act_as, Afterwards afterwards, void (*work)(void *),
                        void *context) {
-  MemoryContext outer = CurrentMemoryContext;
-  ResourceOwner owner = CurrentResourceOwner;
-  Oid role;
-  int security;
-  GetUserIdAndSecContext(&role, &security);
-  const char *volatile problem = nullptr;
-  volatile bool begun = false;
-  BeginInternalSubTransaction(nullptr);
-  MemoryContextSwitchTo(outer);
-  PG_TRY();
-  {
-    int nest = NewGUCNestLevel();
-    Prepare(function, act_as, afterwards);
-    begun = true;
-    RunOwnCodeOnly(work, context, nullptr);
-    AtEOXact_GUC(false, nest);
-    SetUserIdAndSecContext(role, security);
-    if (afterwards == Afterwards::kKeep)
-      ReleaseCurrentSubTransaction();
-    else
-      RollbackAndReleaseCurrentSubTransaction();
-  }
-  PG_CATCH();
-  {
-    MemoryContextSwitchTo(outer);
-    ErrorData *error = CopyErrorData();
-    FlushErrorState();
-    // Whoever catches an error that goes on finds the transaction as deep as it left it.
-    RollbackAndReleaseCurrentSubTransaction();
-    MemoryContextSwitchTo(outer);
-    CurrentResourceOwner = owner;
-    if (MustRaise(error)) ReThrowError(error);
-    problem = error->message ? error->message : "an error without a message";
-    const bool by_owner = act_as == ActAs::kOwner || (act_as == ActAs::kCaller && function.definer);
-    if (by_owner && !has_privs_of_role(role, function.owner)) problem = WithoutValues(error);
-    if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
-      problem = "a relation that is read is locked by another session";
-    if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION &&
-        act_as == ActAs::kOwner && !has_privs_of_role(role, function.owner))
-      problem = psprintf("%s (with the search path of the function or its owner)", problem);
-    if (begun && StoppedFunction()) problem = StoppedFunction();
-  }
-  PG_END_TRY();
-  MemoryContextSwitchTo(outer);
-  CurrentResourceOwner = owner;
-  return problem;
+  Guarded guarded = {&function, act_as, afterwards, work, context, false};
+  const ErrorData *error =
+      Attempt(afterwards == Afterwards::kKeep ? Attempts::kKeep : Attempts::kUndo, WorkGuarded, &guarded);
+  return error ? DescribeError(guarded, error) : nullptr;
 }
 
 ActAs ActAsFor(const FunctionRow &function) {
@@ -213,17 +203,6 @@ ActAs ActAsFor(const FunctionRow &function) {
 
 bool MayInspect(const FunctionRow &function) {
   return has_privs_of_role(GetUserId(), function.owner) || has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
-}
-
-const char *FindObstacle(const Definition *definition, const Refusal &refusal) {
-  if (shared::state == nullptr) return "pg_aggcache is not in shared_preload_libraries";
-  if (!settings::enabled) return "aggcache.enabled is off";
-  if (definition->obstacle) return definition->obstacle;
-  if (definition->reads_clock && settings::ttl_ms == 0) return "the body reads the clock, and aggcache.ttl is not set";
-  if (!definition->reads_clock && refusal.primary) return refusal.primary;
-  // Last, and health() knows the words: there may be more in the way.
-  if (RecoveryInProgress()) return "the server is in recovery";
-  return nullptr;
 }
 
 List *DescribeRelations(const Definition *definition) {
@@ -248,7 +227,7 @@ List *DescribeRelations(const Definition *definition) {
     else if (use->tracked)
       DescribeKeys(proposals, use);
     else if (source.tracked)
-      use->reason = "pg_aggcache is not in shared_preload_libraries";
+      use->reason = SentenceOf(Reason::kNotPreloaded);
     uses = lappend(uses, use);
   }
   return uses;

@@ -50,9 +50,6 @@ const char *RunGuarded(const FunctionRow &function, ActAs act_as, Afterwards aft
 // Whether the current role is shown what is known only by analysing the function.
 bool MayInspect(const FunctionRow &function);
 
-// Why the function is not cached, in words, or NULL. REQUIRES: inside RunGuarded.
-const char *FindObstacle(const Definition *definition, const Refusal &refusal);
-
 // How changes of one relation reach a function's results.
 struct RelationUse {
   Oid relation;

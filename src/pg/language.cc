@@ -6,6 +6,7 @@
 #include "pg/attach.h"
 #include "pg/definition.h"
 #include "pg/own_code.h"
+#include "pg/reasons.h"
 #include "pg/shared.h"
 
 namespace aggcache {
@@ -137,9 +138,8 @@ void Validate(Oid function) {
   error_context_stack = callback.previous;
 
   if (shared::state == nullptr)
-    ereport(NOTICE,
-            (errmsg("function %s will not be cached", definition->name),
-             errdetail("pg_aggcache is not in shared_preload_libraries."), errhint("%s", shared::kPreloadHint)));
+    ereport(NOTICE, (errmsg("function %s will not be cached", definition->name),
+                     errdetail("%s.", SentenceOf(Reason::kNotPreloaded)), errhint("%s", shared::kPreloadHint)));
   AttachFunction(function, definition, NOTICE);
   // What else stands in the way; what concerns a table has been said by AttachFunction.
   if (definition->obstacle) {

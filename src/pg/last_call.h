@@ -5,6 +5,7 @@
 
 #include "pg/server.h"
 
+#include "pg/reasons.h"
 #include "pg/shared.h"
 
 namespace aggcache {
@@ -30,7 +31,7 @@ extern LastCall last_call;
 inline void BeginLastCall(Oid function) {
   last_call.function = function;
   last_call.failed = true;
-  last_call.reason = "the call raised an error";
+  last_call.reason = SentenceOf(Reason::kError);
   last_call.stored_at = 0;
   last_call.cost_ns = 0;
   last_call.size = 0;

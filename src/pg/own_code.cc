@@ -3,7 +3,7 @@
 #include "pg/own_code.h"
 
 #include "pg/called_functions.h"
-#include "pg/subtransaction.h"
+#include "pg/attempt.h"
 
 namespace aggcache {
 
@@ -92,8 +92,8 @@ void RunGuarded(void *context) {
 
 bool TryOwnCodeOnly(void (*work)(void *), void *context) {
   Work guarded_work = {work, context};
-  ErrorData *error = nullptr;
-  if (TryInSubtransaction(RunGuarded, &guarded_work, &error)) return true;
+  ErrorData *error = Attempt(Attempts::kCall, RunGuarded, &guarded_work);
+  if (error == nullptr) return true;
   if (!OidIsValid(stopped)) ReThrowError(error);
   return false;
 }

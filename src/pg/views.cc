@@ -6,6 +6,7 @@
 #include "pg/server.h"
 
 #include "pg/blame.h"
+#include "pg/decision.h"
 #include "pg/inspection.h"
 #include "pg/last_call.h"
 #include "pg/result_times.h"
@@ -33,19 +34,6 @@ const char *ResultName(CallResult result) {
   }
 }
 
-const char *CauseName(CallResult result) {
-  switch (result) {
-    case CallResult::kCold: return "cold";
-    case CallResult::kChanged: return "changed";
-    case CallResult::kExpired: return "expired";
-    case CallResult::kEvicted: return "evicted";
-    case CallResult::kOwnWrite: return "own write";
-    case CallResult::kSnapshot: return "snapshot";
-    case CallResult::kUncached: return "uncached";
-    default: return nullptr;
-  }
-}
-
 void ShowLastCall(Row row) {
   bool any = OidIsValid(last_call.function);
   bool ended = any && !last_call.failed;
@@ -54,7 +42,7 @@ void ShowLastCall(Row row) {
   row.Object(last_call.function);
   row.Text(ended ? ResultName(last_call.result) : any ? "error" : nullptr);
   row.Text(any ? last_call.reason : nullptr);
-  row.Text(ended ? CauseName(last_call.result) : nullptr);
+  row.Text(ended ? CauseOf(last_call.result) : nullptr);
   row.Duration(hit ? MakeInterval(Max(SteadyNow() - last_call.stored_at, int64_t{0})) : nullptr);
   hit || computed ? row.Milliseconds(last_call.cost_ns) : row.Null();
   hit || computed ? row.Int(static_cast<int32_t>(last_call.size)) : row.Null();
@@ -69,20 +57,18 @@ void ShowLastCall(Row row) {
 
 struct Inspected {
   Oid function;
-  const char *obstacle;
+  Obstacle obstacle;
   List *uses;  // RelationUse *
 };
 
 void InspectState(void *context) {
   auto *inspected = static_cast<Inspected *>(context);
-  Refusal refusal;
-  inspected->obstacle = FindObstacle(AnalyseFunction(inspected->function, &refusal), refusal);
+  inspected->obstacle = FindObstacle(AnalyseAsCalled(inspected->function));
 }
 
 void InspectRelations(void *context) {
   auto *inspected = static_cast<Inspected *>(context);
-  Refusal refusal;
-  inspected->uses = DescribeRelations(AnalyseFunction(inspected->function, &refusal));
+  inspected->uses = DescribeRelations(AnalyseAsCalled(inspected->function));
 }
 
 constexpr char kHidden[] = "shown to the owner and to members of pg_read_all_stats";
@@ -96,12 +82,13 @@ void ShowFunction(Row row, Oid function) {
     state = nullptr;
     reason = kHidden;
   } else if (described.polymorphic) {
-    state = shared::state ? "unknown" : "uncached";
-    reason = shared::state ? kPolymorphic : "pg_aggcache is not in shared_preload_libraries";
+    const Obstacle obstacle = FindSessionObstacle();
+    state = obstacle ? "uncached" : "unknown";
+    reason = obstacle ? obstacle.Sentence() : kPolymorphic;
   } else {
-    Inspected inspected = {function, nullptr, NIL};
+    Inspected inspected = {function, Because(Reason::kNone), NIL};
     reason = RunGuarded(described, ActAs::kOwner, Afterwards::kForget, InspectState, &inspected);
-    if (reason == nullptr) reason = inspected.obstacle;
+    if (reason == nullptr) reason = inspected.obstacle.Sentence();
     state = reason ? "uncached" : "cached";
   }
   Interval *duration;
@@ -130,7 +117,7 @@ ArrayType *ColumnNames(const RelationUse &use) {
 void ShowDependencies(FunctionCallInfo fcinfo, Oid function) {
   FunctionRow described = ReadFunctionRow(function);
   if (!described.cached) return;
-  Inspected inspected = {function, nullptr, NIL};
+  Inspected inspected = {function, Because(Reason::kNone), NIL};
   const char *problem = nullptr;
   if (!MayInspect(described))
     problem = kHidden;

@@ -104,7 +104,8 @@ ok($number >= 0, "$readme has no sql block");
 
 # ---- The reference ----
 my $reference = contents('docs/reference.md');
-my $settings = join '', map { contents($_) } glob 'src/pg/*.cc';
+my @sources = (glob('src/pg/*.cc'), glob('src/pg/*/*.cc'));
+my $settings = join '', map { contents($_) } @sources;
 while ($settings =~ /DefineCustom\w+Variable\(\s*"([^"]+)"/g) {
   ok(index($reference, "`$1`") >= 0, "docs/reference.md has no entry for setting $1");
 }
@@ -128,8 +129,27 @@ for my $line (split /\n/, contents($objects)) {
 }
 ok($relations > 0, 'the extension has no relations: is it installed?');
 
-# Error messages with a place to fill in count up to that place.
-for my $file (glob 'src/pg/*.cc') {
+# What keeps a call from being a hit: all of the table of reasons, and what analysing a function finds. Messages with a
+# place to fill in count up to that place.
+my $reasons = 0;
+for my $file (@sources) {
+  my $source = contents($file);
+  my @sentences;
+  if ($file =~ m{\breasons\.cc$}) {
+    push @sentences, $1 while $source =~ /\{Reason::k\w+, \S+\s+"((?:[^"\\]|\\.)+)"/g;
+    $reasons = @sentences;
+  }
+  push @sentences, $1 while $source =~ /(?:obstacle\s*=|Hinder\(composition,)\s*(?:psprintf\()?"((?:[^"\\]|\\.)+)"/g;
+  for my $sentence (@sentences) {
+    my ($fixed) = sort { length $b <=> length $a } split /%\w+/, $sentence;
+    $fixed =~ s/^[\s,]+|[\s,]+$//g;
+    ok(index($reference, $fixed) >= 0, "docs/reference.md does not list the reason of $file: $sentence");
+  }
+}
+ok($reasons > 25, 'there is no table of reasons where it was');
+
+# Error messages, too.
+for my $file (@sources) {
   my $source = contents($file);
   my @messages;
   push @messages, $1 while $source =~ /errmsg\("((?:[^"\\]|\\.)+)"/g;

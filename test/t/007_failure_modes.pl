@@ -44,6 +44,18 @@ $node->safe_psql('postgres', 'SET aggcache.enabled = off; UPDATE task SET hours 
 same($node, @hours, 19, 'a write of a session with enabled = off');
 same($node, @hours, 19, 'off', before => 'SET aggcache.enabled = off;');
 
+# who is asked says the same as who was called
+sub all_say
+{
+	my ($server, $reason, $name) = @_;
+	is($server->safe_psql('postgres', q{SELECT cached_hours(1);
+		SELECT result || ': ' || reason FROM aggcache.last_call();
+		SELECT explain FROM aggcache.explain('cached_hours(int)') LIMIT 1;
+		SELECT state || ': ' || reason FROM aggcache.functions WHERE function = 'cached_hours(int)'::regprocedure}) =~
+		s/^\d*\n//r, "uncached: $reason\nfunction cached_hours(integer) is not cached: $reason\nuncached: $reason",
+		"$name: the call, explain() and the view say so");
+}
+
 # a standby computes; promoted, it caches, and what happened in between is seen
 $node->backup('backup');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
@@ -53,6 +65,9 @@ same($standby, @hours, 19, 'standby');
 is_computed($standby, 'SELECT cached_hours(1); SELECT cached_hours(1)', 2, 'a standby computes');
 is($standby->safe_psql('postgres', q{SELECT string_agg("check" || ': ' || detail, '; ') FROM aggcache.health()
 	WHERE ok IS NOT TRUE}), '', 'there is nothing wrong with a standby');
+all_say($standby, 'the server is in recovery', 'standby');
+is($standby->safe_psql('postgres', q{SELECT granularity, words FROM aggcache.explain('cached_hours(int)', 1)}),
+	'none|not cached: the server is in recovery', 'standby: so does explain() of a call');
 like($standby->safe_psql('postgres', q{SELECT detail FROM aggcache.health() WHERE "check" = 'recovery'}),
 	qr/results are computed here/, 'which is said');
 $node->safe_psql('postgres', 'UPDATE task SET hours = 5 WHERE id = 3');
@@ -70,6 +85,9 @@ $node->safe_psql('postgres', 'SELECT cached_hours(1)');
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
 $node->restart;
 is_computed($node, 'SELECT cached_hours(1); SELECT cached_hours(1)', 2, 'not preloaded: computes');
+all_say($node, 'pg_aggcache is not in shared_preload_libraries', 'not preloaded');
+is($node->safe_psql('postgres', q{SELECT ok FROM aggcache.health() WHERE "check" = 'functions'}), 'f',
+	'not preloaded: health() says that functions are not cached');
 $node->safe_psql('postgres', 'UPDATE task SET hours = 7 WHERE id = 3; TRUNCATE task; INSERT INTO task VALUES (3, 1,
 	8)');
 same($node, @hours, 8, 'not preloaded: right');

@@ -1,45 +1,43 @@
 #include "pg/server.h"
 
-#include "pg/subtransaction.h"
+#include "pg/attempt.h"
 
 namespace aggcache {
 
 bool IsInterruption(const ErrorData *error) {
-  return error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-         ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
+  return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
 }
 
-bool TryInSubtransaction(void (*work)(void *), void *context, ErrorData **raised) {
+ErrorData *Attempt(Attempts kind, void (*work)(void *), void *context) {
   MemoryContext outer = CurrentMemoryContext;
   ResourceOwner owner = CurrentResourceOwner;
-  volatile bool done = false;
+  ErrorData *volatile raised = nullptr;
   BeginInternalSubTransaction(nullptr);
   MemoryContextSwitchTo(outer);
   PG_TRY();
   {
     work(context);
-    ReleaseCurrentSubTransaction();
-    done = true;
+    if (kind == Attempts::kUndo)
+      RollbackAndReleaseCurrentSubTransaction();
+    else
+      ReleaseCurrentSubTransaction();
   }
   PG_CATCH();
   {
     MemoryContextSwitchTo(outer);
-    ErrorData *error = CopyErrorData();
+    raised = CopyErrorData();
     FlushErrorState();
     // Whoever catches an error that goes on must find the transaction as deep as it left it.
     RollbackAndReleaseCurrentSubTransaction();
     MemoryContextSwitchTo(outer);
     CurrentResourceOwner = owner;
-    if (IsInterruption(error)) ReThrowError(error);
-    if (raised)
-      *raised = error;
-    else
-      FreeErrorData(error);
+    const bool of_others = ERRCODE_TO_CATEGORY(raised->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
+    if (IsInterruption(raised) || (of_others && kind != Attempts::kCall)) ReThrowError(raised);
   }
   PG_END_TRY();
   MemoryContextSwitchTo(outer);
   CurrentResourceOwner = owner;
-  return done;
+  return raised;
 }
 
 }  // namespace aggcache
