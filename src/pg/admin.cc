@@ -2,18 +2,20 @@
 
 #include "pg/server.h"
 
+#include "pg/analysis.h"
 #include "pg/attach.h"
 #include "pg/blame.h"
 #include "pg/described_call.h"
 #include "pg/inspection.h"
 #include "pg/partitions.h"
 #include "pg/redis_session.h"
+#include "pg/redis_settings.h"
 #include "pg/redis_state.h"
 #include "pg/redis_target.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "pg/statistics.h"
-#include "pg/tracking.h"
+#include "pg/tracked.h"
 #include "pg/transactions.h"
 
 namespace aggcache {

@@ -6,8 +6,6 @@
 
 extern "C" {
 #include "access/gin.h"
-#include "catalog/pg_am.h"
-#include "commands/defrem.h"
 }
 
 namespace aggcache {

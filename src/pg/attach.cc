@@ -10,14 +10,11 @@
 #include "pg/partitions.h"
 #include "pg/registration.h"
 #include "pg/shared.h"
-#include "pg/tracking.h"
+#include "pg/tracked.h"
+#include "pg/written.h"
 #include "pg/triggers.h"
 
 #include <algorithm>
-
-extern "C" {
-#include "rewrite/rewriteManip.h"
-}
 
 namespace aggcache {
 

@@ -7,11 +7,6 @@
 
 #include "pg/audited.h"
 
-extern "C" {
-#include "catalog/pg_am.h"
-#include "catalog/pg_extension.h"
-}
-
 namespace aggcache {
 
 namespace {

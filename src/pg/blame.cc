@@ -159,7 +159,7 @@ Size BlameBytes() {
   return add_size(sizeof(Note) * kSets * kWays, mul_size(static_cast<Size>(settings::max_blames), sizeof(BlameCount)));
 }
 
-void InitBlame(void *area) {
+void AttachBlame(void *area, bool) {
   notes = static_cast<Note *>(area);
   counts = reinterpret_cast<BlameCount *>(notes + kSets * kWays);
 }

@@ -40,8 +40,7 @@ struct BlameCount {
 struct BlameTable;
 
 Size BlameBytes();
-// Sets up what `area` of BlameBytes() bytes, zeroed the first time, holds.
-void InitBlame(void *area);
+void AttachBlame(void *area, bool fresh);
 
 // Notes that this transaction has changed rows of the relation, in the way that the trigger's data tells. Called for
 // every row; all but the first of a statement cost a few comparisons.

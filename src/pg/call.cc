@@ -18,12 +18,13 @@
 #include "pg/redis_ahead.h"
 #include "pg/redis_gate.h"
 #include "pg/redis_session.h"
-#include "pg/results.h"
+#include "pg/return_rows.h"
 #include "pg/serializable.h"
+#include "pg/redis_settings.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "pg/single_flight.h"
-#include "pg/tracking.h"
+#include "pg/written.h"
 #include "pg/transactions.h"
 
 namespace aggcache {

@@ -5,7 +5,6 @@
 #include "pg/partitions.h"
 
 extern "C" {
-#include "catalog/pg_am.h"
 #include "catalog/pg_amop.h"
 #include "catalog/pg_amproc.h"
 #include "catalog/pg_opclass.h"

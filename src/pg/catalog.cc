@@ -98,14 +98,6 @@ List *GoneFunctions(Member catalog, Member index, AttrNumber function_attribute,
 
 }  // namespace
 
-bool IsCachedFunction(Oid function) {
-  HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-  if (!HeapTupleIsValid(row)) return false;
-  Oid language = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row))->prolang;
-  ReleaseSysCache(row);
-  return IsOurLanguage(language);
-}
-
 List *RelationsOfGoneFunctions() {
   List *relations =
       GoneFunctions(&Extension::dependency, &Extension::dependency_pkey, kDependencyFunction, kDependencyRelation, NIL);

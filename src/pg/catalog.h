@@ -17,8 +17,6 @@
 
 namespace aggcache {
 
-bool IsCachedFunction(Oid function);
-
 // Which relations a function needs tracked, and which functions need a relation tracked; of those, only functions that
 // are there.
 List *RelationsOfFunction(Oid function);

@@ -8,10 +8,6 @@
 #include "pg/ranges.h"
 #include "pg/watches.h"
 
-extern "C" {
-#include "common/int.h"
-}
-
 namespace aggcache {
 
 namespace {

@@ -4,11 +4,6 @@
 
 #include "pg/function_facts.h"
 
-extern "C" {
-#include "optimizer/optimizer.h"
-#include "rewrite/rewriteManip.h"
-}
-
 namespace aggcache {
 
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "core/tag.h"
-#include "pg/opaque.h"
+#include "pg/catalog_commits.h"
 #include "pg/shared.h"
 
 namespace aggcache {
@@ -72,20 +72,9 @@ void Bound(Collection *own, int64_t expires_at) {
   if (expires_at != 0 && (own->expires_at == 0 || expires_at < own->expires_at)) own->expires_at = expires_at;
 }
 
-void OnTransaction(XactEvent event, void *) {
-  switch (event) {
-    case XACT_EVENT_COMMIT:
-    case XACT_EVENT_PREPARE:
-    case XACT_EVENT_ABORT:
-    case XACT_EVENT_PARALLEL_COMMIT:
-    case XACT_EVENT_PARALLEL_ABORT: collection = nullptr; break;
-    default: break;
-  }
-}
-
 }  // namespace
 
-void InstallCollections() { RegisterXactCallback(OnTransaction, nullptr); }
+void ForgetCollections() { collection = nullptr; }
 
 void BeginCollection(Collection *own, ::Snapshot snapshot, MemoryContext context) {
   own->outer = collection;

@@ -31,8 +31,8 @@ struct Collection {
 // The innermost, or NULL: nothing is being computed.
 extern Collection *collection;
 
-// Installs the callback that forgets collections at the end of a transaction. Called by _PG_init.
-void InstallCollections();
+// At the end of a transaction.
+void ForgetCollections();
 
 // Begins one. *own must live until EndCollection; who catches an error puts `collection` back.
 void BeginCollection(Collection *own, ::Snapshot snapshot, MemoryContext context);

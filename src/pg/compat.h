@@ -8,11 +8,7 @@
 #endif
 
 extern "C" {
-#include "access/attmap.h"
 #include "utils/guc_tables.h"
-#if PG_VERSION_NUM >= 160000
-#include "parser/parse_relation.h"
-#endif
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_state.h"
 #endif
@@ -20,6 +16,8 @@ extern "C" {
 
 namespace aggcache {
 namespace compat {
+
+constexpr int kMajorVersion = PG_VERSION_NUM / 10000;
 
 #if PG_VERSION_NUM >= 170000
 using SearchPath = SearchPathMatcher;
@@ -289,6 +287,40 @@ inline LocalTransactionId CurrentLocalTransaction() {
 #else
   return MyProc->lxid;
 #endif
+}
+
+// What the relations of a query may be used for stands beside its range table.
+inline void TakePermissions(Query *query, ParseState *state) {
+#if PG_VERSION_NUM >= 160000
+  query->rteperminfos = state->p_rteperminfos;
+#else
+  (void)query;
+  (void)state;
+#endif
+}
+
+// Columns that are computed when they are read. The expression of one, or NULL if the column is no such one.
+#if PG_VERSION_NUM >= 180000
+constexpr bool kHasVirtualColumns = true;
+inline Node *VirtualColumn(Relation relation, int attribute) {
+  if (TupleDescAttr(RelationGetDescr(relation), attribute - 1)->attgenerated != ATTRIBUTE_GENERATED_VIRTUAL)
+    return nullptr;
+  return build_generation_expression(relation, attribute);
+}
+#else
+constexpr bool kHasVirtualColumns = false;
+inline Node *VirtualColumn(Relation, int) { return nullptr; }
+#endif
+
+// Expressions of SQL syntax that make XML or JSON.
+inline bool MakesXmlOrJson(NodeTag tag) {
+#if PG_VERSION_NUM >= 160000
+  if (tag == T_JsonValueExpr || tag == T_JsonConstructorExpr) return true;
+#endif
+#if PG_VERSION_NUM >= 170000
+  if (tag == T_JsonExpr) return true;
+#endif
+  return tag == T_XmlExpr;
 }
 
 inline void ExecutorStartRun(QueryDesc *query, uint64 count) {

@@ -6,14 +6,13 @@
 #include "pg/attempt.h"
 #include "pg/audited.h"
 #include "pg/called_functions.h"
-#include "pg/decision.h"
 #include "pg/depends_on.h"
 #include "pg/extension.h"
+#include "pg/fingerprint.h"
+#include "pg/hidden_parameters.h"
+#include "pg/inlining.h"
+#include "pg/opacity.h"
 #include "pg/settings.h"
-
-extern "C" {
-#include "parser/parse_relation.h"
-}
 
 namespace aggcache {
 
@@ -279,9 +278,7 @@ void AddView(Definition *definition, Relation view, Composition *composition) {
   query->querySource = QSRC_ORIGINAL;
   query->canSetTag = true;
   query->rtable = state->p_rtable;
-#if PG_VERSION_NUM >= 160000
-  query->rteperminfos = state->p_rteperminfos;
-#endif
+  compat::TakePermissions(query, state);
   query->jointree = makeFromExpr(list_make1(reference), nullptr);
   Query *rewritten = linitial_node(Query, pg_rewrite_query(query));
   List *relations = NIL, *items = NIL;

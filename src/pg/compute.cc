@@ -8,13 +8,13 @@
 #include "pg/key.h"
 #include "pg/last_call.h"
 #include "pg/lookup.h"
-#include "pg/opaque.h"
 #include "pg/partitions.h"
 #include "pg/result_times.h"
-#include "pg/results.h"
+#include "pg/result_bytes.h"
 #include "pg/settings.h"
 #include "pg/sources.h"
 #include "pg/attempt.h"
+#include "pg/catalog_commits.h"
 
 extern "C" {
 #include "portability/instr_time.h"

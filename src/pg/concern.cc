@@ -2,10 +2,6 @@
 
 #include "pg/concern.h"
 
-extern "C" {
-#include "commands/defrem.h"
-}
-
 #include <initializer_list>
 
 namespace aggcache {

@@ -1,6 +1,6 @@
 #include "pg/server.h"
 
-#include "pg/analysis.h"
+#include "pg/conversions.h"
 
 extern "C" {
 #include "catalog/pg_conversion.h"

@@ -3,7 +3,7 @@
 // changes rows by itself (Apache AGE's Cypher does) leaves no other trace.
 //
 //   a call           looks whether a relation it depends on has counts: then this transaction has written it
-//   before commit    a relation with more counts than its trigger has reported registers in its wide tag (tracking.cc)
+//   before commit    a relation with more counts than its trigger has reported registers in its wide tag (written.cc)
 //
 // A transaction that rolls a savepoint back is no longer counted what it did in it, so what the trigger has reported is
 // kept by savepoint too. With track_counts off nothing is counted: then everything counts as written.

@@ -3,11 +3,11 @@
 #include "pg/decision.h"
 
 #include "pg/approximate.h"
-#include "pg/opaque.h"
+#include "pg/opaque_input.h"
 #include "pg/privileges.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
-#include "pg/tracking.h"
+#include "pg/hooks.h"
 #include "pg/transactions.h"
 
 namespace aggcache {
@@ -20,12 +20,6 @@ Obstacle FindSessionObstacle() {
   if (IsLogicalWorker()) return Because(Reason::kReplication);
   if (IsParallelWorker() && OwnXid() != kNoXid) return Because(Reason::kParallelWriter);
   if (!ActiveSnapshotSet() || !IsEligibleSnapshot(GetActiveSnapshot())) return Because(Reason::kSpecialSnapshot);
-  return Because(Reason::kNone);
-}
-
-Obstacle FindObstacleInSettings(const Definition *definition) {
-  if (!settings::enabled) return Because(Reason::kDisabled);
-  if (definition->reads_clock && settings::ttl_ms == 0) return Because(Reason::kClockWithoutTtl);
   return Because(Reason::kNone);
 }
 

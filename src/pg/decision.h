@@ -20,9 +20,6 @@ Obstacle FindFunctionObstacle(const Definition *definition);
 // Both, in that order.
 Obstacle FindObstacle(const Definition *definition);
 
-// What of the function's own obstacles hangs on settings only.
-Obstacle FindObstacleInSettings(const Definition *definition);
-
 // What keeps a call by the current role from it.
 Obstacle FindRoleObstacle(Definition *definition);
 

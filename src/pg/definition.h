@@ -2,8 +2,8 @@
 // parameters taken out, its fingerprint, its relations, its result's shape, and, where it cannot be cached, why.
 //
 // Definitions belong to the session and hold no locks: whoever executes the body locks its relations and then asks
-// again whether the definition is still valid. Here is what one is and how it is made; definition_cache.h keeps those
-// that are called until something they depend on changes.
+// again whether the definition is still valid. analysis.h makes them; definition_cache.h keeps those that are called
+// until something they depend on changes.
 
 #ifndef AGGCACHE_PG_DEFINITION_H
 #define AGGCACHE_PG_DEFINITION_H
@@ -12,6 +12,7 @@
 
 #include "pg/environment.h"
 #include "pg/names.h"
+#include "pg/reasons.h"
 
 namespace aggcache {
 
@@ -39,7 +40,7 @@ struct ResultShape {
   TupleDesc
       descriptor;     // of rows; for a set of scalars one column; reference-counted as blessed, lives in the definition
   uint64_t row_type;  // fingerprint of all that decides how a result lies in memory
-  const ResultChecks *checks;  // what is checked of bytes that come from Redis (redis_wellformed.h)
+  const ResultChecks *checks;  // what is checked of bytes that come from Redis (wellformed.h)
 };
 
 enum class SourceRole : uint8_t {
@@ -76,6 +77,10 @@ struct CatalogDependency {
   int cache;
   uint32 hash;
 };
+
+// Other characters of names in keys are written as "?": they might be read as a pattern, or as a hash tag of Redis
+// Cluster.
+constexpr char kPlainKeyCharacters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/";
 
 struct Definition {
   Definition *next;  // of the same function
@@ -139,17 +144,8 @@ struct Refusal {
   const char *hint = nullptr;
 };
 
-// Makes one for this call in the current environment, in the current memory context. Errors of parsing the body are
-// raised. Only definition_cache.cc calls it: nobody tells what is made here of later changes.
-Definition *MakeDefinition(FunctionCallInfo fcinfo);
-
-// Makes one for a function as its declaration stands, outside any call, in the current memory context.
-// What only forbids creating the function goes to *refusal. With a caller: a function, of language sql too, that the
-// caller's body calls.
-Definition *AnalyseFunction(Oid function, Refusal *refusal, const Definition *caller = nullptr);
-
-// The same for a function that is looked at: what forbids creating it is its obstacle, as for a call.
-Definition *AnalyseAsCalled(Oid function);
+// What in the settings keeps calls of the function from being cached.
+Obstacle FindObstacleInSettings(const Definition *definition);
 
 // Whether the definition, found earlier, is good for a call now.
 inline bool IsCurrentDefinition(const Definition *definition) {

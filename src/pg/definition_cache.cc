@@ -2,6 +2,7 @@
 
 #include "pg/definition_cache.h"
 
+#include "pg/analysis.h"
 #include "pg/privileges.h"
 
 extern "C" {

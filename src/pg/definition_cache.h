@@ -18,7 +18,7 @@ void InstallDefinitionCallbacks();
 // are raised.
 Definition *FindDefinition(FunctionCallInfo fcinfo);
 
-// Calls visit with every source relation's oid that changed in the catalogs; registered by tracking.cc.
+// Calls visit with every source relation's oid that changed in the catalogs; registered by hooks.cc.
 using RelationChanged = void (*)(Oid relation);
 void OnRelationChanged(RelationChanged changed);
 

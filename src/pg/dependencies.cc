@@ -8,10 +8,6 @@
 #include "pg/proposals.h"
 #include "pg/shared.h"
 
-extern "C" {
-#include "rewrite/rewriteManip.h"
-}
-
 namespace aggcache {
 
 namespace {

@@ -2,10 +2,6 @@
 
 #include "pg/depends_on.h"
 
-extern "C" {
-#include "utils/varlena.h"
-}
-
 namespace aggcache {
 
 namespace {
@@ -18,6 +14,13 @@ char *EndOfName(char *text) {
     if (*text == ',' && !quoted) break;
   }
   return text;
+}
+
+bool CheckRelationNames(char **value, void **, GucSource) {
+  List *names;
+  if (*value == nullptr || SplitRelationNames(*value, &names)) return true;
+  GUC_check_errdetail("The value must be a list of relation names, separated by commas.");
+  return false;
 }
 
 }  // namespace
@@ -68,6 +71,13 @@ char *RelationNameText(const List *name) {
   foreach (cell, name)
     appendStringInfo(&text, "%s%s", text.len ? "." : "", quote_identifier(static_cast<char *>(lfirst(cell))));
   return text.data;
+}
+
+void DefineDependsOn() {
+  static char *value = nullptr;  // means nothing
+  DefineCustomStringVariable("aggcache.depends_on", "Names the relations that opaque functions in the body read.",
+                             "It counts only as a SET clause of a cached function. An empty list: they read none.",
+                             &value, "", PGC_USERSET, 0, CheckRelationNames, nullptr, nullptr);
 }
 
 }  // namespace aggcache

@@ -8,6 +8,9 @@
 
 namespace aggcache {
 
+// Declares it. Called by _PG_init.
+void DefineDependsOn();
+
 // Takes "schema.table, other" apart into a list of names, each a list of char *. False if it is not such a list.
 bool SplitRelationNames(const char *text, List **names);
 

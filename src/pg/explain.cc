@@ -2,6 +2,7 @@
 
 #include "pg/server.h"
 
+#include "pg/analysis.h"
 #include "pg/decision.h"
 #include "pg/inspection.h"
 #include "pg/settings.h"

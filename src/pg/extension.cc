@@ -4,12 +4,6 @@
 
 #include "pg/shared.h"
 
-extern "C" {
-#include "catalog/pg_depend.h"
-#include "catalog/pg_extension.h"
-#include "catalog/pg_index.h"
-}
-
 namespace aggcache {
 
 namespace {
@@ -176,6 +170,14 @@ const Extension *RequireExtension() {
 bool IsOurLanguage(Oid language) {
   const Extension *ours = FindExtension();
   return ours && ours->language == language;
+}
+
+bool IsCachedFunction(Oid function) {
+  HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(row)) return false;
+  Oid language = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row))->prolang;
+  ReleaseSysCache(row);
+  return IsOurLanguage(language);
 }
 
 void InstallExtensionCallbacks() {

@@ -39,6 +39,9 @@ const Extension *RequireExtension();
 // Whether a language is ours.
 bool IsOurLanguage(Oid language);
 
+// Whether a function is of it; false also if there is no such function.
+bool IsCachedFunction(Oid function);
+
 // Installs the invalidation callbacks. Called by _PG_init.
 void InstallExtensionCallbacks();
 

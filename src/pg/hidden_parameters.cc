@@ -1,10 +1,12 @@
 #include "pg/server.h"
 
-#include "pg/analysis.h"
+#include "pg/hidden_parameters.h"
+
 #include "pg/audited.h"
 #include "pg/called_functions.h"
-#include "pg/catalog.h"
+#include "pg/extension.h"
 #include "pg/function_facts.h"
+#include "pg/opacity.h"
 
 namespace aggcache {
 

@@ -1,9 +1,11 @@
 #include "pg/server.h"
 
-#include "pg/analysis.h"
+#include "pg/inlining.h"
+
 #include "pg/audited.h"
 #include "pg/called_functions.h"
 #include "pg/function_facts.h"
+#include "pg/refusals.h"
 
 namespace aggcache {
 

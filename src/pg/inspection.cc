@@ -10,13 +10,10 @@
 #include "pg/reasons.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
-#include "pg/tracking.h"
 #include "pg/watches.h"
 
 extern "C" {
-#include "access/htup_details.h"
 #include "catalog/pg_db_role_setting.h"
-#include "utils/varlena.h"
 }
 
 namespace aggcache {

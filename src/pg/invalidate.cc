@@ -16,7 +16,7 @@
 #include "pg/registration.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
-#include "pg/tracking.h"
+#include "pg/written.h"
 
 namespace aggcache {
 

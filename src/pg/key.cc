@@ -2,13 +2,9 @@
 
 #include "pg/key.h"
 
-#include "pg/opaque.h"
+#include "pg/opaque_input.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
-
-extern "C" {
-#include "access/detoast.h"
-}
 
 namespace aggcache {
 

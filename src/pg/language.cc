@@ -5,6 +5,7 @@
 #include "pg/analysis.h"
 #include "pg/attach.h"
 #include "pg/definition.h"
+#include "pg/hidden_parameters.h"
 #include "pg/own_code.h"
 #include "pg/reasons.h"
 #include "pg/shared.h"

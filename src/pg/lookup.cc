@@ -13,9 +13,10 @@
 #include "pg/redis_state.h"
 #include "pg/redis_values.h"
 #include "pg/result_times.h"
+#include "pg/redis_settings.h"
 #include "pg/settings.h"
 #include "pg/single_flight.h"
-#include "pg/tracking.h"
+#include "pg/hooks.h"
 #include "pg/transactions.h"
 
 namespace aggcache {

@@ -10,7 +10,7 @@
 
 #include "core/entry_store.h"
 #include "pg/definition.h"
-#include "pg/results.h"
+#include "pg/result_bytes.h"
 #include "pg/shared.h"
 
 namespace aggcache {

@@ -11,7 +11,8 @@
 #include "pg/inspection.h"
 #include "pg/key.h"
 #include "pg/redis_ahead.h"
-#include "pg/results.h"
+#include "pg/return_rows.h"
+#include "pg/redis_settings.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 

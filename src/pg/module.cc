@@ -1,37 +1,117 @@
-// The module: its magic block and _PG_init.
+// The module: all hooks, areas of shared memory, settings, and steps at the end of a transaction, in their order.
 
 #include "pg/server.h"
 
 #include "pg/attach.h"
+#include "pg/blame.h"
+#include "pg/catalog_commits.h"
 #include "pg/collection.h"
+#include "pg/counted_writes.h"
 #include "pg/definition_cache.h"
 #include "pg/dependencies.h"
+#include "pg/depends_on.h"
 #include "pg/extension.h"
+#include "pg/hooks.h"
 #include "pg/own_code.h"
 #include "pg/privileges.h"
+#include "pg/redis_settings.h"
+#include "pg/redis_state.h"
+#include "pg/redis_values.h"
+#include "pg/registration.h"
+#include "pg/row_tags.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
+#include "pg/single_flight.h"
 #include "pg/statistics.h"
-#include "pg/tracking.h"
+#include "pg/written.h"
+
+namespace aggcache {
+
+namespace {
+
+// ---- Areas of shared memory, after those of shared.h --------------------------------------------------------------
+
+constexpr shared::Area kAreas[] = {
+    {"aggcache flights", FlightTableBytes, AttachFlightTable},
+    {"aggcache blame", BlameBytes, AttachBlame},
+    {"aggcache redis", RedisStateBytes, AttachRedisState},
+};
+
+// ---- The end of a transaction -------------------------------------------------------------------------------------
+
+// However it ends: what it leaves in this session is forgotten. No step may raise an error.
+void (*const kForget[])() = {
+    ForgetCollections,  // what was being computed
+    ForgetWritten,     ForgetStatements, ForgetChangedCatalogs, ForgetReported, ForgetDeferred, EndRowChanges,
+    AbandonFollowUp,  // DDL that was to be followed up
+    AbandonFlights,   // others may wait for this session
+    ForgetRedisValues,
+};
+
+void OnTransaction(XactEvent event, void *) {
+  switch (event) {
+    case XACT_EVENT_PRE_COMMIT:
+    case XACT_EVENT_PRE_PREPARE:
+      RegisterBeforeCommit();
+      if (event == XACT_EVENT_PRE_COMMIT) FindDroppedStatistics();
+      return;
+    case XACT_EVENT_COMMIT:
+    case XACT_EVENT_PREPARE:
+      NoteOwnCommit(event);
+      CountWritten();
+      break;
+    case XACT_EVENT_ABORT:
+    case XACT_EVENT_PARALLEL_COMMIT:
+    case XACT_EVENT_PARALLEL_ABORT: break;
+    default: return;
+  }
+  for (auto *forget : kForget) forget();
+  // last, as the others may have counted
+  GiveBackStatistics(event == XACT_EVENT_COMMIT);
+}
+
+void OnSubtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
+  NoteWhetherCounted();
+  if (event == SUBXACT_EVENT_COMMIT_SUB || event == SUBXACT_EVENT_ABORT_SUB)
+    EndReportedLevel(GetCurrentTransactionNestLevel(), event == SUBXACT_EVENT_COMMIT_SUB);
+}
+
+// ---- Settings -----------------------------------------------------------------------------------------------------
+
+// Without preloading they still exist, but for those that size shared memory.
+void DefineSettings(bool preloading) {
+  settings::Define(preloading);
+  DefineDependsOn();
+  DefineRedisSettings();
+  // Where the library comes late, settings of the configuration file that only exist when it is preloaded are no
+  // mistakes.
+  if (preloading) MarkGUCPrefixReserved("aggcache");
+}
+
+}  // namespace
+}  // namespace aggcache
 
 extern "C" {
 
 PG_MODULE_MAGIC;
 
-// Without preloading the settings still exist, and every cached function gives the plain answer.
+// Without preloading every cached function gives the plain answer.
 PGDLLEXPORT void _PG_init(void) {
-  aggcache::settings::Define(process_shared_preload_libraries_in_progress);
-  aggcache::NoteHooksBefore();
-  aggcache::InstallOwnCodeHook();
-  aggcache::InstallExtensionCallbacks();
-  if (!process_shared_preload_libraries_in_progress) return;
-  aggcache::shared::InstallHooks();
-  aggcache::InstallStatisticsHooks();
-  aggcache::InstallTrackingHooks();
-  aggcache::InstallAttachHooks();
-  aggcache::InstallDependencyHook();
-  aggcache::InstallDefinitionCallbacks();
-  aggcache::InstallCollections();
-  aggcache::NoteHooksAfter();
+  using namespace aggcache;
+  const bool preloading = process_shared_preload_libraries_in_progress;
+  DefineSettings(preloading);
+  NoteHooksBefore();
+  InstallOwnCodeHook();         // object_access_hook
+  InstallExtensionCallbacks();  // invalidation of relations and of languages
+  if (!preloading) return;
+  shared::InstallHooks(kAreas, lengthof(kAreas));  // shmem_request_hook, shmem_startup_hook
+  InstallStatisticsHook();                         // object_access_hook
+  InstallTrackingHooks();                          // ExecutorStart_hook, ProcessUtility_hook
+  InstallAttachHooks();                            // object_access_hook
+  InstallDependencyHook();                         // set_rel_pathlist_hook
+  InstallDefinitionCallbacks();                    // invalidation of relations and of catalog rows
+  RegisterXactCallback(OnTransaction, nullptr);
+  RegisterSubXactCallback(OnSubtransaction, nullptr);
+  NoteHooksAfter();
 }
 }

@@ -2,10 +2,6 @@
 
 #include "pg/names.h"
 
-extern "C" {
-#include "parser/scansup.h"
-}
-
 #include <algorithm>
 #include <initializer_list>
 

@@ -1,6 +1,7 @@
 #include "pg/server.h"
 
-#include "pg/analysis.h"
+#include "pg/opacity.h"
+
 #include "pg/audited.h"
 #include "pg/called_functions.h"
 #include "pg/function_facts.h"
@@ -193,18 +194,14 @@ bool OpacityWalker(Node *node, void *argument);
 
 // What a column is that is computed when it is read. Planning puts the expression in its place.
 bool VisitVirtualColumns(Oid relation_id, OpacityContext *context) {
+  if (!compat::kHasVirtualColumns) return false;
   bool stop = false;
-#if PG_VERSION_NUM >= 180000
   Relation relation = table_open(relation_id, AccessShareLock);
-  TupleDesc columns = RelationGetDescr(relation);
-  for (int i = 0; i < columns->natts && !stop; i++)
-    if (TupleDescAttr(columns, i)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
-      stop = OpacityWalker(build_generation_expression(relation, i + 1), context);
+  for (int i = 1; i <= RelationGetNumberOfAttributes(relation) && !stop; i++) {
+    Node *expression = compat::VirtualColumn(relation, i);
+    stop = expression && OpacityWalker(expression, context);
+  }
   table_close(relation, NoLock);
-#else
-  (void)relation_id;
-  (void)context;
-#endif
   return stop;
 }
 
@@ -231,6 +228,10 @@ bool OpacityWalker(Node *node, void *argument) {
     return compat::WalkQuery(query, OpacityWalker, context);
   }
   context->all_plain = ArgumentsArePlain(node);
+  if (compat::MakesXmlOrJson(nodeTag(node))) {
+    context->opacity.obstacle = "the body makes XML or JSON by SQL syntax, whose conversions cannot be seen";
+    return true;
+  }
   switch (nodeTag(node)) {
     case T_Var: {
       AttrNumber column = reinterpret_cast<Var *>(node)->varattno;
@@ -253,16 +254,6 @@ bool OpacityWalker(Node *node, void *argument) {
     case T_CoerceToDomain:
       context->opacity.obstacle = psprintf("the body checks the constraints of domain %s",
                                            format_type_be(reinterpret_cast<CoerceToDomain *>(node)->resulttype));
-      return true;
-    case T_XmlExpr:
-#if PG_VERSION_NUM >= 160000
-    case T_JsonValueExpr:
-    case T_JsonConstructorExpr:
-#endif
-#if PG_VERSION_NUM >= 170000
-    case T_JsonExpr:
-#endif
-      context->opacity.obstacle = "the body makes XML or JSON by SQL syntax, whose conversions cannot be seen";
       return true;
     case T_SQLValueFunction:
       if (IsClockValue(reinterpret_cast<SQLValueFunction *>(node)->op)) {

@@ -29,25 +29,6 @@ List *ChildrenOf(Oid parent, bool *pending) {
   return children;
 }
 
-bool SameMembers(List *a, List *b) {
-  list_sort(a, list_oid_cmp);
-  list_sort(b, list_oid_cmp);
-  return equal(a, b);
-}
-
-// Whether this session's relcache knows the partitioned table's partitions as pg_inherits has them.
-bool IsDescriptorCurrent(Oid table) {
-  Relation relation = try_relation_open(table, AccessShareLock);
-  if (relation == nullptr) return false;
-  PartitionDesc descriptor = RelationGetPartitionDesc(relation, true);
-  List *known = NIL;
-  for (int i = 0; i < descriptor->nparts; i++) known = lappend_oid(known, descriptor->oids[i]);
-  bool pending = false;
-  bool current = SameMembers(known, ChildrenOf(table, &pending)) && !pending;
-  relation_close(relation, NoLock);
-  return current;
-}
-
 }  // namespace
 
 List *PartsOf(Oid relation, bool *pending) {
@@ -69,23 +50,22 @@ List *PartitionAncestorsOf(Oid relation) {
   return get_rel_relispartition(relation) ? get_partition_ancestors(relation) : NIL;
 }
 
-bool ArePartsCurrent(const Definition *definition) {
-  for (int i = 0; i < definition->relation_count; i++) {
-    const SourceRelation &source = definition->relations[i];
-    if (!source.tracked) continue;
-    if (source.partitioned && !IsDescriptorCurrent(source.relation)) return false;
-    if (source.role != SourceRole::kNamed) continue;
-    bool pending;
-    List *now = PartsOf(source.relation, &pending);
-    if (pending) return false;
-    if (now != NIL && !source.partitioned && !has_subclass(source.relation)) return false;
-    List *known = NIL;
-    for (int j = 0; j < definition->relation_count; j++)
-      if (definition->relations[j].role == SourceRole::kPart && definition->relations[j].root == source.relation)
-        known = lappend_oid(known, definition->relations[j].relation);
-    if (!SameMembers(now, known)) return false;
-  }
-  return true;
+bool SameOids(List *a, List *b) {
+  list_sort(a, list_oid_cmp);
+  list_sort(b, list_oid_cmp);
+  return equal(a, b);
+}
+
+bool AreKnownPartsCurrent(Oid table) {
+  Relation relation = try_relation_open(table, AccessShareLock);
+  if (relation == nullptr) return false;
+  PartitionDesc descriptor = RelationGetPartitionDesc(relation, true);
+  List *known = NIL;
+  for (int i = 0; i < descriptor->nparts; i++) known = lappend_oid(known, descriptor->oids[i]);
+  bool pending = false;
+  bool current = SameOids(known, ChildrenOf(table, &pending)) && !pending;
+  relation_close(relation, NoLock);
+  return current;
 }
 
 }  // namespace aggcache

@@ -9,8 +9,6 @@
 
 #include "pg/server.h"
 
-#include "pg/definition.h"
-
 namespace aggcache {
 
 // All relations below this one, at every level, as pg_inherits has them now, whatever this session's caches say.
@@ -22,10 +20,12 @@ List *PartsOf(Oid relation, bool *pending);
 List *PartitionAncestors(Relation relation);
 List *PartitionAncestorsOf(Oid relation);
 
-// Whether the parts that the definition knows are those that pg_inherits has now and that planning in this session
-// would use. Attaching a partition does not wait for readers, so for a moment after it has committed this session may
-// not know of it; a plan made then lacks rows that its snapshot sees. REQUIRES: locks on the named relations.
-bool ArePartsCurrent(const Definition *definition);
+// Whether planning in this session would read the partitions of a partitioned table that pg_inherits has now. Attaching
+// one does not wait for readers, so for a moment after it has committed a session may not know of it. REQUIRES: a lock
+// on the table.
+bool AreKnownPartsCurrent(Oid table);
+
+bool SameOids(List *a, List *b);
 
 }  // namespace aggcache
 

@@ -3,7 +3,6 @@
 #include "pg/ranges.h"
 
 extern "C" {
-#include "utils/date.h"
 #include "utils/numeric.h"
 }
 

@@ -4,6 +4,7 @@
 
 #include "pg/redis_state.h"
 #include "pg/redis_target.h"
+#include "pg/redis_settings.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 

@@ -3,7 +3,6 @@
 #include "pg/redis_names.h"
 
 #include "pg/redis_state.h"
-#include "pg/settings.h"
 
 namespace aggcache {
 
@@ -55,13 +54,6 @@ void Begin(RedisName *name) {
 }
 
 }  // namespace
-
-char *NameFunction(const char *schema, const char *name) {
-  char *plain = psprintf("%s.%s", schema ? schema : "", name);
-  for (char *at = plain; *at != '\0'; at++)
-    if (strchr(kPlainKeyCharacters, *at) == nullptr) *at = '?';
-  return plain;
-}
 
 void NameResult(const Definition *definition, uint64_t key_hash, RedisName *name) {
   Begin(name);

@@ -13,22 +13,15 @@
 #include "pg/server.h"
 
 #include "pg/definition.h"
+#include "pg/redis_settings.h"
 
 namespace aggcache {
-
-// Other characters of a name are written as "?": they might be read as a pattern, or as a hash tag of Redis Cluster.
-constexpr char kPlainKeyCharacters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/";
-
-constexpr size_t kMostPrefix = 64;
 
 // The prefix, twice 63 bytes of schema and function, numbers.
 struct RedisName {
   char text[512];
   size_t size;
 };
-
-// Schema and name of a function as they stand in keys, in memory of the current context.
-char *NameFunction(const char *schema, const char *name);
 
 // The name of the result of the call whose key has this hash.
 void NameResult(const Definition *definition, uint64_t key_hash, RedisName *name);

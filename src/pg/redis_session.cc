@@ -5,12 +5,11 @@
 #include "pg/redis_secret.h"
 #include "pg/redis_state.h"
 #include "pg/redis_target.h"
+#include "pg/redis_settings.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 
 extern "C" {
-#include "storage/fd.h"
-#include "storage/latch.h"
 #include "utils/timeout.h"
 }
 

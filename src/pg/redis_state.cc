@@ -2,6 +2,7 @@
 
 #include "pg/redis_state.h"
 
+#include "pg/redis_settings.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 
@@ -81,7 +82,7 @@ void RemoveAllEntries() {
 
 Size RedisStateBytes() { return sizeof(RedisState); }
 
-void InitRedisState(void *memory, bool fresh) {
+void AttachRedisState(void *memory, bool fresh) {
   redis_state = static_cast<RedisState *>(memory);
   if (!fresh) return;
   if (!pg_strong_random(redis_state->lineage.boot, sizeof(redis_state->lineage.boot)))

@@ -40,8 +40,7 @@ struct RedisState {
 extern RedisState *redis_state;
 
 Size RedisStateBytes();
-// Takes the memory; `fresh` as long as nobody has initialised it.
-void InitRedisState(void *memory, bool fresh);
+void AttachRedisState(void *memory, bool fresh);
 
 // The identity of the stamp slots now, after a look at what the system says. Asked for at each use of Redis, as memory
 // may have been copied since the last.

@@ -6,11 +6,6 @@
 
 #include <sys/stat.h>
 
-extern "C" {
-#include "common/hashfn.h"
-#include "storage/fd.h"
-}
-
 namespace aggcache {
 
 uint64_t redis_target_generation = 1;

@@ -10,8 +10,9 @@
 #include "pg/redis_session.h"
 #include "pg/redis_state.h"
 #include "pg/redis_target.h"
-#include "pg/redis_wellformed.h"
+#include "pg/wellformed.h"
 #include "pg/result_times.h"
+#include "pg/redis_settings.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 
@@ -41,20 +42,6 @@ void ForgetFetched() {
   ForgetRedis(fetched);
   fetched = redis::kNoTicket;
   Trim(&scratch);
-}
-
-// What an error has left behind, and what the latest call was given.
-void OnTransactionEnd(XactEvent event, void *) {
-  if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PARALLEL_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
-    return;
-  EndReadAhead();
-  ForgetFetched();
-}
-
-void CleanUpAtTransactionEnd() {
-  static bool registered = false;
-  if (!registered) RegisterXactCallback(OnTransactionEnd, nullptr);
-  registered = true;
 }
 
 redis::FrameIdentity IdentityOf(const Definition *definition, const Key &key) {
@@ -124,7 +111,6 @@ bool MayBeInRedis(const Definition *definition) { return definition->result.chec
 bool FetchFromRedis(const Definition *definition, const Key &key, redis::FrameContents *contents) {
   ForgetFetched();
   if (redis_state == nullptr || !RedisIsConfigured() || !MayBeInRedis(definition)) return false;
-  CleanUpAtTransactionEnd();
   const redis::Reply *reply = nullptr;
   const bool was_asked = TakeAhead(key.hash, &reply);
   RedisName name;
@@ -266,6 +252,11 @@ void RemoveAllFromRedis(const List *functions, bool all, void (*visit)(void *, u
   NameResults(!all && list_length(functions) == 1 ? linitial_oid(functions) : InvalidOid, &removal.pattern);
   const int masters = CountRedisMasters();
   for (int master = 0; master < masters; master++) RemoveFromMaster(master, removal);
+}
+
+void ForgetRedisValues() {
+  EndReadAhead();
+  ForgetFetched();
 }
 
 }  // namespace aggcache

@@ -28,6 +28,9 @@ bool RemoveFromRedis(const Definition *definition, const Key &key);
 // Calls visit with the hash of each key that was there, perhaps more than once.
 void RemoveAllFromRedis(const List *functions, bool all, void (*visit)(void *context, uint64_t hash), void *context);
 
+// At the end of a transaction: what an error has left behind, and what the latest call was given.
+void ForgetRedisValues();
+
 }  // namespace aggcache
 
 #endif

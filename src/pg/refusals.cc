@@ -1,6 +1,7 @@
 #include "pg/server.h"
 
-#include "pg/analysis.h"
+#include "pg/refusals.h"
+
 #include "pg/audited.h"
 #include "pg/called_functions.h"
 #include "pg/function_facts.h"

@@ -7,7 +7,6 @@
 #include "pg/transactions.h"
 
 extern "C" {
-#include "storage/latch.h"
 #include "utils/wait_event.h"
 }
 

@@ -4,10 +4,7 @@
 
 extern "C" {
 #include "access/nbtree.h"
-#include "catalog/pg_am.h"
-#include "catalog/pg_index.h"
 #include "catalog/pg_opfamily.h"
-#include "commands/defrem.h"
 }
 
 namespace aggcache {

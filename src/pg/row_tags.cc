@@ -6,12 +6,6 @@
 #include "pg/partitions.h"
 #include "pg/watches.h"
 
-extern "C" {
-#include "access/attmap.h"
-#include "access/detoast.h"
-#include "rewrite/rewriteManip.h"
-}
-
 namespace aggcache {
 
 namespace {
@@ -281,10 +275,6 @@ void FreeInvalid() {
   }
 }
 
-void OnTransaction(XactEvent event, void *) {
-  if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE || event == XACT_EVENT_ABORT) in_use = 0;
-}
-
 }  // namespace
 
 WatchedTable *WatchedTableOf(Relation relation) {
@@ -296,7 +286,6 @@ WatchedTable *WatchedTableOf(Relation relation) {
     control.entrysize = sizeof(TableEntry);
     control.hcxt = tables_context;
     tables = hash_create("aggcache watches", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-    RegisterXactCallback(OnTransaction, nullptr);
   }
   Oid oid = RelationGetRelid(relation);
   // Rows mostly come by table.
@@ -376,5 +365,7 @@ void ForgetWatchedTables(Oid relation) {
   while (auto *entry = static_cast<TableEntry *>(hash_seq_search(&scan))) entry->table->valid = false;
   any_invalid = true;
 }
+
+void EndRowChanges() { in_use = 0; }
 
 }  // namespace aggcache

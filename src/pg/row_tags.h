@@ -33,6 +33,9 @@ TagList TagsOfChange(WatchedTable *table, TupleTableSlot *old_row, TupleTableSlo
 // Forgets what is cached of a relation, or of all if it is InvalidOid.
 void ForgetWatchedTables(Oid relation);
 
+// At the end of a transaction: an error may have ended a row change without a word.
+void EndRowChanges();
+
 }  // namespace aggcache
 
 #endif

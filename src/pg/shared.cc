@@ -2,10 +2,7 @@
 
 #include "pg/shared.h"
 
-#include "pg/blame.h"
-#include "pg/redis_state.h"
 #include "pg/settings.h"
-#include "pg/single_flight.h"
 
 namespace aggcache {
 namespace shared {
@@ -15,12 +12,13 @@ StampTable stamps;
 EntryStore store;
 FunctionStatistics *functions = nullptr;
 TableStatistics *tables = nullptr;
-FlightTable *flights = nullptr;
 
 namespace {
 
 shmem_request_hook_type previous_request_hook = nullptr;
 shmem_startup_hook_type previous_startup_hook = nullptr;
+const Area *further = nullptr;
+int further_count = 0;
 
 constexpr char kTranche[] = "aggcache";
 constexpr int kStatisticsLock = kPartitions;
@@ -38,15 +36,13 @@ void Request() {
   size = add_size(size, add_size(StampBytes(), PG_CACHE_LINE_SIZE));
   size = add_size(size, add_size(StoreBytes(), PG_CACHE_LINE_SIZE));
   size = add_size(size, add_size(FunctionBytes(), TableBytes()));
-  size = add_size(size, FlightTableBytes());
-  size = add_size(size, add_size(BlameBytes(), PG_CACHE_LINE_SIZE));
-  size = add_size(size, add_size(RedisStateBytes(), PG_CACHE_LINE_SIZE));
+  for (int i = 0; i < further_count; i++) size = add_size(size, add_size(further[i].bytes(), PG_CACHE_LINE_SIZE));
   RequestAddinShmemSpace(add_size(size, 8 * PG_CACHE_LINE_SIZE));
   RequestNamedLWLockTranche(kTranche, kLocks);
 }
 
 // ShmemInitStruct aligns to cache lines; what it hands out the first time is zeroed here.
-void *Area(const char *name, Size size, bool *found) {
+void *TakeArea(const char *name, Size size, bool *found) {
   void *area = ShmemInitStruct(name, size, found);
   if (!*found) memset(area, 0, size);
   return area;
@@ -56,7 +52,7 @@ void Startup() {
   if (previous_startup_hook) previous_startup_hook();
   LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
   bool found;
-  state = static_cast<SharedState *>(Area("aggcache state", sizeof(SharedState), &found));
+  state = static_cast<SharedState *>(TakeArea("aggcache state", sizeof(SharedState), &found));
   if (!found) {
     LWLockPadded *locks = GetNamedLWLockTranche(kTranche);
     state->partition_locks = locks;
@@ -68,18 +64,17 @@ void Startup() {
     const int64_t day = GetCurrentTimestamp();
     state->clock.Begin(day, ElapsedTime());
   }
-  auto *slots = static_cast<StampSlot *>(Area("aggcache stamps", StampBytes(), &found));
+  auto *slots = static_cast<StampSlot *>(TakeArea("aggcache stamps", StampBytes(), &found));
   stamps = StampTable(slots, state->stamp_slots, &state->start);
-  void *memory = Area("aggcache entries", state->store_bytes, &found);
+  void *memory = TakeArea("aggcache entries", state->store_bytes, &found);
   if (!found) EntryStore::Format(memory, state->store_bytes);
   store = EntryStore(memory, stamps);
-  functions = static_cast<FunctionStatistics *>(Area("aggcache functions", FunctionBytes(), &found));
-  tables = static_cast<TableStatistics *>(Area("aggcache tables", TableBytes(), &found));
-  flights = static_cast<FlightTable *>(Area("aggcache flights", FlightTableBytes(), &found));
-  if (!found) InitFlightTable(flights);
-  InitBlame(Area("aggcache blame", BlameBytes(), &found));
-  void *redis = Area("aggcache redis", RedisStateBytes(), &found);
-  InitRedisState(redis, !found);
+  functions = static_cast<FunctionStatistics *>(TakeArea("aggcache functions", FunctionBytes(), &found));
+  tables = static_cast<TableStatistics *>(TakeArea("aggcache tables", TableBytes(), &found));
+  for (int i = 0; i < further_count; i++) {
+    memory = TakeArea(further[i].name, further[i].bytes(), &found);
+    further[i].attach(memory, !found);
+  }
   LWLockRelease(AddinShmemInitLock);
 }
 
@@ -95,7 +90,9 @@ int64_t ElapsedTime() {
   return static_cast<int64_t>(now.tv_sec) * 1000000 + now.tv_nsec / 1000;
 }
 
-void InstallHooks() {
+void InstallHooks(const Area *areas, int count) {
+  further = areas;
+  further_count = count;
   previous_request_hook = shmem_request_hook;
   shmem_request_hook = Request;
   previous_startup_hook = shmem_startup_hook;

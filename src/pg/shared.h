@@ -2,11 +2,10 @@
 //
 //   stamp slots       no lock (src/core/stamp.h)
 //   entries           one LWLock a partition: shared to look up, exclusive to store and evict
-//   flights           FlightTable's own spinlocks (single_flight.h)
-//   counts of blame   an LWLock; the notes they come from are seqlocks (blame.h)
 //   function and table statistics   atomics; an LWLock only to claim a place and to give it back (statistics.h)
 //
-// No lock is held across anything that waits or runs user code.
+// Other areas belong to who uses them (module.cc lists them). No lock is held across anything that waits or runs user
+// code.
 
 #ifndef AGGCACHE_PG_SHARED_H
 #define AGGCACHE_PG_SHARED_H
@@ -55,8 +54,6 @@ struct TableStatistics {
   std::atomic<uint64_t> wide;  // DDL, TRUNCATE, changed watches
 };
 
-struct FlightTable;
-
 struct SharedState {
   std::atomic<Xid> start;  // see StampTable::Begin
   LWLock *statistics_lock;
@@ -78,10 +75,18 @@ extern StampTable stamps;
 extern EntryStore store;
 extern FunctionStatistics *functions;
 extern TableStatistics *tables;
-extern FlightTable *flights;
 
-// Installs the hooks that request and set up the memory. Called by _PG_init while shared_preload_libraries load.
-void InstallHooks();
+// A further area of shared memory.
+struct Area {
+  const char *name;
+  Size (*bytes)();
+  // Takes the memory, zeroed and `fresh` the first time, as it is later: processes without fork() come here too.
+  void (*attach)(void *memory, bool fresh);
+};
+
+// Installs the hooks that request and set up the memory: what is here, and `count` further areas, an array that lasts.
+// Called by _PG_init while shared_preload_libraries load.
+void InstallHooks(const Area *areas, int count);
 
 inline LWLock *PartitionLock(uint64_t key_hash) {
   return &state->partition_locks[EntryStore::PartitionOf(key_hash)].lock;

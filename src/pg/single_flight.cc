@@ -2,6 +2,7 @@
 
 #include "pg/single_flight.h"
 
+#include "pg/redis_settings.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 
@@ -28,15 +29,13 @@ struct Flight {
   ConditionVariable ended;
 };
 
-}  // namespace
-
 struct FlightTable {
   Flight places[kPlaces];
   std::atomic<uint64_t> ended[kPlaces];         // counts flights by the hash of the key
   std::atomic<uint64_t> not_stored[kOutcomes];  // hashes of flights that would land nothing
 };
 
-namespace {
+FlightTable *flights = nullptr;
 
 // This session's flights, outermost first.
 Flight *own[kNesting];
@@ -88,7 +87,7 @@ bool MayBeAwaited() {
 void End(Flight *flight, Ending ending) {
   SpinLockAcquire(&flight->mutex);
   // before another session can find the place free
-  shared::Count(shared::flights->ended[flight->id.key_hash % kPlaces]);
+  shared::Count(flights->ended[flight->id.key_hash % kPlaces]);
   flight->flying = false;
   flight->ending = ending;
   flight->generation++;
@@ -96,7 +95,7 @@ void End(Flight *flight, Ending ending) {
   ConditionVariableBroadcast(&flight->ended);
 }
 
-std::atomic<uint64_t> &OutcomePlace(const FlightId &id) { return shared::flights->not_stored[id.outcome % kOutcomes]; }
+std::atomic<uint64_t> &OutcomePlace(const FlightId &id) { return flights->not_stored[id.outcome % kOutcomes]; }
 
 // Sleeps until the present flight, that of this generation, has ended. False: it went on, but the time is up, or
 // somebody may wait for this session.
@@ -127,7 +126,10 @@ bool AwaitEnd(Flight *flight, uint64_t generation, TimestampTz deadline, Ending 
 
 Size FlightTableBytes() { return sizeof(FlightTable); }
 
-void InitFlightTable(FlightTable *table) {
+void AttachFlightTable(void *memory, bool fresh) {
+  flights = static_cast<FlightTable *>(memory);
+  if (!fresh) return;
+  FlightTable *table = flights;
   for (Flight &flight : table->places) {
     SpinLockInit(&flight.mutex);
     ConditionVariableInit(&flight.ended);
@@ -150,7 +152,7 @@ Boarding BoardFlight(const FlightId &id, bool *waited) {
     before_shmem_exit(AbandonAtExit, 0);
     exit_registered = true;
   }
-  Flight *flight = &shared::flights->places[id.hash % kPlaces];
+  Flight *flight = &flights->places[id.hash % kPlaces];
   TimestampTz deadline = 0;
   for (int leaders = 0; leaders < kMostLeaders; leaders++) {
     SpinLockAcquire(&flight->mutex);
@@ -178,9 +180,7 @@ Boarding BoardFlight(const FlightId &id, bool *waited) {
   return Boarding::kAlone;
 }
 
-uint64_t CountFlights(uint64_t key_hash) {
-  return shared::flights->ended[key_hash % kPlaces].load(std::memory_order_acquire);
-}
+uint64_t CountFlights(uint64_t key_hash) { return flights->ended[key_hash % kPlaces].load(std::memory_order_acquire); }
 
 bool OthersWait() {
   Assert(own_count > 0);

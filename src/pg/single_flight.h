@@ -19,10 +19,8 @@
 
 namespace aggcache {
 
-struct FlightTable;
-
 Size FlightTableBytes();
-void InitFlightTable(FlightTable *table);
+void AttachFlightTable(void *memory, bool fresh);
 
 // Hashes of a key, of it under this session's settings, and of both under its kind of snapshot: one that is as old as
 // the transaction may keep a result from being stored that others store.

@@ -3,7 +3,7 @@
 #include "pg/sources.h"
 
 #include "pg/partitions.h"
-#include "pg/tracking.h"
+#include "pg/tracked.h"
 
 namespace aggcache {
 
@@ -105,6 +105,25 @@ const char *FindChangedSource(const Definition *definition) {
     if (!same) return name;
   }
   return nullptr;
+}
+
+bool ArePartsCurrent(const Definition *definition) {
+  for (int i = 0; i < definition->relation_count; i++) {
+    const SourceRelation &source = definition->relations[i];
+    if (!source.tracked) continue;
+    if (source.partitioned && !AreKnownPartsCurrent(source.relation)) return false;
+    if (source.role != SourceRole::kNamed) continue;
+    bool pending;
+    List *now = PartsOf(source.relation, &pending);
+    if (pending) return false;
+    if (now != NIL && !source.partitioned && !has_subclass(source.relation)) return false;
+    List *known = NIL;
+    for (int j = 0; j < definition->relation_count; j++)
+      if (definition->relations[j].role == SourceRole::kPart && definition->relations[j].root == source.relation)
+        known = lappend_oid(known, definition->relations[j].relation);
+    if (!SameOids(now, known)) return false;
+  }
+  return true;
 }
 
 }  // namespace aggcache

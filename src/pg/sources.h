@@ -24,6 +24,10 @@ void AddRowType(Definition *definition, Oid relation);
 // relation that has changed or is gone. REQUIRES: locks on the named relations.
 const char *FindChangedSource(const Definition *definition);
 
+// Whether the parts that the definition knows are those that pg_inherits has now and that planning in this session
+// would use; a plan made otherwise lacks rows that its snapshot sees. REQUIRES: locks on the named relations.
+bool ArePartsCurrent(const Definition *definition);
+
 }  // namespace aggcache
 
 #endif

@@ -5,10 +5,6 @@
 #include "pg/settings.h"
 #include "pg/shared.h"
 
-extern "C" {
-#include "utils/syscache.h"
-}
-
 namespace aggcache {
 
 namespace {
@@ -143,32 +139,6 @@ List *OnlyGone(List *dropped, int cache) {
   return gone;
 }
 
-void OnTransaction(XactEvent event, void *) {
-  if (dropped_functions == NIL && dropped_tables == NIL && dropped_databases == NIL) return;
-  ListCell *cell;
-  switch (event) {
-    case XACT_EVENT_PRE_COMMIT:
-      dropped_functions = OnlyGone(dropped_functions, PROCOID);
-      dropped_tables = OnlyGone(dropped_tables, RELOID);
-      dropped_databases = OnlyGone(dropped_databases, DATABASEOID);
-      return;
-    case XACT_EVENT_COMMIT:
-      foreach (cell, dropped_functions)
-        GiveBackId(shared::functions, settings::max_functions, shared::ObjectId(lfirst_oid(cell)));
-      foreach (cell, dropped_tables)
-        GiveBackId(shared::tables, settings::max_tables, shared::ObjectId(lfirst_oid(cell)));
-      foreach (cell, dropped_databases) {
-        GiveBackDatabase(shared::functions, settings::max_functions, lfirst_oid(cell));
-        GiveBackDatabase(shared::tables, settings::max_tables, lfirst_oid(cell));
-      }
-      break;
-    case XACT_EVENT_ABORT:
-    case XACT_EVENT_PREPARE: break;
-    default: return;
-  }
-  dropped_functions = dropped_tables = dropped_databases = NIL;
-}
-
 // Of other databases only that can be told that they are gone.
 template <class Statistics>
 void ResetPlaces(Statistics *places, int count, int cache) {
@@ -197,10 +167,29 @@ struct Latest {
 
 }  // namespace
 
-void InstallStatisticsHooks() {
+void InstallStatisticsHook() {
   previous_object_access = object_access_hook;
   object_access_hook = OnObjectAccess;
-  RegisterXactCallback(OnTransaction, nullptr);
+}
+
+void FindDroppedStatistics() {
+  dropped_functions = OnlyGone(dropped_functions, PROCOID);
+  dropped_tables = OnlyGone(dropped_tables, RELOID);
+  dropped_databases = OnlyGone(dropped_databases, DATABASEOID);
+}
+
+void GiveBackStatistics(bool committed) {
+  ListCell *cell;
+  if (committed) {
+    foreach (cell, dropped_functions)
+      GiveBackId(shared::functions, settings::max_functions, shared::ObjectId(lfirst_oid(cell)));
+    foreach (cell, dropped_tables) GiveBackId(shared::tables, settings::max_tables, shared::ObjectId(lfirst_oid(cell)));
+    foreach (cell, dropped_databases) {
+      GiveBackDatabase(shared::functions, settings::max_functions, lfirst_oid(cell));
+      GiveBackDatabase(shared::tables, settings::max_tables, lfirst_oid(cell));
+    }
+  }
+  dropped_functions = dropped_tables = dropped_databases = NIL;
 }
 
 void ResetStatistics() {

@@ -17,8 +17,12 @@ constexpr uint64_t kFormer = ~uint64_t{0};
 
 inline bool IsFreePlace(uint64_t id) { return id == 0 || id == kFormer; }
 
-// Before InstallTrackingHooks: the last callback that a commit calls gives back what the others have still counted in.
-void InstallStatisticsHooks();
+// Notes what is dropped. Called by _PG_init.
+void InstallStatisticsHook();
+
+// Before a commit, and at the end of a transaction, after the others have counted.
+void FindDroppedStatistics();
+void GiveBackStatistics(bool committed);
 
 // Sets all statistics to zero, and gives the places back of what does not exist any more: dropped by a transaction that
 // was prepared, say.

@@ -5,7 +5,6 @@
 #include "pg/extension.h"
 
 extern "C" {
-#include "catalog/pg_depend.h"
 #include "commands/comment.h"
 }
 

@@ -7,10 +7,8 @@
 extern "C" {
 #include "access/toast_compression.h"
 #include "catalog/pg_enum.h"
-#include "common/int.h"
 #include "common/pg_lzcompress.h"
 #include "utils/array.h"
-#include "utils/date.h"
 #include "utils/inet.h"
 #include "utils/jsonb.h"
 #include "utils/rangetypes.h"

@@ -1,11 +1,11 @@
-// Values of single types as bytes that come from elsewhere: redis_wellformed.h says why they are checked, and of what.
+// Values of single types as bytes that come from elsewhere: wellformed.h says why they are checked, and of what.
 
 #ifndef AGGCACHE_PG_VALUE_BYTES_H
 #define AGGCACHE_PG_VALUE_BYTES_H
 
 #include "pg/server.h"
 
-#include "pg/redis_wellformed.h"
+#include "pg/wellformed.h"
 
 namespace aggcache {
 

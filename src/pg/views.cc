@@ -5,6 +5,7 @@
 
 #include "pg/server.h"
 
+#include "pg/analysis.h"
 #include "pg/blame.h"
 #include "pg/decision.h"
 #include "pg/inspection.h"
@@ -13,7 +14,7 @@
 #include "pg/row.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
-#include "pg/tracking.h"
+#include "pg/tracked.h"
 
 namespace aggcache {
 

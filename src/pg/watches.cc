@@ -9,7 +9,7 @@ namespace aggcache {
 namespace {
 
 // Expressions are stored as trees, which another major version may read differently.
-constexpr int kServer = PG_VERSION_NUM / 10000;
+constexpr int kServer = compat::kMajorVersion;
 
 bool IsColumn(TupleDesc descriptor, int attribute) {
   return attribute >= 1 && attribute <= descriptor->natts && !TupleDescAttr(descriptor, attribute - 1)->attisdropped;

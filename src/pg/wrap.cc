@@ -7,11 +7,6 @@
 
 #include "pg/extension.h"
 
-extern "C" {
-#include "parser/scansup.h"
-#include "utils/varlena.h"
-}
-
 namespace aggcache {
 
 namespace {

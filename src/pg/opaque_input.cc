@@ -1,12 +1,6 @@
 #include "pg/server.h"
 
-#include "pg/opaque.h"
-
-#include "core/tag.h"
-
-extern "C" {
-#include "catalog/pg_auth_members.h"
-}
+#include "pg/opaque_input.h"
 
 namespace aggcache {
 
@@ -41,26 +35,6 @@ uint64_t HashSettings() {
   return hash;
 }
 
-// A lock that nothing of PostgreSQL's takes: there is no function with this oid.
-LOCKTAG CommitLock() {
-  LOCKTAG tag;
-  SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ProcedureRelationId, InvalidOid, 0);
-  return tag;
-}
-
-// Roles and their memberships belong to no database.
-LOCKTAG SharedCommitLock() {
-  LOCKTAG tag;
-  SET_LOCKTAG_OBJECT(tag, InvalidOid, AuthMemRelationId, InvalidOid, 0);
-  return tag;
-}
-
-bool IsFree(const LOCKTAG &tag) {
-  if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL) return false;
-  LockRelease(&tag, ShareLock, false);
-  return true;
-}
-
 }  // namespace
 
 OpaqueInput CurrentOpaqueInput() {
@@ -78,20 +52,6 @@ bool HasTemporaryObjects() {
   Oid schema, toast_schema;
   GetTempNamespaceState(&schema, &toast_schema);
   return OidIsValid(schema);
-}
-
-uint64_t NamesTag() { return WideTag(MyDatabaseId, ProcedureRelationId); }
-uint64_t RolesTag() { return WideTag(InvalidOid, AuthMemRelationId); }
-
-void AnnounceCommitOfCatalogs() {
-  LOCKTAG tags[] = {CommitLock(), SharedCommitLock()};
-  for (const LOCKTAG &tag : tags) (void)LockAcquire(&tag, RowExclusiveLock, false, false);
-}
-
-bool CatalogsAreSettled() {
-  if (!IsFree(CommitLock()) || !IsFree(SharedCommitLock())) return false;
-  AcceptInvalidationMessages();
-  return true;
 }
 
 }  // namespace aggcache

@@ -8,8 +8,8 @@
 // reading the
 // bytes is safe, and raises no error, not that they are the right answer: against that only a secret helps.
 
-#ifndef AGGCACHE_PG_REDIS_WELLFORMED_H
-#define AGGCACHE_PG_REDIS_WELLFORMED_H
+#ifndef AGGCACHE_PG_WELLFORMED_H
+#define AGGCACHE_PG_WELLFORMED_H
 
 #include "pg/server.h"
 

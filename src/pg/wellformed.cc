@@ -2,7 +2,7 @@
 
 #include "pg/server.h"
 
-#include "pg/redis_wellformed.h"
+#include "pg/wellformed.h"
 
 #include "pg/value_bytes.h"
 

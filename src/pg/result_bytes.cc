@@ -1,11 +1,11 @@
 #include "pg/server.h"
 
-#include "pg/results.h"
+#include "pg/result_bytes.h"
 
 namespace aggcache {
 
 uint64_t FingerprintRowType(const ResultShape &shape) {
-  uint64_t fingerprint = hash_combine64(PG_VERSION_NUM / 10000, MAXIMUM_ALIGNOF << 8 | sizeof(Datum));
+  uint64_t fingerprint = hash_combine64(compat::kMajorVersion, MAXIMUM_ALIGNOF << 8 | sizeof(Datum));
   auto mix = [&](uint64_t number) { fingerprint = hash_combine64(fingerprint, number); };
   mix(shape.type);
   mix(static_cast<uint64_t>(shape.returns_set) << 1 | static_cast<uint64_t>(shape.returns_tuple));
@@ -143,68 +143,6 @@ Datum DecodeScalar(const ResultShape &shape, const char *data, Size size, bool *
   char *copy = static_cast<char *>(palloc(length));
   memcpy(copy, value, length);
   return PointerGetDatum(copy);
-}
-
-const RowTaker *row_taker = nullptr;
-
-namespace {
-
-bool IsTaker(const ReturnSetInfo *info) { return row_taker != nullptr && row_taker->info == info; }
-
-}  // namespace
-
-void ReturnTuplestore(const ResultShape &shape, Tuplestorestate *rows, ReturnSetInfo *info) {
-  if (IsTaker(info)) row_taker->expect(row_taker->context, shape.descriptor);
-  info->returnMode = SFRM_Materialize;
-  info->setResult = rows;
-  // What the caller expects is what the function declares, so it need not be compared. Of anonymous rows it may know
-  // nothing.
-  info->setDesc = nullptr;
-  if (shape.type == RECORDOID) {
-    MemoryContext outer = MemoryContextSwitchTo(info->econtext->ecxt_per_query_memory);
-    info->setDesc = CreateTupleDescCopy(shape.descriptor);
-    MemoryContextSwitchTo(outer);
-  }
-}
-
-namespace {
-
-void HandOutRows(const char *data, int64 count) {
-  const char *at = data + sizeof(int64);
-  for (int64 i = 0; i < count; i++) {
-    auto *row = reinterpret_cast<MinimalTuple>(const_cast<char *>(at));
-    row_taker->take(row_taker->context, row);
-    at += MAXALIGN(row->t_len);
-  }
-}
-
-}  // namespace
-
-void ReturnRows(const ResultShape &shape, const char *data, ReturnSetInfo *info) {
-  int64 count = *reinterpret_cast<const int64 *>(data);
-  if (IsTaker(info)) {
-    row_taker->expect(row_taker->context, shape.descriptor);
-    HandOutRows(data, count);
-    info->returnMode = SFRM_Materialize;
-    info->setResult = nullptr;
-    return;
-  }
-  MemoryContext outer = MemoryContextSwitchTo(info->econtext->ecxt_per_query_memory);
-  Tuplestorestate *rows = tuplestore_begin_heap((info->allowedModes & SFRM_Materialize_Random) != 0, false, work_mem);
-  if (count > 0) {
-    TupleTableSlot *slot =
-        MakeSingleTupleTableSlot(info->expectedDesc ? info->expectedDesc : shape.descriptor, &TTSOpsMinimalTuple);
-    const char *at = data + sizeof(int64);
-    for (int64 i = 0; i < count; i++) {
-      auto *row = reinterpret_cast<MinimalTuple>(const_cast<char *>(at));
-      ExecStoreMinimalTuple(row, slot, false);
-      tuplestore_puttupleslot(rows, slot);
-      at += MAXALIGN(row->t_len);
-    }
-    ExecDropSingleTupleTableSlot(slot);
-  }
-  MemoryContextSwitchTo(outer);
-  ReturnTuplestore(shape, rows, info);
 }
 
 }  // namespace aggcache
