@@ -206,7 +206,7 @@ COMMENT ON COLUMN aggcache.entries.valid IS
   'snapshot';
 
 CREATE FUNCTION aggcache.table_statistics(
-  OUT relation oid, OUT rows bigint, OUT statements bigint, OUT bulk bigint, OUT wide bigint)
+  OUT relation oid, OUT rows bigint, OUT transactions bigint, OUT bulk bigint, OUT wide bigint)
   RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'aggcache_table_statistics';
 COMMENT ON FUNCTION aggcache.table_statistics() IS
   'counters of this database''s tracked tables; behind aggcache.tables';
@@ -225,7 +225,7 @@ CREATE VIEW aggcache.tables AS
   SELECT c.oid::pg_catalog.regclass AS relation, t.tracked, t.reason,
          aggcache.watches(c.oid) AS watches,
          (SELECT pg_catalog.count(*) FROM aggcache.dependency d WHERE d.relation = c.oid) AS functions,
-         coalesce(s.rows, 0) AS rows, coalesce(s.statements, 0) AS statements,
+         coalesce(s.rows, 0) AS rows, coalesce(s.transactions, 0) AS transactions,
          coalesce(s.bulk, 0) AS bulk, coalesce(s.wide, 0) AS wide
   FROM pg_catalog.pg_class c
   CROSS JOIN LATERAL aggcache.tracking_state(c.oid) t
@@ -239,8 +239,9 @@ COMMENT ON COLUMN aggcache.tables.reason IS 'why the table''s writes are not see
 COMMENT ON COLUMN aggcache.tables.watches IS 'by what changes of rows are told apart, in words';
 COMMENT ON COLUMN aggcache.tables.functions IS 'how many cached functions read the table';
 COMMENT ON COLUMN aggcache.tables.rows IS 'rows changed by committed transactions';
-COMMENT ON COLUMN aggcache.tables.statements IS 'committed transactions that changed rows of the table';
-COMMENT ON COLUMN aggcache.tables.bulk IS 'writes that touched so many keys that they invalidated the whole table';
+COMMENT ON COLUMN aggcache.tables.transactions IS 'committed transactions that changed rows of the table';
+COMMENT ON COLUMN aggcache.tables.bulk IS
+  'how often a transaction changed so many keys that it invalidated the whole table';
 COMMENT ON COLUMN aggcache.tables.wide IS
   'changes other than of rows: TRUNCATE, DDL, changed watches, aggcache.invalidate_table()';
 

@@ -175,7 +175,7 @@ SELECT function, length(key_hash), size > 0 AS size, memory >= size AS memory, d
        cost_ms > 0 AS cost, stored_at <= now() AS stored_at, expires_at, valid
   FROM aggcache.entries WHERE function::text LIKE 'workload%' ORDER BY uses > 0;
 TRUNCATE task;
-SELECT relation, tracked, reason, watches, functions, rows, statements, bulk, wide FROM aggcache.tables
+SELECT relation, tracked, reason, watches, functions, rows, transactions, bulk, wide FROM aggcache.tables
   WHERE relation::text IN ('task', 'department') ORDER BY relation::text;
 ALTER TABLE department DISABLE TRIGGER aggcache_track;
 SELECT relation, tracked, reason FROM aggcache.tables WHERE relation::text = 'department';

@@ -76,7 +76,7 @@ void Define(bool preloading) {
                           "Zero means not to wait.", &wait_timeout_ms, 5000, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS,
                           nullptr, nullptr, nullptr);
   DefineCustomIntVariable("aggcache.bulk_threshold",
-                          "Sets after how many changed keys a statement invalidates the whole table.", nullptr,
+                          "Sets after how many changed keys of a table a transaction invalidates all of it.", nullptr,
                           &bulk_threshold, 4096, 1, INT_MAX, PGC_USERSET, 0, nullptr, nullptr, nullptr);
 #ifdef AGGCACHE_DEBUG
   DefineCustomBoolVariable("aggcache.debug_skip_registration", "Leaves writes unrecorded, to show that tests notice.",

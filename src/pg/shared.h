@@ -47,8 +47,8 @@ struct FunctionStatistics {
 };
 
 struct TableStatistics {
-  std::atomic<uint64_t> id;          // database << 32 | table oid; else see statistics.h
-  std::atomic<uint64_t> statements;  // transactions' statements that registered
+  std::atomic<uint64_t> id;            // database << 32 | table oid; else see statistics.h
+  std::atomic<uint64_t> transactions;  // committed ones that changed rows
   std::atomic<uint64_t> rows;
   std::atomic<uint64_t> bulk;  // escalations
   std::atomic<uint64_t> wide;  // DDL, TRUNCATE, changed watches

@@ -29,7 +29,7 @@ void ZeroCounts(FunctionStatistics *place) {
 }
 
 void ZeroCounts(TableStatistics *place) {
-  Zero(&place->statements);
+  Zero(&place->transactions);
   Zero(&place->rows);
   Zero(&place->bulk);
   Zero(&place->wide);

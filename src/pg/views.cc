@@ -281,7 +281,7 @@ void ShowTableStatistics(FunctionCallInfo fcinfo) {
     Row row(fcinfo);
     row.Object(ObjectOf(id));
     row.BigInt(Read(statistics.rows));
-    row.BigInt(Read(statistics.statements));
+    row.BigInt(Read(statistics.transactions));
     row.BigInt(Read(statistics.bulk));
     row.BigInt(Read(statistics.wide));
     row.End();

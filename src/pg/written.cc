@@ -198,7 +198,7 @@ void CountWritten() {
     if (table->rows == 0) continue;
     TableStatistics *statistics = shared::StatisticsOfTable(table->relation, true);
     if (statistics) {
-      shared::Count(statistics->statements);
+      shared::Count(statistics->transactions);
       shared::Count(statistics->rows, table->rows);
     }
     table->rows = 0;

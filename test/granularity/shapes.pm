@@ -256,7 +256,7 @@ our @COARSE = (
 	[[@OF_TASK], ['default', 'add_column'], 'DDL concerns the whole table'],
 	[['unsorted', 'ties', 'limit_ties'], ['index'], 'with an index the rows may come in another order'],
 	[[@OF_TASK], ['bulk'],
-		'a statement that changes more keys than `aggcache.bulk_threshold` invalidates all results of the table'],
+		'a transaction that changes more keys than `aggcache.bulk_threshold` invalidates all results of the table'],
 	[[names(\@PARTITIONS)], ['part_new', 'part_drop', 'part_detach'],
 		'what partitions a table has concerns all results that name it'],
 	[['part_key', 'part_total'], ['part_move'], 'the row is deleted in one partition and inserted in the other'],

@@ -46,7 +46,7 @@ for my $db ('postgres', 'other')
 	$node->safe_psql($db, 'SELECT cached_hours(1); SELECT cached_hours(1); UPDATE task SET hours = hours WHERE id = 1;
 		SELECT cached_hours(1)');
 	is(calls($db), 3, "the statistics of $db show what is new");
-	is($node->safe_psql($db, q{SELECT statements > 0 FROM aggcache.tables WHERE relation = 'task'::regclass}), 't',
+	is($node->safe_psql($db, q{SELECT transactions > 0 FROM aggcache.tables WHERE relation = 'task'::regclass}), 't',
 		'of tables too');
 }
 
