@@ -39,7 +39,7 @@ CREATE TABLE aggcache.dependency (
   CONSTRAINT dependency_pkey PRIMARY KEY (function, relation)
 );
 CREATE INDEX dependency_relation_idx ON aggcache.dependency (relation);
-COMMENT ON TABLE aggcache.dependency IS 'which cached function needs which table tracked';
+COMMENT ON TABLE aggcache.dependency IS 'which tables each cached function needs tracked';
 
 CREATE TABLE aggcache.watch (
   relation oid NOT NULL,
@@ -52,15 +52,20 @@ CREATE TABLE aggcache.watch (
   predicate pg_node_tree,
   CONSTRAINT watch_pkey PRIMARY KEY (relation, id)
 );
-COMMENT ON TABLE aggcache.watch IS 'by what the changes of a table''s rows are told apart; see aggcache.tables';
+COMMENT ON TABLE aggcache.watch IS
+  'the keys, ranges, columns and conditions by which changes of a table''s rows are distinguished; aggcache.tables '
+  'shows them in words';
 COMMENT ON COLUMN aggcache.watch.id IS 'hash of all other columns';
 COMMENT ON COLUMN aggcache.watch.server IS 'major version of the server that wrote the predicate';
-COMMENT ON COLUMN aggcache.watch.key_columns IS 'changes of rows with other values in these are none';
-COMMENT ON COLUMN aggcache.watch.range_column IS 'changes of rows outside of a range of this are none';
+COMMENT ON COLUMN aggcache.watch.key_columns IS 'only changes of rows that have the key values asked for invalidate';
+COMMENT ON COLUMN aggcache.watch.range_column IS
+  'only changes of rows within the range asked for of this column invalidate';
 COMMENT ON COLUMN aggcache.watch.range_width IS
-  'of the smallest cell: days of a date, microseconds of a timestamp, else whole numbers';
-COMMENT ON COLUMN aggcache.watch.columns IS 'an UPDATE of other columns is no change; null: of none';
-COMMENT ON COLUMN aggcache.watch.predicate IS 'changes of rows that do not pass it are none';
+  'width of the smallest cell: in days for a date, in microseconds for a timestamp, else in whole numbers';
+COMMENT ON COLUMN aggcache.watch.columns IS
+  'an UPDATE counts only if it changes one of these columns; null: if it changes any column';
+COMMENT ON COLUMN aggcache.watch.predicate IS
+  'a change counts only if the old or the new row passes this; null: always';
 
 CREATE TABLE aggcache.watch_use (
   function oid NOT NULL,
@@ -69,7 +74,7 @@ CREATE TABLE aggcache.watch_use (
   CONSTRAINT watch_use_pkey PRIMARY KEY (function, relation, watch)
 );
 CREATE INDEX watch_use_relation_idx ON aggcache.watch_use (relation);
-COMMENT ON TABLE aggcache.watch_use IS 'which cached function a watch is for';
+COMMENT ON TABLE aggcache.watch_use IS 'which cached functions each watch is for';
 
 -- Said by users, so it is dumped.
 CREATE TABLE aggcache.cell_width (
@@ -95,7 +100,7 @@ CREATE FUNCTION aggcache.last_call(
   OUT tier text)
   RETURNS SETOF record ROWS 1 LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'aggcache_last_call';
 COMMENT ON FUNCTION aggcache.last_call() IS
-  'what this session''s latest call of a cached function did: hit, stale hit, miss, uncached or error, and why; one '
+  'what this session''s latest call of a cached function did, and why: hit, stale hit, miss, uncached or error; one '
   'row, null before the first call';
 
 CREATE FUNCTION aggcache.function_state(
@@ -113,7 +118,7 @@ CREATE VIEW aggcache.functions AS
   CROSS JOIN LATERAL aggcache.function_state(p.oid) s;
 COMMENT ON VIEW aggcache.functions IS 'the functions of language cached_sql, one row each';
 COMMENT ON COLUMN aggcache.functions.state IS
-  'cached; uncached; unknown: polymorphic, so it shows only at a call; null: not shown to this role';
+  'cached; uncached; unknown: polymorphic, so it is known only at a call; null: not shown to this role';
 COMMENT ON COLUMN aggcache.functions.reason IS 'why the function is not cached, in words; null if it is';
 COMMENT ON COLUMN aggcache.functions.ttl IS 'aggcache.ttl of the function''s own SET clause';
 COMMENT ON COLUMN aggcache.functions.max_staleness IS 'aggcache.max_staleness of the function''s own SET clause';
@@ -134,17 +139,17 @@ CREATE VIEW aggcache.dependencies AS
     AND l.lanplcallfoid = 'aggcache.cached_sql_call_handler()'::pg_catalog.regprocedure
   CROSS JOIN LATERAL aggcache.function_dependencies(p.oid) d;
 COMMENT ON VIEW aggcache.dependencies IS
-  'which relations each cached function reads, one row each; a function that cannot be analysed has one row '
-  'without relation';
+  'which relations each cached function reads, one row each; a function that cannot be analysed has one row without a '
+  'relation';
 COMMENT ON COLUMN aggcache.dependencies.key_columns IS
-  'columns by whose values changes are told apart, where granularity is key or range';
+  'where granularity is key or range: the key columns; rows with other values in them do not matter';
 COMMENT ON COLUMN aggcache.dependencies.range_column IS
-  'column by whose ranges changes are told apart, where granularity is range';
+  'where granularity is range: the range column; rows outside of the range asked for do not matter';
 COMMENT ON COLUMN aggcache.dependencies.granularity IS
-  'key: changes of rows with other key values do not invalidate; range: nor do those outside of the range that is '
-  'asked for; columns: changes of columns or rows that are not used do not; table: every change does; none: changes '
-  'are not seen, so the function is not cached';
-COMMENT ON COLUMN aggcache.dependencies.watch IS 'the finest watch that is in force for the function, in words';
+  'key: only changes of rows with the key asked for invalidate; range: only those that also lie in the range asked '
+  'for; columns: only changes of columns and rows that are used; table: every change; none: changes are not seen, so '
+  'the function is not cached';
+COMMENT ON COLUMN aggcache.dependencies.watch IS 'the finest watch that the function can use now, in words';
 
 CREATE FUNCTION aggcache.function_statistics(
   OUT function oid, OUT hits bigint, OUT stale_hits bigint, OUT cold bigint, OUT changed bigint, OUT expired bigint,
@@ -179,7 +184,8 @@ COMMENT ON COLUMN aggcache.stats.uncached IS
   'calls that could not use the cache at all; aggcache.last_call() tells why';
 COMMENT ON COLUMN aggcache.stats.hit_ratio IS 'hits and stale hits among all calls, 0 to 1';
 COMMENT ON COLUMN aggcache.stats.compute_ms IS 'time spent on computing results, in milliseconds';
-COMMENT ON COLUMN aggcache.stats.saved_ms IS 'time that computing what was hit had taken, in milliseconds';
+COMMENT ON COLUMN aggcache.stats.saved_ms IS
+  'time that hits saved: what computing their results had taken, in milliseconds';
 COMMENT ON COLUMN aggcache.stats.last_changed IS 'when a call last found its result invalidated by a write';
 COMMENT ON COLUMN aggcache.stats.bytes IS 'shared memory that the function''s results take';
 
@@ -195,15 +201,14 @@ COMMENT ON FUNCTION aggcache.stored_entries() IS 'the cached results of this dat
 CREATE VIEW aggcache.entries AS SELECT * FROM aggcache.stored_entries();
 GRANT SELECT ON aggcache.entries TO pg_monitor;
 COMMENT ON VIEW aggcache.entries IS 'the cached results of this database, one row each, without arguments and values';
-COMMENT ON COLUMN aggcache.entries.function IS 'whose result it is';
+COMMENT ON COLUMN aggcache.entries.function IS 'the function whose call stored it';
 COMMENT ON COLUMN aggcache.entries.size IS 'bytes of the result';
 COMMENT ON COLUMN aggcache.entries.memory IS 'bytes of shared memory, with key and bookkeeping';
-COMMENT ON COLUMN aggcache.entries.dependencies IS 'how many stamp slots decide about the result';
+COMMENT ON COLUMN aggcache.entries.dependencies IS 'how many stamp slots decide whether the result is valid';
 COMMENT ON COLUMN aggcache.entries.uses IS 'hits since it was stored';
 COMMENT ON COLUMN aggcache.entries.cost_ms IS 'what computing it took, in milliseconds';
 COMMENT ON COLUMN aggcache.entries.valid IS
-  'false: it is known that it cannot be hit any more; true does not promise a hit, which depends on the caller''s '
-  'snapshot';
+  'false: it can certainly never be hit again; true: it may be hit, depending on the caller''s snapshot';
 
 CREATE FUNCTION aggcache.table_statistics(
   OUT relation oid, OUT rows bigint, OUT transactions bigint, OUT bulk bigint, OUT wide bigint)
@@ -218,8 +223,7 @@ COMMENT ON FUNCTION aggcache.tracking_state(regclass) IS
 
 CREATE FUNCTION aggcache.watches(relation regclass) RETURNS text[]
   LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'aggcache_watches';
-COMMENT ON FUNCTION aggcache.watches(regclass) IS
-  'by what the changes of a table''s rows are told apart, in words; behind aggcache.tables';
+COMMENT ON FUNCTION aggcache.watches(regclass) IS 'the watches of one table, in words; behind aggcache.tables';
 
 CREATE VIEW aggcache.tables AS
   SELECT c.oid::pg_catalog.regclass AS relation, t.tracked, t.reason,
@@ -236,14 +240,15 @@ CREATE VIEW aggcache.tables AS
                         WHERE g.tgfoid = 'aggcache.track_row()'::pg_catalog.regprocedure);
 COMMENT ON VIEW aggcache.tables IS 'the tables that cached functions read or whose writes are tracked, one row each';
 COMMENT ON COLUMN aggcache.tables.reason IS 'why the table''s writes are not seen, in words; null if they are';
-COMMENT ON COLUMN aggcache.tables.watches IS 'by what changes of rows are told apart, in words';
+COMMENT ON COLUMN aggcache.tables.watches IS
+  'the keys, ranges, columns and conditions by which changes of rows are distinguished, in words';
 COMMENT ON COLUMN aggcache.tables.functions IS 'how many cached functions read the table';
 COMMENT ON COLUMN aggcache.tables.rows IS 'rows changed by committed transactions';
 COMMENT ON COLUMN aggcache.tables.transactions IS 'committed transactions that changed rows of the table';
 COMMENT ON COLUMN aggcache.tables.bulk IS
   'how often a transaction changed so many keys that it invalidated the whole table';
 COMMENT ON COLUMN aggcache.tables.wide IS
-  'changes other than of rows: TRUNCATE, DDL, changed watches, aggcache.invalidate_table()';
+  'changes that are not of single rows: TRUNCATE, DDL, changed watches, aggcache.invalidate_table()';
 
 CREATE FUNCTION aggcache.blame_counts(
   OUT function oid, OUT relation oid, OUT statement text, OUT columns name[], OUT query_id bigint,
@@ -257,12 +262,12 @@ CREATE VIEW aggcache.blame AS
          b.columns, b.query_id, b.invalidations, b.last_at
   FROM aggcache.blame_counts() b JOIN pg_catalog.pg_proc p ON p.oid = b.function;
 COMMENT ON VIEW aggcache.blame IS
-  'which writes invalidated results that were then asked for, since the statistics were reset, one row for each kind '
+  'which writes invalidated results that were later asked for, since the statistics were reset; one row for each kind '
   'of write';
-COMMENT ON COLUMN aggcache.blame.relation IS 'what was changed; null if it is not known any more';
+COMMENT ON COLUMN aggcache.blame.relation IS 'what was changed; null if that is no longer known';
 COMMENT ON COLUMN aggcache.blame.statement IS
-  'INSERT, UPDATE or DELETE, what happened to the row, unless the session''s statement was MERGE or COPY; for other '
-  'changes the session''s statement';
+  'what happened to the row, INSERT, UPDATE or DELETE, unless the session''s statement was MERGE or COPY; for changes '
+  'other than of rows, the session''s statement';
 COMMENT ON COLUMN aggcache.blame.columns IS 'the columns that an UPDATE set; null for other statements';
 COMMENT ON COLUMN aggcache.blame.query_id IS
   'pg_stat_statements'' id of the session''s statement, if compute_query_id is on';
@@ -273,8 +278,8 @@ CREATE FUNCTION aggcache.usage(
   OUT reset_at timestamptz)
   RETURNS SETOF record ROWS 1 LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'aggcache_usage';
 COMMENT ON FUNCTION aggcache.usage() IS
-  'the store of the whole server: bytes in all, bytes free, results, stamp slots, start of the server, last reset '
-  'of statistics';
+  'memory and slots of the whole server''s cache: bytes in all, bytes free, results, stamp slots, start of the server, '
+  'last reset of statistics';
 
 CREATE FUNCTION aggcache.redis_state(
   OUT state text, OUT writes text, OUT url text, OUT retry_at timestamptz, OUT failures_in_a_row integer,
@@ -293,9 +298,10 @@ CREATE VIEW aggcache.redis AS SELECT * FROM aggcache.redis_state();
 COMMENT ON VIEW aggcache.redis IS
   'whether Redis is used, and what it did for the whole server since the statistics were reset, one row';
 COMMENT ON COLUMN aggcache.redis.state IS
-  'off: aggcache.redis_url is not set; ready; unavailable: not tried before retry_at, after a failure; probing: one '
-  'session is trying it';
-COMMENT ON COLUMN aggcache.redis.writes IS 'the same for what changes data: Redis may be full or a replica';
+  'off: aggcache.redis_url is not set; ready; unavailable: after a failure, not tried again before retry_at; probing: '
+  'one session is trying it';
+COMMENT ON COLUMN aggcache.redis.writes IS
+  'the state of commands that change data, with the same values: Redis may be full or a replica';
 COMMENT ON COLUMN aggcache.redis.url IS
   'aggcache.redis_url, the password masked; null for roles without the privileges of pg_read_all_settings';
 COMMENT ON COLUMN aggcache.redis.retry_at IS 'when Redis will be tried again, if it is not ready';
@@ -303,12 +309,12 @@ COMMENT ON COLUMN aggcache.redis.failures_in_a_row IS 'failed attempts since Red
 COMMENT ON COLUMN aggcache.redis.hits IS 'results that Redis had and that could be used';
 COMMENT ON COLUMN aggcache.redis.misses IS 'results that Redis did not have';
 COMMENT ON COLUMN aggcache.redis.changed IS
-  'results that Redis had and that a later write, their age or the caller''s snapshot forbade';
+  'results that Redis had and that could not be used because of a later write, their age or the caller''s snapshot';
 COMMENT ON COLUMN aggcache.redis.stores IS 'results that were sent to Redis';
 COMMENT ON COLUMN aggcache.redis.skipped IS 'look-ups and stores that were not tried because Redis was not ready';
 COMMENT ON COLUMN aggcache.redis.commands IS 'commands that Redis answered';
 COMMENT ON COLUMN aggcache.redis.p50_ms IS
-  'median time from sending a command to its reply, in milliseconds; of pipelined stores, to when it was read';
+  'median time from sending a command to its reply, in milliseconds; for pipelined stores, until the reply was read';
 COMMENT ON COLUMN aggcache.redis.p95_ms IS '95th percentile of the same';
 COMMENT ON COLUMN aggcache.redis.p99_ms IS '99th percentile of the same';
 COMMENT ON COLUMN aggcache.redis.connection_errors IS 'connections that could not be made, or broke';
@@ -323,7 +329,7 @@ COMMENT ON COLUMN aggcache.redis.not_ready_errors IS 'LOADING, BUSY, MASTERDOWN 
 COMMENT ON COLUMN aggcache.redis.cluster_errors IS
   'commands for which no node, or no master, was found in time';
 COMMENT ON COLUMN aggcache.redis.other_errors IS 'other error replies';
-COMMENT ON COLUMN aggcache.redis.local_errors IS 'commands for which this server had no memory, or too many in flight';
+COMMENT ON COLUMN aggcache.redis.local_errors IS 'commands that failed on this side: no memory, or too many under way';
 COMMENT ON COLUMN aggcache.redis.damaged IS 'values that were truncated or altered; each was a miss';
 COMMENT ON COLUMN aggcache.redis.foreign_values IS
   'values of another key, start of the server, row type or format; each was a miss';
@@ -334,8 +340,8 @@ COMMENT ON COLUMN aggcache.redis.unauthentic IS
 CREATE FUNCTION aggcache.explain(function regprocedure) RETURNS SETOF text
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_explain';
 COMMENT ON FUNCTION aggcache.explain(regprocedure) IS
-  'in words: whether a function is cached, what it reads, what invalidates its results, what joins its arguments '
-  'in the key';
+  'tells in words whether a function is cached, what it reads, what invalidates its results, and what the key holds '
+  'besides its arguments';
 
 CREATE FUNCTION aggcache.explain(
   function regprocedure, VARIADIC args "any",
@@ -345,7 +351,7 @@ CREATE FUNCTION aggcache.explain(
 COMMENT ON FUNCTION aggcache.explain(regprocedure, "any") IS
   'what the result of the call with these arguments depends on: one row for each appearance of a relation, with the '
   'granularity of the changes that invalidate, the watch and the clauses that make it so, the number of tags, what '
-  'would make it finer, and all that in words; an empty VARIADIC array for no arguments';
+  'would make it finer, and all of this in words; an empty VARIADIC array for no arguments';
 
 CREATE FUNCTION aggcache.instance_health(OUT "check" text, OUT ok boolean, OUT detail text)
   RETURNS SETOF record ROWS 7 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_health';
@@ -373,8 +379,8 @@ BEGIN ATOMIC
   FROM aggcache.tables t;
 END;
 COMMENT ON FUNCTION aggcache.health() IS
-  'what an operator should know, one row a check; ok is false where something stands in the way, and NULL where that '
-  'cannot be told, as what is looked at is hidden from the role';
+  'what an operator should know, one row for each check; ok is false where something is wrong, and null where this '
+  'role may not see enough to tell';
 
 GRANT SELECT ON aggcache.functions, aggcache.dependencies, aggcache.stats, aggcache.tables, aggcache.blame,
   aggcache.redis TO PUBLIC;
@@ -384,7 +390,7 @@ GRANT SELECT ON aggcache.functions, aggcache.dependencies, aggcache.stats, aggca
 CREATE FUNCTION aggcache.invalidate(function regprocedure) RETURNS bigint
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_invalidate';
 COMMENT ON FUNCTION aggcache.invalidate(regprocedure) IS
-  'removes all results of a function at once, whatever becomes of the transaction; returns how many; for the owner';
+  'removes all results of a function at once, even if the transaction rolls back; returns how many; for the owner';
 
 CREATE FUNCTION aggcache.invalidate(function regprocedure, VARIADIC args "any") RETURNS bigint
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_invalidate_call';
@@ -399,8 +405,8 @@ COMMENT ON FUNCTION aggcache.invalidate_table(regclass) IS
 CREATE FUNCTION aggcache.invalidate_like(pattern text) RETURNS bigint
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_invalidate_like';
 COMMENT ON FUNCTION aggcache.invalidate_like(text) IS
-  'removes all results of those functions of the current role whose name, bare or with its schema, is LIKE the '
-  'pattern; returns how many';
+  'removes all results of the current role''s functions whose name, with or without its schema, is LIKE the pattern; '
+  'returns how many';
 
 CREATE FUNCTION aggcache.invalidate_all() RETURNS bigint
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_invalidate_all';
@@ -411,8 +417,8 @@ CREATE FUNCTION aggcache.mget(function regprocedure, VARIADIC args "any") RETURN
   LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'aggcache_mget';
 COMMENT ON FUNCTION aggcache.mget(regprocedure, "any") IS
   'calls a cached function for many arguments, given as one array for each argument, and asks Redis for all results at '
-  'once; returns the rows of all calls, each preceded by the number of the call: '
-  'mget(''f(int)'', ARRAY[1, 2]) AS r (ordinality bigint, …)';
+  'once; returns the rows of all calls, each after the number of its call: mget(''f(int)'', ARRAY[1, 2]) AS r '
+  '(ordinality bigint, …)';
 
 CREATE FUNCTION aggcache.reset_stats() RETURNS void
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_reset_stats';
@@ -423,35 +429,36 @@ COMMENT ON FUNCTION aggcache.reset_stats() IS
 CREATE FUNCTION aggcache.attach(relation regclass) RETURNS void
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_attach';
 COMMENT ON FUNCTION aggcache.attach(regclass) IS
-  'puts the tracking triggers on a table and on children that inherit from it, or right ones in place of altered ones, '
-  'until aggcache.detach(), whatever functions come and go; needs TRIGGER on it, its partitions and children';
+  'puts the tracking triggers on a table and on children that inherit from it, and replaces altered ones; they stay '
+  'until aggcache.detach(), whatever functions come and go; needs TRIGGER on the table, its partitions and its '
+  'children';
 
 CREATE FUNCTION aggcache.detach(relation regclass) RETURNS void
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_detach';
 COMMENT ON FUNCTION aggcache.detach(regclass) IS
-  'takes tracking triggers and watches from a table; functions that read it are uncached until aggcache.refresh(); '
-  'for the owner';
+  'takes tracking triggers and watches off a table; functions that read it are uncached until aggcache.refresh(); for '
+  'the owner';
 
 CREATE FUNCTION aggcache.set_cell_width(relation regclass, "column" name, width text DEFAULT NULL) RETURNS void
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_set_cell_width';
 COMMENT ON FUNCTION aggcache.set_cell_width(regclass, name, text) IS
-  'sets the width of the smallest range of a column whose changes are told apart: an interval for dates and '
-  'timestamps, a whole number for numbers; null: that of the type (1 day, 1 hour, 1); for the owner';
+  'sets the smallest width at which ranges of a column are distinguished: an interval for dates and timestamps, a '
+  'whole number for numbers; null: the type''s default (1 day, 1 hour, 1); for the owner';
 
 CREATE FUNCTION aggcache.refresh() RETURNS bigint
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_refresh';
 COMMENT ON FUNCTION aggcache.refresh() IS
-  'tracks anew what the current role''s cached functions read, as after a restore, each with its owner''s rights; '
-  'returns how many functions; warns of those that fail and of tables that stay untracked';
+  'finds again what the current role''s cached functions read, and tracks it, as is needed after a restore; uses each '
+  'owner''s rights; returns the number of functions; warns of functions that fail and tables that stay untracked';
 
 CREATE FUNCTION aggcache.refresh(function regprocedure) RETURNS void
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_refresh_function';
 COMMENT ON FUNCTION aggcache.refresh(regprocedure) IS
-  'tracks anew what a cached function reads, with its owner''s rights; for the owner';
+  'finds again what a cached function reads, and tracks it, with its owner''s rights; for the owner';
 
 CREATE FUNCTION aggcache.wrap(function regprocedure, name text DEFAULT NULL) RETURNS regprocedure
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'aggcache_wrap';
 COMMENT ON FUNCTION aggcache.wrap(regprocedure, text) IS
-  'creates a cached function with the signature, options, grants and body of a function of language sql; named '
-  'cached_… in the same schema unless a name is given; it belongs to the owner of the function or, for a caller '
-  'without the owner''s privileges, who may wrap only what runs with the caller''s rights, to the caller';
+  'creates a cached function with the signature, options, grants and body of a function of language sql, named '
+  'cached_… in the same schema unless a name is given; it belongs to the owner of the original if the caller has the '
+  'owner''s privileges, else to the caller, who may then wrap only functions that run with their caller''s rights';
