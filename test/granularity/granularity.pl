@@ -154,11 +154,11 @@ and commits, and the function is called again.
 
 | | |
 |---|---|
-| ● | a miss, and the answer had changed: it must be one |
-| ○ | a miss although the answer had not changed; why is said below the table |
+| ● | a miss that is necessary, as the answer had changed |
+| ○ | a miss although the answer had not changed; the reason is given below the table |
 | (empty) | a hit: the write is known not to concern the result |
 
-Writes are told apart by what they do to a cached function's *key* (department 1), *range* (January 2026) and
+The names of the writes say whether they concern a cached function's *key* (department 1), *range* (January 2026) and
 *condition* (`status = 'open'`). The SQL of every query and write is [at the end](#queries).
 
 END

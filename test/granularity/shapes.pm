@@ -249,28 +249,29 @@ sub names { map { $_->[0] } map { @$_ } @_ }
 # Needless misses that are known: [query shapes, write shapes, the reason]. Any other fails the test, whatever the
 # document says. A miss is needless if the answer came out the same, so some of these are inherent.
 our @OF_TASK = names(\@ONE_TABLE, \@SEVERAL_TABLES);
-my $unread = 'the query names no values or range of a column to tell the rows apart by, so every row counts, in the '
-	. 'columns that the query uses';
-my $luck = 'a row that the query reads has changed; that the answer is the same shows only when it is computed';
+my $unread = 'no condition of the query gives values or a range of a plain column, so every row counts, in the columns '
+	. 'that the query uses';
+my $luck = 'a row that the query reads has changed; only computing shows that the answer is the same';
 our @COARSE = (
 	[[@OF_TASK], ['default', 'add_column'], 'DDL concerns the whole table'],
 	[['unsorted', 'ties', 'limit_ties'], ['index'], 'with an index the rows may come in another order'],
 	[[@OF_TASK], ['bulk'],
 		'a transaction that changes more keys than `aggcache.bulk_threshold` invalidates all results of the table'],
 	[[names(\@PARTITIONS)], ['part_new', 'part_drop', 'part_detach'],
-		'what partitions a table has concerns all results that name it'],
+		'a change of which partitions the table has concerns all results that name it'],
 	[['part_key', 'part_total'], ['part_move'], 'the row is deleted in one partition and inserted in the other'],
 	[['truncated', 'either', 'unequal', 'expression', 'like'], [names(\@ROWS, \@UPDATES), 'stale', 'refresh'], $unread],
 	[['join_name'], [names(\@ROWS, \@UPDATES), 'stale', 'refresh'],
-		'which department has the name is in the data, so nothing tells the tasks apart'],
+		'only the data tell which department has the name, so changes of every task count'],
 	[['distinct'], [qw(ins_key ins_out ins_fails del_key move_in move_out)], $luck],
 	[['limit_ties'], [names(\@ROWS, \@UPDATES)],
-		'which of the rows that tie are taken shows in their order, which any change of one can change'],
+		'the order of the rows that tie decides which are taken, and any change of one can change this order'],
 	[['limit', 'subquery', 'except'], [qw(del_key move_in move_out)], $luck],
 	[['exists'], [qw(ins_key ins_out del_key move_in move_out)], $luck],
 	[['through'], [qw(ins_key ins_out ins_fails)], $luck],
 	[['join_all'], ['dim_ins'], $luck],
-	[['through', 'except'], [qw(child_key child_other)], 'nothing tells the rows of `comment` apart, so every one counts'],
+	[['through', 'except'], [qw(child_key child_other)],
+		'no condition gives values or a range of a column of `comment`, so every row counts'],
 	[['matview'], ['refresh_same'], 'REFRESH concerns the whole materialized view'],
 );
 
