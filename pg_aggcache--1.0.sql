@@ -1,7 +1,7 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION pg_aggcache" to load this file. \quit
 
--- CREATE EXTENSION has made the schema, or uses one that was there: then it must be nobody's trap.
+-- CREATE EXTENSION may use a schema that was there before. Then it must not be one that somebody has prepared as a trap.
 CREATE FUNCTION aggcache.check_schema() RETURNS void
   LANGUAGE c AS 'MODULE_PATHNAME', 'aggcache_check_schema';
 SELECT aggcache.check_schema();
@@ -32,7 +32,7 @@ CREATE FUNCTION aggcache.track_truncate() RETURNS trigger
   LANGUAGE c AS 'MODULE_PATHNAME', 'aggcache_track_truncate';
 COMMENT ON FUNCTION aggcache.track_truncate() IS 'records that a table was truncated; put on tables by the extension';
 
--- Both follow from the bodies of cached functions: they are not dumped, aggcache.refresh() makes them anew.
+-- These tables follow from the bodies of cached functions. They are not dumped; aggcache.refresh() makes them anew.
 CREATE TABLE aggcache.dependency (
   function oid NOT NULL,
   relation oid NOT NULL,
@@ -76,7 +76,7 @@ CREATE TABLE aggcache.watch_use (
 CREATE INDEX watch_use_relation_idx ON aggcache.watch_use (relation);
 COMMENT ON TABLE aggcache.watch_use IS 'which cached functions each watch is for';
 
--- Said by users, so it is dumped.
+-- Users set this, so it is dumped.
 CREATE TABLE aggcache.cell_width (
   relation regclass NOT NULL,
   "column" name NOT NULL,
@@ -84,7 +84,7 @@ CREATE TABLE aggcache.cell_width (
   CONSTRAINT cell_width_pkey PRIMARY KEY (relation, "column")
 );
 SELECT pg_catalog.pg_extension_config_dump('aggcache.cell_width', '');
--- pg_dump by a role that is not superuser reads it; names and widths are no secret, as those in pg_class are none.
+-- pg_dump by a role that is not superuser reads it; names and widths are no more secret than pg_class.
 GRANT SELECT ON aggcache.cell_width TO PUBLIC;
 COMMENT ON TABLE aggcache.cell_width IS
   'widths of the smallest cells of range columns, as set by aggcache.set_cell_width()';
@@ -362,7 +362,7 @@ CREATE FUNCTION aggcache.health() RETURNS TABLE ("check" text, ok boolean, detai
 BEGIN ATOMIC
   SELECT h."check", h.ok, h.detail FROM aggcache.instance_health() h
   UNION ALL
-  -- That nothing is cached in recovery is no fault.
+  -- A function that only recovery keeps from being cached is no fault.
   SELECT 'functions', CASE WHEN f.uncached > 0 THEN false WHEN f.hidden > 0 THEN NULL ELSE true END,
          CASE WHEN pg_is_in_recovery()
               THEN 'calls compute here; what else keeps functions from being cached shows on the primary'
