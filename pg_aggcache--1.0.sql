@@ -1,7 +1,7 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION pg_aggcache" to load this file. \quit
 
--- CREATE EXTENSION may use a schema that was there before. Then it must not be one that somebody has prepared as a trap.
+-- The schema may be older than the extension. Then it must not be one that somebody has prepared as a trap.
 CREATE FUNCTION aggcache.check_schema() RETURNS void
   LANGUAGE c AS 'MODULE_PATHNAME', 'aggcache_check_schema';
 SELECT aggcache.check_schema();

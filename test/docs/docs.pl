@@ -177,7 +177,8 @@ for my $document (glob '*.md docs/*.md') {
   }
   my $long = grep { length($_) > 120 && !/^\|/ && !/https?:/ } split /\n/, $body;
   # the latter is written by a test
-  ok(scalar($long == 0 || $document =~ /CONTRIBUTING|granularity/), "$document: $long lines are longer than 120 columns");
+  ok(scalar($long == 0 || $document =~ /CONTRIBUTING|granularity/),
+    "$document: $long lines are longer than 120 columns");
 }
 
 print "docs: $passed passed, $failed failed\n";
