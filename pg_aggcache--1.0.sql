@@ -362,7 +362,7 @@ CREATE FUNCTION aggcache.health() RETURNS TABLE ("check" text, ok boolean, detai
 BEGIN ATOMIC
   SELECT h."check", h.ok, h.detail FROM aggcache.instance_health() h
   UNION ALL
-  -- A function that only recovery keeps from being cached is no fault.
+  -- In recovery nothing is cached, which is no fault of a function.
   SELECT 'functions', CASE WHEN f.uncached > 0 THEN false WHEN f.hidden > 0 THEN NULL ELSE true END,
          CASE WHEN pg_is_in_recovery()
               THEN 'calls compute here; what else keeps functions from being cached shows on the primary'
