@@ -346,6 +346,19 @@ void SendText(int socket, const std::string &text) {
   }
 }
 
+std::vector<std::string> Greet(int socket) {
+  for (;;) {
+    std::vector<std::string> request = ReadRequest(socket);
+    if (request.empty() || request[0] != "CLIENT") return request;
+    SendText(socket, "+OK\r\n");
+  }
+}
+
+void Drain(int socket) {
+  char bytes[4096];
+  while (read(socket, bytes, sizeof bytes) > 0) continue;
+}
+
 // ---- The client -----------------------------------------------------------------------------------------------------
 
 Driver::Driver(const std::string &url, int64_t connect_timeout, int64_t command_timeout, uint32_t most_commands,

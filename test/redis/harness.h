@@ -39,6 +39,8 @@ class TemporaryDirectory {
 // What is not waited for: it would show as a test that hangs. However slow the machine is, nothing takes so long.
 constexpr int64_t kLong = 600000000;
 
+constexpr int64_t kShort = 50000;  // a timeout that is waited for
+
 // A port of 127.0.0.1 that was free a moment ago, and so was the one 10000 above it (a cluster's bus). Both are below
 // the range that connections get theirs from: a server that is restarted finds them free again.
 int FreePort();
@@ -126,6 +128,10 @@ class NameServer {
 // Reads one request from a socket; empty: the other side has closed.
 std::vector<std::string> ReadRequest(int socket);
 void SendText(int socket, const std::string &text);
+// Answers what the login asks; returns the first request that is not of it, empty at the end.
+std::vector<std::string> Greet(int socket);
+// Reads until the other side closes.
+void Drain(int socket);
 
 // A client and what its observer was told.
 class Driver {
