@@ -62,6 +62,10 @@ foreach my $name (sort keys %surroundings)
 {
 	note "$name: ", $psql->($surroundings{$name}, 'SELECT probe.look();'), ' differ';
 }
+# what differs where catalogs are changed; the twins must have answered before they are
+my $differ = $psql->($first, "BEGIN; $change", q{DO 'BEGIN PERFORM probe.look(); END';
+	SELECT string_agg(id::text, ',') FROM probe.call WHERE differs; ROLLBACK;});
+$psql->("UPDATE probe.call SET differs = true WHERE id IN ($differ);");
 # what runs by the clock, as the second run of the same shows
 $psql->($first, 'SELECT probe.look();');
 $psql->($first, 'CALL probe.make_twins();');
