@@ -170,6 +170,15 @@ CREATE FUNCTION num_next(num, num) RETURNS num LANGUAGE internal IMMUTABLE STRIC
 CREATE AGGREGATE greatest_num(num) (SFUNC = num_next, STYPE = num, SORTOP = >);
 CREATE TABLE score (id int, n num, m num);
 INSERT INTO score VALUES (1, '1', '3'), (2, '2', '2'), (3, '3', '1');
+-- a function in SQL behind an operator that it leads back to
+CREATE FUNCTION int_lt_num(int, num) RETURNS boolean LANGUAGE internal IMMUTABLE STRICT AS 'int4lt';
+CREATE OPERATOR < (LEFTARG = int, RIGHTARG = num, FUNCTION = int_lt_num, COMMUTATOR = >);
+CREATE FUNCTION num_gt_int(num, int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $2 < $1';
+CREATE OPERATOR > (LEFTARG = num, RIGHTARG = int, FUNCTION = num_gt_int, COMMUTATOR = <);
+SELECT fate('SELECT count(*) FROM score WHERE n > 1'), fate('SELECT count(*) FROM score WHERE num_gt_int(n, 1)');
+CREATE FUNCTION num_ge_int(num, int) RETURNS boolean LANGUAGE sql IMMUTABLE
+  AS 'SELECT CASE WHEN $2 > 0 THEN num_ge_int($1, $2 - 1) ELSE true END';
+SELECT fate('SELECT count(*) FROM score WHERE num_ge_int(n, id)');
 SELECT twin('sorted', '', 'int', 'SELECT id FROM score ORDER BY n LIMIT 1');
 SELECT twin('first', '', 'int', 'SELECT first_value(id) OVER (ORDER BY n) FROM score LIMIT 1');
 SELECT twin('arrays', '', 'int', 'SELECT id FROM score ORDER BY ARRAY[n] LIMIT 1');

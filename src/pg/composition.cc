@@ -240,6 +240,8 @@ void AddCall(Definition *definition, Oid function, Composition *composition) {
   const char *name = format_procedure(function);
   int depth;
   if (IsBeingAnalysed(function, definition, &depth)) {
+    // One that only an operator leads to, as its commutator's does, is known to read what is just being collected.
+    if (!list_member_oid(definition->functions, function)) return;
     Hinder(composition, psprintf("the body calls %s, which calls itself", name));
     return;
   }
