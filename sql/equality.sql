@@ -275,8 +275,10 @@ CREATE FUNCTION int_gt_reverse(int, reverse) RETURNS boolean LANGUAGE internal I
 CREATE FUNCTION int_ne_reverse(int, reverse) RETURNS boolean LANGUAGE internal IMMUTABLE STRICT AS 'int4ne';
 CREATE FUNCTION hash_reverse(reverse) RETURNS int LANGUAGE internal IMMUTABLE STRICT AS 'hashint4';
 CREATE OPERATOR <~ (LEFTARG = int, RIGHTARG = reverse, FUNCTION = int_gt_reverse);
+CREATE FUNCTION int_ge_reverse(int, reverse) RETURNS boolean LANGUAGE internal IMMUTABLE STRICT AS 'int4ge';
 CREATE OPERATOR =~ (LEFTARG = int, RIGHTARG = reverse, FUNCTION = int_ne_reverse);
-ALTER OPERATOR FAMILY integer_ops USING btree ADD OPERATOR 1 <~ (int, reverse);
+CREATE OPERATOR >=~ (LEFTARG = int, RIGHTARG = reverse, FUNCTION = int_ge_reverse);
+ALTER OPERATOR FAMILY integer_ops USING btree ADD OPERATOR 1 <~ (int, reverse), OPERATOR 4 >=~ (int, reverse);
 ALTER OPERATOR FAMILY integer_ops USING hash ADD OPERATOR 1 =~ (int, reverse), FUNCTION 1 (reverse, reverse) hash_reverse(reverse);
 CREATE TYPE mood AS ENUM ('good', 'bad');
 CREATE TABLE item (id int, p coarse, ps coarse[], r pad_range, s pad_set, n int, m money, e mood, es mood[],
@@ -298,6 +300,14 @@ SELECT * FROM probe();
 SELECT * FROM probe();
 INSERT INTO item VALUES (1, '-0', '{-0}', '["a  ","b "]', '{["a  ","b "]}', 7);
 SELECT * FROM probe();
+SELECT * FROM probe();
+TRUNCATE call;
+-- nothing follows from what such an operator says: n <~ 5 is n > 5, and not within what is watched for another function
+SELECT twin('few', '', 'bigint', 'SELECT count(*) FROM item WHERE n < 10');
+INSERT INTO call (call) VALUES ('order(5)');
+SELECT * FROM probe();
+SELECT * FROM probe();
+INSERT INTO item (id, n) VALUES (2, 50);
 SELECT * FROM probe();
 TRUNCATE call;
 

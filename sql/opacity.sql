@@ -106,6 +106,35 @@ CREATE FUNCTION c_point(k point) RETURNS bigint LANGUAGE cached_sql STABLE AS 'S
 SELECT c_query('run'), c_query('run'), c_point('(1,2)'), c_point('(1,2)');
 SELECT function, state, reason FROM aggcache.functions WHERE function::text ~ '^c_(query|point)';
 
+-- the labels of an enum, in functions that print what they get and in texts that are read
+CREATE TYPE mood AS ENUM ('good', 'bad');
+CREATE TABLE felt (m mood, label text, type_name text);
+INSERT INTO felt VALUES ('good', 'good', 'mood');
+SELECT twin('printed', 'text', $$ SELECT max(concat(m, to_json(m), array_to_string(ARRAY[m], ','))) FROM felt $$);
+SELECT twin('read', 'bigint', 'SELECT count(*) FROM felt WHERE label::mood = m');
+SELECT same('printed'), same('read');
+ALTER TYPE mood RENAME VALUE 'good' TO 'fine';
+ALTER TYPE mood RENAME VALUE 'bad' TO 'good';
+SELECT same('printed'), same('read');
+-- a type of somebody's that is read as one of PostgreSQL's is
+SET client_min_messages = error;
+CREATE TYPE of_type;
+CREATE FUNCTION of_type_in(cstring) RETURNS of_type LANGUAGE internal STABLE STRICT AS 'regtypein';
+CREATE FUNCTION of_type_out(of_type) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'oidout';
+CREATE TYPE of_type (INPUT = of_type_in, OUTPUT = of_type_out, LIKE = oid);
+RESET client_min_messages;
+CREATE FUNCTION c_of_type() RETURNS text LANGUAGE cached_sql STABLE AS 'SELECT max(type_name::of_type::text) FROM felt';
+
+-- a domain that a function returns is gone from the body as long as it has no constraint
+CREATE DOMAIN amount AS int;
+CREATE FUNCTION amount_of(int) RETURNS amount LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+SELECT twin('checked', 'bigint', 'SELECT sum(amount_of(x)) FROM event');
+SELECT same('checked'), same('checked');
+SELECT result FROM aggcache.last_call();
+ALTER DOMAIN amount ADD CONSTRAINT small CHECK (VALUE < 100);
+SELECT p_checked();
+SELECT c_checked();
+
 -- a limit that cuts what a GIN index finds
 CREATE TABLE tagged (id int, tags int[]);
 INSERT INTO tagged SELECT i, ARRAY[1, i] FROM generate_series(1, 20000) i;
@@ -178,8 +207,9 @@ BEGIN
 END $$;
 RESET client_min_messages;
 \set VERBOSITY terse
-DROP TABLE event, holder, mixed, tagged, secret, who, slow_source CASCADE;
-DROP TYPE pair CASCADE;
+DROP TABLE event, holder, mixed, felt, tagged, secret, who, slow_source CASCADE;
+DROP TYPE pair, mood, of_type CASCADE;
+DROP DOMAIN amount CASCADE;
 DROP TEXT SEARCH CONFIGURATION my CASCADE;
 SET client_min_messages = warning;
 DO $$

@@ -110,6 +110,8 @@ both_ways('rows in FROM, an attribute is dropped', "SELECT g, f.b $series, LATER
 	change => 'ALTER TYPE ct DROP ATTRIBUTE c', first => '1|257', then => "2|$big 3|$big");
 both_ways('rows in FROM, an attribute is added', "SELECT g, f.b $series, LATERAL rows_of(g) f",
 	change => 'ALTER TYPE ct ADD ATTRIBUTE d int', first => '1|257', then => "2|$big 3|$big");
+both_ways('rows in FROM, before the first one', "SELECT g, f.b $series, LATERAL rows_of(g) f", change => $altered,
+	fetch => 'SELECT 0;', first => '0', then => 'ERROR:  42804', next => "1|257 2|$big 3|$big");
 both_ways('rows in the target list', "SELECT g, (rows_of(g)).b $series", change => $altered, first => '1|257',
 	then => qr/^2\|$big 3\|$big$|$of_types/, next => "1|257 2|$big 3|$big");
 both_ways('rows in the target list, one attribute', "SELECT g, (rows_of(g)).k $series", change => $altered,
