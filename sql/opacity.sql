@@ -135,6 +135,28 @@ ALTER DOMAIN amount ADD CONSTRAINT small CHECK (VALUE < 100);
 SELECT p_checked();
 SELECT c_checked();
 
+-- a number of type oid is no relation that is read; one that is read and dropped is missed
+CREATE TABLE oids (o oid, t regtype, n int);
+INSERT INTO oids VALUES (1, 'mood', 1), ('pg_class'::regclass, 'int', 10);
+CREATE TABLE going (n int);
+CREATE FUNCTION is_mood(t regtype) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT t = 'mood'::regtype $$;
+SELECT twin('of_oid', 'bigint', $$ SELECT sum(n) FROM oids WHERE o = '1' $$);
+SELECT twin('of_mood', 'bigint', 'SELECT sum(n) FROM oids WHERE is_mood(t)');
+CREATE FUNCTION c_of_relation(r regclass) RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT sum(n) FROM oids WHERE o = r';
+CREATE FUNCTION c_going() RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT count(*) FROM going';
+SELECT function, state, reason FROM aggcache.functions WHERE function::text ~ '^c_(of_(oid|mood|relation)|going)' ORDER BY function::text;
+SELECT same('of_oid'), same('of_mood'), c_of_relation('pg_class'), c_going();
+SELECT same('of_oid');
+SELECT result FROM aggcache.last_call();
+SELECT same('of_mood');
+SELECT result FROM aggcache.last_call();
+SELECT c_of_relation('pg_class');
+SELECT result FROM aggcache.last_call();
+INSERT INTO oids SELECT o, t, 100 FROM oids;
+SELECT same('of_oid'), same('of_mood'), c_of_relation('pg_class');
+DROP TABLE going;
+SELECT c_going();
+
 -- a limit that cuts what a GIN index finds
 CREATE TABLE tagged (id int, tags int[]);
 INSERT INTO tagged SELECT i, ARRAY[1, i] FROM generate_series(1, 20000) i;
@@ -207,7 +229,7 @@ BEGIN
 END $$;
 RESET client_min_messages;
 \set VERBOSITY terse
-DROP TABLE event, holder, mixed, felt, tagged, secret, who, slow_source CASCADE;
+DROP TABLE event, holder, mixed, felt, oids, tagged, secret, who, slow_source CASCADE;
 DROP TYPE pair, mood, of_type CASCADE;
 DROP DOMAIN amount CASCADE;
 DROP TEXT SEARCH CONFIGURATION my CASCADE;
@@ -219,6 +241,6 @@ BEGIN
     EXECUTE 'DROP FUNCTION ' || f;
   END LOOP;
 END $$;
-DROP FUNCTION twin(text, text, text), same(text), the_day(), tenant(), of_tenant(), my_age(timestamptz, timestamptz), slow(int), my_x();
+DROP FUNCTION twin(text, text, text), same(text), is_mood(regtype), the_day(), tenant(), of_tenant(), my_age(timestamptz, timestamptz), slow(int), my_x();
 DROP SEQUENCE evaluations;
 DROP ROLE regress_opacity;

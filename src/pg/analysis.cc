@@ -242,11 +242,8 @@ void RefuseWhatIsWritten(Definition *definition, Query *query, Refusal *refusal)
 
 // What the tree depends on as it stands, and the privileges that running it needs. Appends Oids and PlanInvalItem.
 void AddDependencies(Definition *definition, Query *query, List **relations, List **items) {
-  List *query_relations = NIL, *query_items = NIL;
   bool row_security_used = false;
-  extract_query_dependencies(reinterpret_cast<Node *>(query), &query_relations, &query_items, &row_security_used);
-  *relations = list_concat(*relations, query_relations);
-  *items = list_concat(*items, query_items);
+  ExtractDependencies(query, relations, items, &row_security_used);
   definition->permission_queries = CollectQueries(query, definition->permission_queries);
   definition->functions = CollectFunctions(query, definition->functions);
   definition->has_row_security |= row_security_used;

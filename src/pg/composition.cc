@@ -13,6 +13,7 @@
 #include "pg/inlining.h"
 #include "pg/opacity.h"
 #include "pg/settings.h"
+#include "pg/sources.h"
 
 namespace aggcache {
 
@@ -286,11 +287,11 @@ void AddView(Definition *definition, Relation view, Composition *composition) {
   List *relations = NIL, *items = NIL;
   bool row_security = false;
   Query *inlined = InlineFunctions(rewritten, &items, &composition->names);
-  extract_query_dependencies(reinterpret_cast<Node *>(rewritten), &relations, &items, &row_security);
+  ExtractDependencies(rewritten, &relations, &items, &row_security);
   composition->whole_relations = list_concat(composition->whole_relations, relations);
   composition->items = list_concat(composition->items, items);
   relations = items = NIL;
-  extract_query_dependencies(reinterpret_cast<Node *>(inlined), &relations, &items, &row_security);
+  ExtractDependencies(inlined, &relations, &items, &row_security);
   composition->whole_relations = list_concat(composition->whole_relations, relations);
   composition->items = list_concat(composition->items, items);
   List *families = FamiliesOfRelations(relations);

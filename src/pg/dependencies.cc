@@ -309,6 +309,13 @@ PlannedStmt *Plan(const Definition *definition, ParamListInfo parameters, Collec
   return plan;
 }
 
+bool IsInRangeTable(const PlannedStmt *plan, Oid relation) {
+  ListCell *cell;
+  foreach (cell, plan->rtable)
+    if (lfirst_node(RangeTblEntry, cell)->relid == relation) return true;
+  return false;
+}
+
 const SourceRelation *FindSource(const Definition *definition, Oid relation) {
   const SourceRelation *found = nullptr;
   for (int i = 0; i < definition->relation_count; i++) {
@@ -400,7 +407,8 @@ PlannedStmt *PlanWithDependencies(const Definition *definition, ParamListInfo pa
     Oid relation = lfirst_oid(cell);
     const SourceRelation *source = FindSource(definition, relation);
     if (source == nullptr) {
-      dependencies->complete = false;
+      // every constant of type oid or regclass is in that list
+      dependencies->complete &= !IsInRangeTable(plan, relation);
       continue;
     }
     if (!source->tracked) continue;  // a view

@@ -2,6 +2,7 @@
 
 #include "pg/sources.h"
 
+#include "pg/analysis.h"
 #include "pg/partitions.h"
 #include "pg/tracked.h"
 
@@ -57,7 +58,27 @@ void AddSource(Definition *definition, Oid relation, SourceRole role, Oid root, 
   if (source->obstacle && definition->obstacle == nullptr) definition->obstacle = source->obstacle;
 }
 
+bool IsInRangeTable(const List *queries, Oid relation) {
+  ListCell *query, *entry;
+  foreach (query, queries)
+    foreach (entry, lfirst_node(Query, query)->rtable)
+      if (lfirst_node(RangeTblEntry, entry)->relid == relation) return true;
+  return false;
+}
+
 }  // namespace
+
+void ExtractDependencies(Query *query, List **relations, List **items, bool *row_security_used) {
+  List *found = NIL, *found_items = NIL;
+  extract_query_dependencies(reinterpret_cast<Node *>(query), &found, &found_items, row_security_used);
+  *items = list_concat(*items, found_items);
+  // It takes every constant of type oid or regclass for a relation. What is read is in a range table, and locked.
+  const List *queries = CollectQueries(query, NIL);
+  ListCell *cell;
+  foreach (cell, found)
+    if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(lfirst_oid(cell))) || IsInRangeTable(queries, lfirst_oid(cell)))
+      *relations = lappend_oid(*relations, lfirst_oid(cell));
+}
 
 void AddRelations(Definition *definition, List *oids, ReadBy read_by) {
   ListCell *cell;

@@ -10,6 +10,9 @@
 
 namespace aggcache {
 
+// Adds what a tree depends on as it stands: Oids of relations, and PlanInvalItem for rows of catalogs.
+void ExtractDependencies(Query *query, List **relations, List **items, bool *row_security_used);
+
 // Adds relations that are read so; one that is there already is read by the one that prevails.
 void AddRelations(Definition *definition, List *oids, ReadBy read_by);
 
