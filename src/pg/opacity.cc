@@ -248,9 +248,6 @@ bool OpacityWalker(Node *node, void *argument) {
     case T_CoerceViaIO:
       if (!CanConvertThroughText(reinterpret_cast<CoerceViaIO *>(node), context)) return true;
       return compat::WalkExpression(node, OpacityWalker, context);
-    case T_SubscriptingRef:
-      if (VisitFunction(SubscriptingHandler(node), context)) return true;
-      break;
     case T_CoerceToDomain:
       context->opacity.obstacle = psprintf("the body checks the constraints of domain %s",
                                            format_type_be(reinterpret_cast<CoerceToDomain *>(node)->resulttype));

@@ -66,12 +66,28 @@ bool IsInRangeTable(const List *queries, Oid relation) {
   return false;
 }
 
+// Types with a function of their own behind brackets, which can be replaced by another one.
+bool SubscriptedTypesWalker(Node *node, void *argument) {
+  if (node == nullptr) return false;
+  auto **items = static_cast<List **>(argument);
+  if (IsA(node, SubscriptingRef)) {
+    PlanInvalItem *item = makeNode(PlanInvalItem);
+    item->cacheId = TYPEOID;
+    item->hashValue =
+        GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(reinterpret_cast<SubscriptingRef *>(node)->refcontainertype));
+    *items = lappend(*items, item);
+  }
+  if (IsA(node, Query)) return compat::WalkQuery(reinterpret_cast<Query *>(node), SubscriptedTypesWalker, argument);
+  return compat::WalkExpression(node, SubscriptedTypesWalker, argument);
+}
+
 }  // namespace
 
 void ExtractDependencies(Query *query, List **relations, List **items, bool *row_security_used) {
   List *found = NIL, *found_items = NIL;
   extract_query_dependencies(reinterpret_cast<Node *>(query), &found, &found_items, row_security_used);
   *items = list_concat(*items, found_items);
+  SubscriptedTypesWalker(reinterpret_cast<Node *>(query), items);
   // It takes every constant of type oid or regclass for a relation. What is read is in a range table, and locked.
   const List *queries = CollectQueries(query, NIL);
   ListCell *cell;

@@ -23,6 +23,10 @@ $node->safe_psql('postgres', q{
 	-- one without an extension
 	CREATE FUNCTION own_exists(hstore, text) RETURNS boolean LANGUAGE c IMMUTABLE STRICT AS '$libdir/hstore',
 		'hstore_exists';
+	CREATE FUNCTION own_subscript(internal) RETURNS internal LANGUAGE c IMMUTABLE STRICT AS '$libdir/hstore',
+		'hstore_subscript_handler';
+	-- whose text does not name the type
+	CREATE FUNCTION cached_element() RETURNS text LANGUAGE cached_sql STABLE AS $$ SELECT max(h['a']) FROM ev $$;
 });
 my $last = 'SELECT result, reason FROM aggcache.last_call()';
 is($node->safe_psql('postgres', "SELECT cached_h(1); SELECT cached_h(1); $last"),
@@ -69,6 +73,16 @@ is($session->query_safe("SELECT cached_h(1); $last"),
 	qq{"a"=>"1", "b"=>"2"11\nuncached|the body calls hs_concat(hstore,hstore) in C on rows, } .
 		'and what that function reads cannot be seen',
 	'no member any more: known to other sessions at once');
+
+# what is behind brackets is the type's
+$node->safe_psql('postgres', 'ALTER EXTENSION hstore ADD FUNCTION hs_concat(hstore, hstore)');
+is($session->query_safe("SELECT cached_element(); SELECT cached_element(); SELECT result FROM aggcache.last_call()"),
+	"1\n1\nhit", 'an element: a hit');
+$node->safe_psql('postgres', 'ALTER TYPE hstore SET (SUBSCRIPT = own_subscript)');
+is($session->query_safe("SELECT cached_element(); $last"),
+	"1\nuncached|the body calls own_subscript(internal) in C on rows, and what that function reads cannot be seen",
+	'another handler: known to other sessions at once');
+refused('a handler of no extension', q{SELECT max(h['a']) FROM ev}, 'it is in C, and belongs to no extension');
 $session->quit;
 $node->stop;
 done_testing();
