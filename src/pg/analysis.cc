@@ -4,7 +4,6 @@
 
 #include "pg/called_functions.h"
 #include "pg/composition.h"
-#include "pg/conversions.h"
 #include "pg/fingerprint.h"
 #include "pg/function_facts.h"
 #include "pg/hidden_parameters.h"
@@ -253,7 +252,6 @@ void AddFingerprint(Definition *definition, const List *families, const Composit
   MixFingerprint(definition, reinterpret_cast<Node *>(definition->query), families);
   for (int i = 0; i < 2; i++)
     definition->fingerprint[i] = hash_combine64(definition->fingerprint[i], composition.fingerprint[i]);
-  definition->fingerprint[0] = hash_combine64(definition->fingerprint[0], FingerprintConversions(definition->query));
   // The form of the result is part of what is executed. Hidden parameters whose values are part of the key are not:
   // equal values make equal queries.
   const ResultShape &shape = definition->result;
