@@ -171,6 +171,33 @@ RESET gin_fuzzy_search_limit;
 RESET enable_seqscan;
 SELECT c_tagged();
 
+-- an index whose access method may find too few, in the plan or in those of a function; where it is not used, no matter
+CREATE ACCESS METHOD vague TYPE INDEX HANDLER hashhandler;
+CREATE OPERATOR CLASS vague_ops DEFAULT FOR TYPE int USING vague AS OPERATOR 1 =, FUNCTION 1 hashint4(int);
+CREATE TABLE found (id int, x int);
+INSERT INTO found SELECT i, i % 100 FROM generate_series(1, 1000) i;
+CREATE INDEX found_vaguely ON found USING vague (x);
+CREATE FUNCTION finds(x int) RETURNS bigint LANGUAGE plpgsql STABLE
+  AS 'BEGIN RETURN (SELECT count(*) FROM found WHERE found.x = finds.x); END';
+SELECT twin('found', 'bigint', 'SELECT count(*) FROM found WHERE x = 7');
+CREATE FUNCTION c_finds() RETURNS numeric LANGUAGE cached_sql STABLE SET aggcache.depends_on = 'found'
+  AS 'SELECT sum(finds(x)) FROM event';
+SET enable_seqscan = off;
+SELECT c_found();
+SELECT result, reason FROM aggcache.last_call();
+RESET enable_seqscan;
+SET enable_indexscan = off;
+SET enable_bitmapscan = off;
+SELECT c_found(), c_found();
+SELECT result, reason FROM aggcache.last_call();
+RESET enable_indexscan;
+RESET enable_bitmapscan;
+SELECT c_finds();
+SELECT result, reason FROM aggcache.last_call();
+DROP INDEX found_vaguely;
+SELECT c_finds(), c_finds();
+SELECT result, reason FROM aggcache.last_call();
+
 -- a slow function of arguments only is evaluated at each call, unless it is stated what it reads
 CREATE SEQUENCE evaluations;
 CREATE TABLE slow_source (x int);
@@ -229,7 +256,7 @@ BEGIN
 END $$;
 RESET client_min_messages;
 \set VERBOSITY terse
-DROP TABLE event, holder, mixed, felt, oids, tagged, secret, who, slow_source CASCADE;
+DROP TABLE event, holder, mixed, felt, oids, found, tagged, secret, who, slow_source CASCADE;
 DROP TYPE pair, mood, of_type CASCADE;
 DROP DOMAIN amount CASCADE;
 DROP TEXT SEARCH CONFIGURATION my CASCADE;
@@ -241,6 +268,7 @@ BEGIN
     EXECUTE 'DROP FUNCTION ' || f;
   END LOOP;
 END $$;
-DROP FUNCTION twin(text, text, text), same(text), is_mood(regtype), the_day(), tenant(), of_tenant(), my_age(timestamptz, timestamptz), slow(int), my_x();
+DROP FUNCTION twin(text, text, text), same(text), is_mood(regtype), the_day(), tenant(), of_tenant(), my_age(timestamptz, timestamptz), slow(int), my_x(), finds(int);
+DROP ACCESS METHOD vague CASCADE;
 DROP SEQUENCE evaluations;
 DROP ROLE regress_opacity;
