@@ -130,4 +130,25 @@ for my $off ('SET track_counts = off', "SET LOCAL track_counts = off")
 	agrees($off, $_) for 't', 'p';
 }
 
+# An access method that counts nothing, in a transaction that has written more tables than are noted: what the trigger
+# says is all there is, and within a statement not even that.
+my @many = map { "many_$_" } 1 .. 130;
+$node->safe_psql('postgres', qq{
+	CREATE FUNCTION silent_handler(internal) RETURNS table_am_handler LANGUAGE c AS '$directory/silent';
+	CREATE ACCESS METHOD silent TYPE TABLE HANDLER silent_handler;
+	CREATE TABLE u (k int, v int) USING silent;
+	CREATE FUNCTION cached_u(x int) RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT count(*) FROM u WHERE k = x';
+	CREATE FUNCTION plain_u(x int) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM u WHERE k = x';
+	CREATE FUNCTION agrees_u() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN (cached_u(1) = plain_u(1))::int; END';}
+	. join(';', map { "CREATE TABLE $_ (x int)" } @many));
+my $many = join(';', map { "INSERT INTO $_ VALUES (1)" } @many);
+agrees('many tables, before', 'u');
+is($node->safe_psql('postgres', q{BEGIN; INSERT INTO u VALUES (1, 0); SELECT n_tup_ins FROM pg_stat_xact_user_tables
+	WHERE relname = 'u'; ROLLBACK}), '0', 'nothing is counted');
+$node->safe_psql('postgres', "BEGIN; $many; INSERT INTO u VALUES (1, 1); COMMIT");
+agrees('many tables', 'u');
+is($node->safe_psql('postgres', "BEGIN; $many; INSERT INTO u SELECT 1, agrees_u() FROM generate_series(1, 3);
+	SELECT agrees_u(); COMMIT; SELECT min(v) FROM u"), "1\n1", 'many tables, within a statement and after it');
+agrees('many tables, after the statement', 'u');
+
 done_testing();
