@@ -2,7 +2,7 @@
 
 #include "pg/sources.h"
 
-#include "pg/analysis.h"
+#include "pg/fingerprint.h"
 #include "pg/partitions.h"
 #include "pg/tracked.h"
 
