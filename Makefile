@@ -13,7 +13,7 @@ PGFILEDESC = "pg_aggcache - exact result cache for aggregate queries"
 
 CORE_SOURCES = $(wildcard $(srcdir)/src/core/*.cc)
 REDIS_SOURCES = $(wildcard $(srcdir)/src/redis/*.cc)
-PG_SOURCES = $(wildcard $(srcdir)/src/pg/*.cc)
+PG_SOURCES = $(wildcard $(srcdir)/src/pg/*.cc $(srcdir)/src/pg/*/*.cc)
 OBJS = $(patsubst $(srcdir)/%.cc,%.o,$(CORE_SOURCES) $(REDIS_SOURCES) $(PG_SOURCES))
 
 REGRESS = $(patsubst $(srcdir)/sql/%.sql,%,$(sort $(wildcard $(srcdir)/sql/*.sql)))

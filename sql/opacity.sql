@@ -104,7 +104,7 @@ CREATE FUNCTION c_query(k text) RETURNS bigint LANGUAGE cached_sql STABLE
   AS $$ SELECT count(*) FROM event WHERE to_tsvector('pg_catalog.english'::regconfig, 'a run') @@ k::tsquery AND '{"a": 1}'::jsonb @? '$.a' $$;
 CREATE FUNCTION c_point(k point) RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT count(*) FROM event WHERE b = k::text';
 SELECT c_query('run'), c_query('run'), c_point('(1,2)'), c_point('(1,2)');
-SELECT function, state, reason FROM aggcache.functions WHERE function::text ~ '^c_(query|point)';
+SELECT function, state, reason FROM aggcache.functions WHERE function::text ~ '^c_(query|point)' ORDER BY function::text DESC;
 
 -- the labels of an enum, in functions that print what they get and in texts that are read
 CREATE TYPE mood AS ENUM ('good', 'bad');

@@ -1,8 +1,9 @@
 // Cells: how the values of an ordered column are grouped, so that a range of them is named by few tags.
 //
-// Values are mapped to whole units by a function that never decreases (pg/ranges.h). A hierarchy of cells lies over the
-// units: a cell of level k holds 8^k of them and eight cells of level k - 1. A row registers under its cell of every
-// level; a range [low, high] is covered by the fewest cells that fill it, at most seven at each side of each level.
+// Values are mapped to whole units by a function that never decreases (pg/watch/ranges.h). A hierarchy of cells lies
+// over the units: a cell of level k holds 8^k of them and eight cells of level k - 1. A row registers under its cell of
+// every level; a range [low, high] is covered by the fewest cells that fill it, at most seven at each side of each
+// level.
 //
 // Units beyond the eight cells of the highest level, which lie around zero, count to its first or last cell. So a range
 // without an end costs no more than others, and far away values share cells: coarser, never wrong.

@@ -58,9 +58,9 @@ constexpr uint64_t CallTag(uint32_t database, uint32_t function, uint64_t key_ha
   return Mix(FunctionTag(database, function) ^ Mix(key_hash));
 }
 
-// Changes of rows under a watch (pg/watches.h), whose definition hashes to `watch`. As it stands the tag of a watch
-// without key columns, and of a range of all values. Narrowed column by column, in ascending attribute number, and then
-// to a cell (cells.h):
+// Changes of rows under a watch (pg/watch/watches.h), whose definition hashes to `watch`. As it stands the tag of a
+// watch without key columns, and of a range of all values. Narrowed column by column, in ascending attribute number,
+// and then to a cell (cells.h):
 //   uint64_t tag = WatchTag(db, rel, watch);
 //   tag = WithColumn(tag, attnum, hash); ...
 //   tag = WithCell(tag, level, index);

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "redis/client.h"
+#include "redis/types.h"
 
 namespace aggcache {
 namespace redis {

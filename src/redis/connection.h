@@ -16,7 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "redis/client.h"
+#include "redis/types.h"
 #include "redis/command.h"
 #include "redis/lookup.h"
 #include "redis/reply.h"

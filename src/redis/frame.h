@@ -9,7 +9,7 @@
 // Numbers are in the order of the machine: a frame is read by the server that wrote it, or not at all.
 //
 // The checksum (XXH3, 64 bits) finds damage, not intent. Who can write to Redis can make it right; a secret and a MAC
-// around the frame are for that (pg/redis_secret.h). Nothing here reads beyond the bytes given, whatever they are.
+// around the frame are for that (pg/redis/secret.h). Nothing here reads beyond the bytes given, whatever they are.
 
 #ifndef AGGCACHE_REDIS_FRAME_H
 #define AGGCACHE_REDIS_FRAME_H

@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "redis/client.h"
+#include "redis/types.h"
 
 struct ares_addrinfo;
 struct ares_channeldata;

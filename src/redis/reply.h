@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "redis/client.h"
+#include "redis/types.h"
 
 struct redisReader;
 

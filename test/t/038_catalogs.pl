@@ -252,7 +252,7 @@ is(join(', ', grep { !$rows{$_} } @catalogs), '', 'every catalog of this version
 my %tried = map { $_ => 1 } map { /(pg_\w+)/g } keys %scenarios;
 is(join(', ', grep { !$tried{$_} } sort keys %here), '', 'those that are shown here are scenarios');
 is(join(', ', grep { !$here{$_} } sort keys %tried), '', 'and the other way round');
-my $source = slurp_file("$root/src/pg/definition_cache.cc") . slurp_file("$root/src/pg/extension.cc");
+my $source = slurp_file("$root/src/pg/body/definition_cache.cc") . slurp_file("$root/src/pg/base/extension.cc");
 my %listened = map { $_ => 1 } $section =~ /`([A-Z]{4,})`/g;
 is(join(', ', grep { $source !~ /\b$_\b/ } sort keys %listened), '', 'what is said to be listened to is');
 

@@ -1,0 +1,43 @@
+#include "pg/base/server.h"
+
+#include "pg/base/attempt.h"
+
+namespace aggcache {
+
+bool IsInterruption(const ErrorData *error) {
+  return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
+}
+
+ErrorData *Attempt(Attempts kind, void (*work)(void *), void *context) {
+  MemoryContext outer = CurrentMemoryContext;
+  ResourceOwner owner = CurrentResourceOwner;
+  ErrorData *volatile raised = nullptr;
+  BeginInternalSubTransaction(nullptr);
+  MemoryContextSwitchTo(outer);
+  PG_TRY();
+  {
+    work(context);
+    if (kind == Attempts::kUndo)
+      RollbackAndReleaseCurrentSubTransaction();
+    else
+      ReleaseCurrentSubTransaction();
+  }
+  PG_CATCH();
+  {
+    MemoryContextSwitchTo(outer);
+    raised = CopyErrorData();
+    FlushErrorState();
+    // Whoever catches an error that goes on must find the transaction as deep as it left it.
+    RollbackAndReleaseCurrentSubTransaction();
+    MemoryContextSwitchTo(outer);
+    CurrentResourceOwner = owner;
+    const bool of_others = ERRCODE_TO_CATEGORY(raised->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
+    if (IsInterruption(raised) || (of_others && kind != Attempts::kCall)) ReThrowError(raised);
+  }
+  PG_END_TRY();
+  MemoryContextSwitchTo(outer);
+  CurrentResourceOwner = owner;
+  return raised;
+}
+
+}  // namespace aggcache

@@ -1,0 +1,103 @@
+#include "pg/base/server.h"
+
+#include "pg/base/shared.h"
+
+#include "pg/base/settings.h"
+
+namespace aggcache {
+namespace shared {
+
+SharedState *state = nullptr;
+StampTable stamps;
+EntryStore store;
+FunctionStatistics *functions = nullptr;
+TableStatistics *tables = nullptr;
+
+namespace {
+
+shmem_request_hook_type previous_request_hook = nullptr;
+shmem_startup_hook_type previous_startup_hook = nullptr;
+const Area *further = nullptr;
+int further_count = 0;
+
+constexpr char kTranche[] = "aggcache";
+constexpr int kStatisticsLock = kPartitions;
+constexpr int kBlameLock = kPartitions + 1;
+constexpr int kLocks = kPartitions + 2;
+
+Size StampBytes() { return mul_size(static_cast<Size>(settings::stamp_slots), sizeof(StampSlot)); }
+Size StoreBytes() { return mul_size(static_cast<Size>(settings::memory_mb), 1024 * 1024); }
+Size FunctionBytes() { return mul_size(static_cast<Size>(settings::max_functions), sizeof(FunctionStatistics)); }
+Size TableBytes() { return mul_size(static_cast<Size>(settings::max_tables), sizeof(TableStatistics)); }
+
+void Request() {
+  if (previous_request_hook) previous_request_hook();
+  Size size = MAXALIGN(sizeof(SharedState));
+  size = add_size(size, add_size(StampBytes(), PG_CACHE_LINE_SIZE));
+  size = add_size(size, add_size(StoreBytes(), PG_CACHE_LINE_SIZE));
+  size = add_size(size, add_size(FunctionBytes(), TableBytes()));
+  for (int i = 0; i < further_count; i++) size = add_size(size, add_size(further[i].bytes(), PG_CACHE_LINE_SIZE));
+  RequestAddinShmemSpace(add_size(size, 8 * PG_CACHE_LINE_SIZE));
+  RequestNamedLWLockTranche(kTranche, kLocks);
+}
+
+// ShmemInitStruct aligns to cache lines; what it hands out the first time is zeroed here.
+void *TakeArea(const char *name, Size size, bool *found) {
+  void *area = ShmemInitStruct(name, size, found);
+  if (!*found) memset(area, 0, size);
+  return area;
+}
+
+void Startup() {
+  if (previous_startup_hook) previous_startup_hook();
+  LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+  bool found;
+  state = static_cast<SharedState *>(TakeArea("aggcache state", sizeof(SharedState), &found));
+  if (!found) {
+    LWLockPadded *locks = GetNamedLWLockTranche(kTranche);
+    state->partition_locks = locks;
+    state->statistics_lock = &locks[kStatisticsLock].lock;
+    state->blame_lock = &locks[kBlameLock].lock;
+    state->stamp_slots = static_cast<uint32_t>(settings::stamp_slots);
+    state->store_bytes = StoreBytes();
+    state->statistics_reset_at.store(GetCurrentTimestamp());
+    const int64_t day = GetCurrentTimestamp();
+    state->clock.Begin(day, ElapsedTime());
+  }
+  auto *slots = static_cast<StampSlot *>(TakeArea("aggcache stamps", StampBytes(), &found));
+  stamps = StampTable(slots, state->stamp_slots, &state->start);
+  void *memory = TakeArea("aggcache entries", state->store_bytes, &found);
+  if (!found) EntryStore::Format(memory, state->store_bytes);
+  store = EntryStore(memory, stamps);
+  functions = static_cast<FunctionStatistics *>(TakeArea("aggcache functions", FunctionBytes(), &found));
+  tables = static_cast<TableStatistics *>(TakeArea("aggcache tables", TableBytes(), &found));
+  for (int i = 0; i < further_count; i++) {
+    memory = TakeArea(further[i].name, further[i].bytes(), &found);
+    further[i].attach(memory, !found);
+  }
+  LWLockRelease(AddinShmemInitLock);
+}
+
+}  // namespace
+
+int64_t ElapsedTime() {
+  struct timespec now;
+#ifdef CLOCK_BOOTTIME
+  clock_gettime(CLOCK_BOOTTIME, &now);
+#else
+  clock_gettime(CLOCK_MONOTONIC, &now);
+#endif
+  return static_cast<int64_t>(now.tv_sec) * 1000000 + now.tv_nsec / 1000;
+}
+
+void InstallHooks(const Area *areas, int count) {
+  further = areas;
+  further_count = count;
+  previous_request_hook = shmem_request_hook;
+  shmem_request_hook = Request;
+  previous_startup_hook = shmem_startup_hook;
+  shmem_startup_hook = Startup;
+}
+
+}  // namespace shared
+}  // namespace aggcache

@@ -1,0 +1,285 @@
+#include "pg/base/server.h"
+
+#include "pg/body/opacity.h"
+
+#include "pg/facts/audited.h"
+#include "pg/facts/called_functions.h"
+#include "pg/facts/function_facts.h"
+
+namespace aggcache {
+
+namespace {
+
+// Types whose text form depends on the value and on SettingsImage only: no catalog, no user code.
+bool IsPlainType(Oid type) {
+  Oid element = get_element_type(type);
+  if (OidIsValid(element)) type = element;
+  switch (type) {
+    case BOOLOID:
+    case BYTEAOID:
+    case CHAROID:
+    case NAMEOID:
+    case INT8OID:
+    case INT2OID:
+    case INT4OID:
+    case TEXTOID:
+    case OIDOID:
+    case JSONOID:
+    case JSONBOID:
+    case FLOAT4OID:
+    case FLOAT8OID:
+    case NUMERICOID:
+    case BPCHAROID:
+    case VARCHAROID:
+    case DATEOID:
+    case TIMEOID:
+    case TIMESTAMPOID:
+    case TIMESTAMPTZOID:
+    case INTERVALOID:
+    case TIMETZOID:
+    case UUIDOID:
+    case INETOID:
+    case CIDROID:
+    case MACADDROID:
+    case MACADDR8OID:
+    case BITOID:
+    case VARBITOID:
+    case UNKNOWNOID:
+    case INT4RANGEOID:
+    case INT8RANGEOID:
+    case NUMRANGEOID:
+    case TSRANGEOID:
+    case TSTZRANGEOID:
+    case DATERANGEOID:
+    case INT4MULTIRANGEOID:
+    case INT8MULTIRANGEOID:
+    case NUMMULTIRANGEOID:
+    case TSMULTIRANGEOID:
+    case TSTZMULTIRANGEOID:
+    case DATEMULTIRANGEOID:
+    case POINTOID:
+    case LSEGOID:
+    case PATHOID:
+    case BOXOID:
+    case POLYGONOID:
+    case LINEOID:
+    case CIRCLEOID:
+    case MONEYOID:
+    case TSVECTOROID:
+    case TSQUERYOID:
+    case JSONPATHOID:
+    case PG_LSNOID:
+    case XIDOID:
+    case XID8OID:
+    case CIDOID:
+    case TIDOID: return true;
+    default: return false;
+  }
+}
+
+// Types whose text form can be a word like 'today', or depends on today's offset from UTC.
+bool MayReadClock(Oid type) {
+  Oid element = get_element_type(type);
+  if (OidIsValid(element)) type = element;
+  switch (type) {
+    case DATEOID:
+    case TIMEOID:
+    case TIMETZOID:
+    case TIMESTAMPOID:
+    case TIMESTAMPTZOID:
+    case TSRANGEOID:
+    case TSTZRANGEOID:
+    case DATERANGEOID:
+    case TSMULTIRANGEOID:
+    case TSTZMULTIRANGEOID:
+    case DATEMULTIRANGEOID: return true;
+    default: return false;
+  }
+}
+
+struct OpacityContext {
+  Opacity opacity;
+  const List *families;  // of the relations' indexes
+  bool all_plain;        // of the node at hand: its arguments are of plain types
+};
+
+// Decides on one function; true stops the walk.
+bool Judge(Oid function, Reads reads, OpacityContext *context) {
+  if (reads == Reads::kArguments) return false;
+  if (IsClockFunction(function)) {
+    context->opacity.reads_clock = true;
+    return false;
+  }
+  if (reads == Reads::kSettings && context->all_plain) {
+    context->opacity.reads_settings = true;
+    return false;
+  }
+  if (function >= FirstNormalObjectId) {
+    context->opacity.calls = list_append_unique_oid(context->opacity.calls, function);
+    return false;
+  }
+  context->opacity.obstacle =
+      psprintf("the body calls %s on rows, and what that function reads cannot be seen", format_procedure(function));
+  return true;
+}
+
+bool VisitFunction(Oid function, void *context) {
+  return Judge(function, WhatReads(function), static_cast<OpacityContext *>(context));
+}
+
+bool VisitSupport(Oid function, void *context) {
+  return Judge(function, WhatSupportReads(function), static_cast<OpacityContext *>(context));
+}
+
+// One half of a conversion through text, by a type's input or output function. `plain` says that settings are all that
+// a built-in one may read.
+bool CanConvert(Oid function, bool plain, OpacityContext *context) {
+  const Reads reads = WhatReads(function);
+  if (reads == Reads::kArguments) return true;
+  if (function >= FirstNormalObjectId) {
+    context->opacity.calls = list_append_unique_oid(context->opacity.calls, function);
+    return true;
+  }
+  context->opacity.reads_settings |= plain;
+  return plain;
+}
+
+bool CanConvertThroughText(CoerceViaIO *conversion, OpacityContext *context) {
+  const Oid from = exprType(reinterpret_cast<Node *>(conversion->arg));
+  const Oid to = conversion->resulttype;
+  Oid output, input, parameter;
+  bool is_varlena;
+  getTypeOutputInfo(from, &output, &is_varlena);
+  getTypeInputInfo(to, &input, &parameter);
+  if (CanConvert(output, IsPlainType(from), context) &&
+      CanConvert(input, IsPlainType(to) && !MayReadClock(to), context))
+    return true;
+  context->opacity.obstacle =
+      psprintf("the body converts %s to %s through text on rows", format_type_be(from), format_type_be(to));
+  return false;
+}
+
+bool ArgumentsArePlain(Node *node) {
+  List *arguments = NIL;
+  switch (nodeTag(node)) {
+    case T_FuncExpr: arguments = reinterpret_cast<FuncExpr *>(node)->args; break;
+    case T_OpExpr: arguments = reinterpret_cast<OpExpr *>(node)->args; break;
+    case T_DistinctExpr: arguments = reinterpret_cast<DistinctExpr *>(node)->args; break;
+    case T_NullIfExpr: arguments = reinterpret_cast<NullIfExpr *>(node)->args; break;
+    case T_ScalarArrayOpExpr: arguments = reinterpret_cast<ScalarArrayOpExpr *>(node)->args; break;
+    case T_Aggref: arguments = reinterpret_cast<Aggref *>(node)->args; break;
+    case T_WindowFunc: arguments = reinterpret_cast<WindowFunc *>(node)->args; break;
+    default: return true;
+  }
+  ListCell *cell;
+  foreach (cell, arguments) {
+    Node *argument = static_cast<Node *>(lfirst(cell));
+    if (IsA(argument, TargetEntry))
+      argument = reinterpret_cast<Node *>(reinterpret_cast<TargetEntry *>(argument)->expr);
+    if (!IsPlainType(exprType(argument))) return false;
+  }
+  return true;
+}
+
+// Comparisons and the like make no text of their arguments, whatever type these are of.
+bool CallsUnnamed(Node *node, OpacityContext *context) {
+  context->all_plain = true;
+  ListCell *cell;
+  foreach (cell, FunctionsBehind(node, context->families))
+    if (VisitSupport(lfirst_oid(cell), context)) return true;
+  return false;
+}
+
+bool OpacityWalker(Node *node, void *argument);
+
+// What a column is that is computed when it is read. Planning puts the expression in its place.
+bool VisitVirtualColumns(Oid relation_id, OpacityContext *context) {
+  if (!compat::kHasVirtualColumns) return false;
+  bool stop = false;
+  Relation relation = table_open(relation_id, AccessShareLock);
+  for (int i = 1; i <= RelationGetNumberOfAttributes(relation) && !stop; i++) {
+    Node *expression = compat::VirtualColumn(relation, i);
+    stop = expression && OpacityWalker(expression, context);
+  }
+  table_close(relation, NoLock);
+  return stop;
+}
+
+bool OpacityWalker(Node *node, void *argument) {
+  auto *context = static_cast<OpacityContext *>(argument);
+  if (node == nullptr) return false;
+  check_stack_depth();
+  if (IsA(node, Query)) {
+    Query *query = reinterpret_cast<Query *>(node);
+    ListCell *cell;
+    foreach (cell, query->rtable) {
+      RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
+      if (entry->tablesample != nullptr) {
+        context->opacity.obstacle = "the body samples a table";
+        return true;
+      }
+      if (entry->rtekind == RTE_RELATION && VisitVirtualColumns(entry->relid, context)) return true;
+      if (entry->rtekind == RTE_TABLEFUNC) {
+        context->opacity.obstacle = "the body uses XMLTABLE or JSON_TABLE, whose conversions cannot be seen";
+        return true;
+      }
+    }
+    if (CallsUnnamed(node, context)) return true;
+    return compat::WalkQuery(query, OpacityWalker, context);
+  }
+  context->all_plain = ArgumentsArePlain(node);
+  if (compat::MakesXmlOrJson(nodeTag(node))) {
+    context->opacity.obstacle = "the body makes XML or JSON by SQL syntax, whose conversions cannot be seen";
+    return true;
+  }
+  switch (nodeTag(node)) {
+    case T_Var: {
+      AttrNumber column = reinterpret_cast<Var *>(node)->varattno;
+      if (column > 0 && HoldsRows(reinterpret_cast<Var *>(node)->vartype)) {
+        context->opacity.obstacle = psprintf("the body reads a column of type %s, which holds rows",
+                                             format_type_be(reinterpret_cast<Var *>(node)->vartype));
+        return true;
+      }
+      if (column >= 0 || column == TableOidAttributeNumber) return false;
+      // where a row lies, and in which transaction it was written, may change while the row does not
+      context->opacity.obstacle = "the body reads a system column";
+      return true;
+    }
+    case T_CoerceViaIO:
+      if (!CanConvertThroughText(reinterpret_cast<CoerceViaIO *>(node), context)) return true;
+      return compat::WalkExpression(node, OpacityWalker, context);
+    case T_CoerceToDomain:
+      context->opacity.obstacle = psprintf("the body checks the constraints of domain %s",
+                                           format_type_be(reinterpret_cast<CoerceToDomain *>(node)->resulttype));
+      return true;
+    case T_SQLValueFunction:
+      if (IsClockValue(reinterpret_cast<SQLValueFunction *>(node)->op)) {
+        context->opacity.reads_clock = context->opacity.reads_settings = true;  // TimeZone
+        return false;
+      }
+      // by itself a hidden parameter, but part of an expression on the arguments of a function that is called on rows
+      context->opacity.obstacle = "the body reads the clock or the role in an expression on arguments";
+      return true;
+    default: break;
+  }
+  if (check_functions_in_node(node, VisitFunction, context)) return true;
+  if (OidIsValid(AggregateOf(node)) && VisitAggregateSupport(AggregateOf(node), VisitSupport, context)) return true;
+  if (CallsUnnamed(node, context)) return true;
+  return compat::WalkExpression(node, OpacityWalker, context);
+}
+
+}  // namespace
+
+Opacity FindOpacity(Query *query, const List *families) {
+  OpacityContext context = {{nullptr, false, false, NIL}, families, true};
+  OpacityWalker(reinterpret_cast<Node *>(query), &context);
+  return context.opacity;
+}
+
+Opacity FindExpressionOpacity(Node *expression) {
+  OpacityContext context = {{nullptr, false, false, NIL}, NIL, true};
+  OpacityWalker(expression, &context);
+  return context.opacity;
+}
+
+}  // namespace aggcache

@@ -1,0 +1,446 @@
+#include "pg/base/server.h"
+
+#include "pg/watch/clauses.h"
+
+#include "pg/facts/function_facts.h"
+
+namespace aggcache {
+
+namespace {
+
+Node *StripRelabel(Node *node) {
+  while (node && IsA(node, RelabelType)) node = reinterpret_cast<Node *>(reinterpret_cast<RelabelType *>(node)->arg);
+  return node;
+}
+
+// Integers of different widths are hashed alike, so a widened column is the column as far as equality goes.
+Node *StripWidening(Node *node) {
+  node = StripRelabel(node);
+  if (node == nullptr || !IsA(node, FuncExpr)) return node;
+  FuncExpr *call = reinterpret_cast<FuncExpr *>(node);
+  if (call->funcid != F_INT4_INT2 && call->funcid != F_INT8_INT2 && call->funcid != F_INT8_INT4) return node;
+  return StripRelabel(static_cast<Node *>(linitial(call->args)));
+}
+
+Var *AsColumn(Node *node, Index relation) {
+  if (node == nullptr || !IsA(node, Var)) return nullptr;
+  Var *column = reinterpret_cast<Var *>(node);
+  bool own = column->varno == static_cast<int>(relation) && column->varlevelsup == 0 && column->varattno > 0;
+  return own ? column : nullptr;
+}
+
+// A comparison of one column with something else, the column at the left.
+struct Comparison {
+  Var *column;
+  Node *other;
+  Oid operation;
+  Oid collation;
+  bool widened;  // the column was
+};
+
+bool AsComparison(const List *arguments, Oid operation, Oid collation, Index relation, bool widening,
+                  Comparison *comparison) {
+  if (list_length(arguments) != 2) return false;
+  Node *sides[] = {static_cast<Node *>(linitial(arguments)), static_cast<Node *>(lsecond(arguments))};
+  for (int i = 0; i < 2; i++) {
+    Var *column = AsColumn(widening ? StripWidening(sides[i]) : StripRelabel(sides[i]), relation);
+    if (column == nullptr) continue;
+    Oid directed = i == 0 ? operation : get_commutator(operation);
+    if (!OidIsValid(directed)) return false;
+    *comparison = {column, sides[1 - i], directed, collation, StripRelabel(sides[i]) != StripWidening(sides[i])};
+    return true;
+  }
+  return false;
+}
+
+// Hashes a value so that the hash is that of every value of the column which the operator calls equal to it; false if
+// there is none.
+bool HashValue(const KeyColumn &column, const Comparison &comparison, Datum value, uint32_t *hash) {
+  int strategy;
+  Oid left, right;
+  if (!op_in_opfamily(comparison.operation, column.rule.family)) return false;
+  get_op_opfamily_properties(comparison.operation, column.rule.family, false, &strategy, &left, &right);
+  if (strategy != HTEqualStrategyNumber) return false;
+  // The operator compares what the column was widened to; equal integers hash alike in every width.
+  if (comparison.widened && left != INT4OID && left != INT8OID) return false;
+  Oid function = get_opfamily_proc(column.rule.family, right, right, HASHSTANDARD_PROC);
+  if (!OidIsValid(function) || !IsTrustedEquality(column.rule, comparison.operation, function)) return false;
+  // A comparison that calls more values equal than the column's collation does has no single hash.
+  if (OidIsValid(comparison.collation) && comparison.collation != column.collation &&
+      !get_collation_isdeterministic(comparison.collation))
+    return false;
+  // Under such a collation the functions of a family need not agree.
+  if (OidIsValid(column.collation) && !get_collation_isdeterministic(column.collation) &&
+      function != column.hash.fn_oid)
+    return false;
+  *hash = DatumGetUInt32(OidFunctionCall1Coll(function, column.collation, value));
+  return true;
+}
+
+bool AddHash(ValueSet *values, uint32_t hash) {
+  for (int i = 0; i < values->count; i++)
+    if (values->hashes[i] == hash) return true;
+  if (values->count == kMostValues) return false;
+  values->hashes[values->count++] = hash;
+  return true;
+}
+
+bool IsColumnOf(const Comparison &comparison, const KeyColumn &column) {
+  return comparison.column->varattno == column.attribute;
+}
+
+bool AddEquality(const Comparison &comparison, const KeyColumn &column, ValueSet *values) {
+  Node *other = StripRelabel(comparison.other);
+  if (!IsColumnOf(comparison, column) || !IsA(other, Const)) return false;
+  Const *constant = reinterpret_cast<Const *>(other);
+  if (constant->constisnull) return true;  // never true
+  uint32_t hash;
+  return HashValue(column, comparison, constant->constvalue, &hash) && AddHash(values, hash);
+}
+
+bool AddArray(ScalarArrayOpExpr *expression, Index relation, const KeyColumn &column, ValueSet *values) {
+  Comparison comparison;
+  if (!expression->useOr ||
+      !AsComparison(expression->args, expression->opno, expression->inputcollid, relation, true, &comparison))
+    return false;
+  // The array is always at the right.
+  Node *array = StripRelabel(static_cast<Node *>(lsecond(expression->args)));
+  if (!IsColumnOf(comparison, column) || comparison.other != lsecond(expression->args) || !IsA(array, Const))
+    return false;
+  Const *constant = reinterpret_cast<Const *>(array);
+  if (constant->constisnull) return true;
+  ArrayType *elements = DatumGetArrayTypeP(constant->constvalue);
+  int16 length;
+  bool by_value;
+  char alignment;
+  get_typlenbyvalalign(ARR_ELEMTYPE(elements), &length, &by_value, &alignment);
+  Datum *items;
+  bool *nulls;
+  int count;
+  deconstruct_array(elements, ARR_ELEMTYPE(elements), length, by_value, alignment, &items, &nulls, &count);
+  for (int i = 0; i < count; i++) {
+    uint32_t hash;
+    if (nulls[i]) continue;
+    if (!HashValue(column, comparison, items[i], &hash) || !AddHash(values, hash)) return false;
+  }
+  return true;
+}
+
+// column IS NOT DISTINCT FROM value
+bool AddNotDistinct(DistinctExpr *expression, Index relation, const KeyColumn &column, ValueSet *values) {
+  Comparison comparison;
+  if (!AsComparison(expression->args, expression->opno, expression->inputcollid, relation, true, &comparison) ||
+      !IsColumnOf(comparison, column))
+    return false;
+  Node *other = StripRelabel(comparison.other);
+  if (IsA(other, Const) && reinterpret_cast<Const *>(other)->constisnull) {
+    values->has_null = true;
+    return true;
+  }
+  return AddEquality(comparison, column, values);
+}
+
+// A column of type boolean that is itself a clause: the planner makes it of a comparison with true or false.
+bool AddBoolean(Node *clause, Index relation, const KeyColumn &column, bool value, ValueSet *values) {
+  Var *tested = AsColumn(StripRelabel(clause), relation);
+  if (tested == nullptr || tested->varattno != column.attribute || getBaseType(column.type) != BOOLOID) return false;
+  return AddHash(values, DatumGetUInt32(FunctionCall1Coll(const_cast<FmgrInfo *>(&column.hash), column.collation,
+                                                          BoolGetDatum(value))));
+}
+
+Node *Negated(Node *clause) {
+  if (!IsA(clause, BoolExpr) || reinterpret_cast<BoolExpr *>(clause)->boolop != NOT_EXPR) return nullptr;
+  return static_cast<Node *>(linitial(reinterpret_cast<BoolExpr *>(clause)->args));
+}
+
+// Adds the values that the clause leaves for the column to *values; false if it leaves others too.
+bool AddValues(Node *clause, Index relation, const KeyColumn &column, ValueSet *values) {
+  check_stack_depth();
+  if (clause == nullptr) return false;
+  switch (nodeTag(clause)) {
+    case T_RestrictInfo:
+      return AddValues(reinterpret_cast<Node *>(reinterpret_cast<RestrictInfo *>(clause)->clause), relation, column,
+                       values);
+    case T_OpExpr: {
+      OpExpr *expression = reinterpret_cast<OpExpr *>(clause);
+      Comparison comparison;
+      return AsComparison(expression->args, expression->opno, expression->inputcollid, relation, true, &comparison) &&
+             AddEquality(comparison, column, values);
+    }
+    case T_ScalarArrayOpExpr: return AddArray(reinterpret_cast<ScalarArrayOpExpr *>(clause), relation, column, values);
+    case T_NullTest: {
+      NullTest *test = reinterpret_cast<NullTest *>(clause);
+      Var *tested = AsColumn(StripRelabel(reinterpret_cast<Node *>(test->arg)), relation);
+      if (test->nulltesttype != IS_NULL || test->argisrow || tested == nullptr || tested->varattno != column.attribute)
+        return false;
+      values->has_null = true;
+      return true;
+    }
+    case T_Var:
+    case T_RelabelType: return AddBoolean(clause, relation, column, true, values);
+    case T_BoolExpr: {
+      BoolExpr *expression = reinterpret_cast<BoolExpr *>(clause);
+      Node *negated = Negated(clause);
+      if (negated && IsA(negated, DistinctExpr))
+        return AddNotDistinct(reinterpret_cast<DistinctExpr *>(negated), relation, column, values);
+      if (negated) return AddBoolean(negated, relation, column, false, values);
+      ListCell *cell;
+      foreach (cell, expression->args) {
+        ValueSet before = *values;
+        bool restricts = AddValues(static_cast<Node *>(lfirst(cell)), relation, column, values);
+        if (expression->boolop == AND_EXPR && restricts) return true;
+        if (expression->boolop == OR_EXPR && !restricts) return false;
+        if (!restricts) *values = before;
+      }
+      return expression->boolop == OR_EXPR;
+    }
+    default: return false;
+  }
+}
+
+// Reads a column, or something that is computed elsewhere in the query.
+bool ReadsColumnWalker(Node *node, void *) {
+  if (node == nullptr) return false;
+  if (IsA(node, Var) || IsA(node, SubPlan) || IsA(node, AlternativeSubPlan) || IsA(node, PlaceHolderVar)) return true;
+  if (IsA(node, Param)) return reinterpret_cast<Param *>(node)->paramkind != PARAM_EXTERN;
+  return compat::WalkExpression(node, ReadsColumnWalker, nullptr);
+}
+
+// Whether the values of the column that are equal by the operator have equal hashes.
+bool IsHashableEquality(const Comparison &comparison) {
+  HashRule rule;
+  int strategy;
+  Oid left, right;
+  if (!FindHashRule(comparison.column->vartype, &rule) || !op_in_opfamily(comparison.operation, rule.family))
+    return false;
+  get_op_opfamily_properties(comparison.operation, rule.family, false, &strategy, &left, &right);
+  if (strategy != HTEqualStrategyNumber ||
+      !IsTrustedEquality(rule, comparison.operation, get_opfamily_proc(rule.family, right, right, HASHSTANDARD_PROC)))
+    return false;
+  return !OidIsValid(comparison.collation) || comparison.collation == comparison.column->varcollid ||
+         get_collation_isdeterministic(comparison.collation);
+}
+
+bool IsRangeComparison(const Comparison &comparison) {
+  if (RangeKindOf(comparison.column->vartype) == RangeKind::kNone || !IsTrustedOrder(comparison.operation))
+    return false;
+  TypeCacheEntry *type = lookup_type_cache(comparison.column->vartype, TYPECACHE_BTREE_OPFAMILY);
+  int strategy = get_op_opfamily_strategy(comparison.operation, type->btree_opf);
+  return strategy != 0 && strategy != BTEqualStrategyNumber;
+}
+
+void AddComparison(const List *arguments, Oid operation, Oid collation, Index relation, ClauseColumns *columns) {
+  Comparison comparison;
+  if (!AsComparison(arguments, operation, collation, relation, true, &comparison) ||
+      ReadsColumnWalker(comparison.other, nullptr))
+    return;
+  int column = comparison.column->varattno;
+  if (IsHashableEquality(comparison))
+    columns->keys = bms_add_member(columns->keys, column);
+  else if (!comparison.widened && IsRangeComparison(comparison))
+    columns->ranges = bms_add_member(columns->ranges, column);
+}
+
+Node *NormaliseMutator(Node *node, void *argument) {
+  if (node == nullptr) return nullptr;
+  Node *result = compat::MutateExpression(node, NormaliseMutator, argument);
+  switch (nodeTag(result)) {
+    case T_Var: {
+      Var *column = reinterpret_cast<Var *>(result);
+      Var *plain = makeVar(1, column->varattno, column->vartype, column->vartypmod, column->varcollid, 0);
+      return reinterpret_cast<Node *>(plain);
+    }
+    case T_Const: reinterpret_cast<Const *>(result)->location = -1; break;
+    case T_OpExpr: reinterpret_cast<OpExpr *>(result)->location = -1; break;
+    case T_ScalarArrayOpExpr: reinterpret_cast<ScalarArrayOpExpr *>(result)->location = -1; break;
+    case T_BoolExpr: reinterpret_cast<BoolExpr *>(result)->location = -1; break;
+    case T_NullTest: reinterpret_cast<NullTest *>(result)->location = -1; break;
+    case T_BooleanTest: reinterpret_cast<BooleanTest *>(result)->location = -1; break;
+    case T_RelabelType: reinterpret_cast<RelabelType *>(result)->location = -1; break;
+    default: break;
+  }
+  return result;
+}
+
+// Leak-proof functions should raise no error that depends on their arguments; nor do some that are not marked so.
+bool MayFail(Oid function, void *) {
+  switch (function) {
+    // marked, but refuses non-deterministic collations
+    case F_STARTS_WITH:
+    // marked, but what they compute of their arguments can overflow
+    case F_CIRCLE_EQ:
+    case F_CIRCLE_NE:
+    case F_CIRCLE_LT:
+    case F_CIRCLE_LE:
+    case F_CIRCLE_GT:
+    case F_CIRCLE_GE:
+    case F_LSEG_LT:
+    case F_LSEG_LE:
+    case F_LSEG_GT:
+    case F_LSEG_GE: return true;
+    case F_ENUM_EQ:
+    case F_ENUM_NE:
+    case F_NUMERIC_EQ:
+    case F_NUMERIC_NE:
+    case F_NUMERIC_LT:
+    case F_NUMERIC_LE:
+    case F_NUMERIC_GT:
+    case F_NUMERIC_GE: return false;
+    default:
+      return function >= FirstNormalObjectId || !get_func_leakproof(function) ||
+             func_volatile(function) != PROVOLATILE_IMMUTABLE || !IsFixed(function);
+  }
+}
+
+// Whether comparing under the operator's collation may fail: because its arguments disagree about it, which is noticed
+// only when it is needed, or because it may be dropped. What keeps it from that is a column that has it.
+bool MayLackCollation(Oid collation, const List *arguments) {
+  bool is_collatable = false, is_of_column = false;
+  ListCell *cell;
+  foreach (cell, arguments) {
+    Node *side = static_cast<Node *>(lfirst(cell));
+    is_collatable |= type_is_collatable(exprType(side));
+    Node *bare = StripRelabel(side);
+    is_of_column |= IsA(bare, Var) && exprCollation(bare) == collation;
+  }
+  if (!OidIsValid(collation)) return is_collatable;
+  return collation >= FirstUnpinnedObjectId && !is_of_column;
+}
+
+bool UnfitPredicateWalker(Node *node, void *argument) {
+  if (node == nullptr) return false;
+  check_stack_depth();
+  switch (nodeTag(node)) {
+    case T_Var: return AsColumn(node, *static_cast<Index *>(argument)) == nullptr;
+    case T_NullTest:
+      if (reinterpret_cast<NullTest *>(node)->argisrow) return true;
+      break;
+    case T_OpExpr: {
+      OpExpr *expression = reinterpret_cast<OpExpr *>(node);
+      if (MayLackCollation(expression->inputcollid, expression->args)) return true;
+      break;
+    }
+    case T_ScalarArrayOpExpr: {
+      ScalarArrayOpExpr *expression = reinterpret_cast<ScalarArrayOpExpr *>(node);
+      if (MayLackCollation(expression->inputcollid, expression->args)) return true;
+      break;
+    }
+    case T_List:
+    case T_Const:
+    case T_BoolExpr:
+    case T_BooleanTest:
+    case T_RelabelType: break;
+    default: return true;
+  }
+  if (check_functions_in_node(node, MayFail, nullptr)) return true;
+  return compat::WalkExpression(node, UnfitPredicateWalker, argument);
+}
+
+}  // namespace
+
+bool RestrictsToValues(Node *clause, Index relation, const KeyColumn &column, ValueSet *values) {
+  values->count = 0;
+  values->has_null = false;
+  return AddValues(clause, relation, column, values);
+}
+
+bool RestrictsToRange(Node *clause, Index relation, const RangeColumn &column, UnitRange *range) {
+  if (!IsA(clause, OpExpr)) return false;
+  OpExpr *expression = reinterpret_cast<OpExpr *>(clause);
+  Comparison comparison;
+  if (!AsComparison(expression->args, expression->opno, expression->inputcollid, relation, false, &comparison) ||
+      comparison.column->varattno != column.attribute)
+    return false;
+  Node *other = StripRelabel(comparison.other);
+  if (!IsA(other, Const) || reinterpret_cast<Const *>(other)->constisnull) return false;
+  Const *constant = reinterpret_cast<Const *>(other);
+  return NarrowRange(column, comparison.operation, exprType(comparison.other), constant->constvalue, range);
+}
+
+ClauseColumns FindColumns(Node *clause, Index relation) {
+  check_stack_depth();
+  ClauseColumns columns = {nullptr, nullptr, nullptr};
+  if (clause == nullptr) return columns;
+  switch (nodeTag(clause)) {
+    case T_RestrictInfo:
+      return FindColumns(reinterpret_cast<Node *>(reinterpret_cast<RestrictInfo *>(clause)->clause), relation);
+    case T_OpExpr: {
+      OpExpr *expression = reinterpret_cast<OpExpr *>(clause);
+      AddComparison(expression->args, expression->opno, expression->inputcollid, relation, &columns);
+      return columns;
+    }
+    case T_ScalarArrayOpExpr: {
+      ScalarArrayOpExpr *expression = reinterpret_cast<ScalarArrayOpExpr *>(clause);
+      Comparison comparison;
+      if (expression->useOr &&
+          AsComparison(expression->args, expression->opno, expression->inputcollid, relation, true, &comparison) &&
+          comparison.other == lsecond(expression->args) && !ReadsColumnWalker(comparison.other, nullptr) &&
+          IsHashableEquality(comparison))
+        columns.keys = bms_add_member(columns.keys, comparison.column->varattno);
+      return columns;
+    }
+    case T_NullTest: {
+      NullTest *test = reinterpret_cast<NullTest *>(clause);
+      Var *tested = AsColumn(StripRelabel(reinterpret_cast<Node *>(test->arg)), relation);
+      if (tested && test->nulltesttype == IS_NULL && !test->argisrow)
+        columns.keys = bms_add_member(columns.keys, tested->varattno);
+      return columns;
+    }
+    case T_BoolExpr: {
+      BoolExpr *expression = reinterpret_cast<BoolExpr *>(clause);
+      Node *negated = Negated(clause);
+      if (negated) {
+        if (IsA(negated, DistinctExpr)) {
+          DistinctExpr *distinct = reinterpret_cast<DistinctExpr *>(negated);
+          AddComparison(distinct->args, distinct->opno, distinct->inputcollid, relation, &columns);
+        }
+        return columns;
+      }
+      bool first = true;
+      ListCell *cell;
+      foreach (cell, expression->args) {
+        ClauseColumns arm = FindColumns(static_cast<Node *>(lfirst(cell)), relation);
+        columns.ranges = bms_union(columns.ranges, arm.ranges);
+        columns.optional = bms_union(columns.optional, bms_union(arm.keys, arm.optional));
+        if (expression->boolop == AND_EXPR)
+          columns.keys = bms_union(columns.keys, arm.keys);
+        else
+          columns.keys = first ? arm.keys : bms_intersect(columns.keys, arm.keys);
+        first = false;
+      }
+      columns.optional = bms_difference(columns.optional, columns.keys);
+      return columns;
+    }
+    default: return columns;
+  }
+}
+
+bool IsConstantPredicate(Node *clause, Index relation) {
+  return !UnfitPredicateWalker(clause, &relation) && contain_var_clause(clause);
+}
+
+Node *NormaliseClause(Node *clause, Index relation) { return NormaliseMutator(clause, nullptr); }
+
+Bitmapset *UsedColumns(RelOptInfo *rel, bool *all) {
+  Bitmapset *offset = nullptr;
+  pull_varattnos(reinterpret_cast<Node *>(rel->reltarget->exprs), rel->relid, &offset);
+  ListCell *cell;
+  foreach (cell, rel->baserestrictinfo)
+    pull_varattnos(reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell)->clause), rel->relid, &offset);
+  foreach (cell, rel->joininfo)
+    pull_varattnos(reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell)->clause), rel->relid, &offset);
+  Bitmapset *columns = nullptr;
+  *all = false;
+  int member = -1;
+  while ((member = bms_next_member(offset, member)) >= 0) {
+    int column = member + FirstLowInvalidHeapAttributeNumber;
+    if (column == 0)
+      *all = true;
+    else if (column > 0)
+      columns = bms_add_member(columns, column);
+  }
+  if (*all) columns = nullptr;
+  return columns;
+}
+
+}  // namespace aggcache

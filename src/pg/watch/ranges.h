@@ -1,0 +1,53 @@
+// Ordered columns: how values of dates, times and numbers become the units that cells (core/cells.h) are made of.
+//
+// The map from values to units never decreases, and a reader's bound is mapped so that every value within the bound
+// lies within the mapped one. What cannot be mapped so is no bound: the range is taken as open there.
+
+#ifndef AGGCACHE_PG_WATCH_RANGES_H
+#define AGGCACHE_PG_WATCH_RANGES_H
+
+#include "pg/base/server.h"
+
+#include "core/cells.h"
+
+namespace aggcache {
+
+enum class RangeKind : uint8_t { kNone, kInteger, kNumeric, kDate, kTimestamp };
+
+// A column by whose ranges changes can be told apart.
+struct RangeColumn {
+  AttrNumber attribute;  // 0: none
+  RangeKind kind;
+  int16 length;   // of an integer
+  int levels;     // of cells
+  int64_t width;  // of the smallest cell: days, microseconds, or whole numbers
+  Oid type;       // base type
+};
+
+// The kind of a column's type; kNone where ranges of it are not followed.
+RangeKind RangeKindOf(Oid type);
+// The width that a kind has unless the user sets another.
+int64_t DefaultCellWidth(RangeKind kind);
+// What a width counts, in words.
+const char *CellWidthUnit(RangeKind kind);
+
+// Whether an operator of the family by which a type is ordered does order: others than PostgreSQL's own can be added.
+bool IsTrustedOrder(Oid operation);
+
+// Describes a column of the relation for ranges with that width of cells; false if its type has none.
+bool DescribeRangeColumn(Relation relation, AttrNumber attribute, int64_t width, RangeColumn *column);
+
+// The unit of a value of the column, for writers.
+int64_t UnitOf(const RangeColumn &column, Datum value);
+
+// An interval of units, both ends included.
+struct UnitRange {
+  int64_t low, high;
+};
+
+// Narrows *range by "column operation value"; false if the clause tells nothing. REQUIRES: value is not null.
+bool NarrowRange(const RangeColumn &column, Oid operation, Oid value_type, Datum value, UnitRange *range);
+
+}  // namespace aggcache
+
+#endif

@@ -1,0 +1,95 @@
+// The triggers on tracked tables.
+//
+//   rows       AFTER ROW triggers, enabled ALWAYS, register the transaction in the tags of the old and new row image
+//   TRUNCATE   an AFTER STATEMENT trigger registers it in the table's wide tag
+
+#include "pg/base/server.h"
+
+#include "core/tag.h"
+#include "pg/base/settings.h"
+#include "pg/base/shared.h"
+#include "pg/write/blame.h"
+#include "pg/write/counted_writes.h"
+#include "pg/write/registration.h"
+#include "pg/write/row_tags.h"
+#include "pg/write/serializable.h"
+#include "pg/write/written.h"
+
+namespace aggcache {
+
+namespace {
+
+void RegisterOne(uint64_t tag) { RegisterTags(&tag, 1); }
+
+// Gives up telling rows of the table apart for the rest of the transaction.
+void Escalate(WrittenTable *table, const WatchedTable *watched, Oid relation) {
+  RegisterOne(WideTag(MyDatabaseId, relation));
+  const Oid *ancestors;
+  int count = AncestorsOf(watched, &ancestors);
+  for (int i = 0; i < count; i++) RegisterOne(SubtreeTag(MyDatabaseId, ancestors[i]));
+  if (table == nullptr) return;
+  table->escalated = true;
+  TableStatistics *statistics = shared::StatisticsOfTable(relation, true);
+  if (statistics) shared::Count(statistics->bulk);
+}
+
+void TrackRow(TriggerData *data) {
+  Oid relation = RelationGetRelid(data->tg_relation);
+  WrittenTable *table = NoteWritten(relation);
+  if (table && table->escalated) {
+    table->rows++;
+    return;
+  }
+  WatchedTable *watched = WatchedTableOf(data->tg_relation);
+  if (table == nullptr) {
+    Escalate(nullptr, watched, relation);
+    return;
+  }
+  table->rows++;
+  CountReported(data, &table->reported);
+  bool insert = TRIGGER_FIRED_BY_INSERT(data->tg_event);
+  TupleTableSlot *old_row = insert ? nullptr : data->tg_trigslot;
+  TupleTableSlot *new_row = insert                                    ? data->tg_trigslot
+                            : TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newslot
+                                                                      : nullptr;
+  TagList list = TagsOfChange(watched, old_row, new_row, !table->table_tag);
+  if (list.count == 0) return;
+  // With the first change all are new.
+  const int registered = RegisterNewTags(list.tags, list.count, !table->table_tag);
+  table->table_tag = true;
+  table->tags += registered - list.table_tags;
+  if (table->tags > static_cast<uint32_t>(settings::bulk_threshold)) Escalate(table, watched, relation);
+}
+
+}  // namespace
+}  // namespace aggcache
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(aggcache_track_row);
+PGDLLEXPORT Datum aggcache_track_row(PG_FUNCTION_ARGS) {
+  if (!CALLED_AS_TRIGGER(fcinfo))
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                    errmsg("function \"%s\" was not called by trigger manager", "aggcache.track_row")));
+  auto *data = reinterpret_cast<TriggerData *>(fcinfo->context);
+  if (!TRIGGER_FIRED_FOR_ROW(data->tg_event) || !TRIGGER_FIRED_AFTER(data->tg_event))
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                    errmsg("function \"%s\" must be fired AFTER ROW", "aggcache.track_row")));
+  if (aggcache::IsRecording()) {
+    aggcache::ShowSerializableWrite(data->tg_relation);
+    aggcache::NoteRowChange(data);
+    aggcache::TrackRow(data);
+  }
+  return PointerGetDatum(nullptr);
+}
+
+PG_FUNCTION_INFO_V1(aggcache_track_truncate);
+PGDLLEXPORT Datum aggcache_track_truncate(PG_FUNCTION_ARGS) {
+  if (!CALLED_AS_TRIGGER(fcinfo))
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                    errmsg("function \"%s\" was not called by trigger manager", "aggcache.track_truncate")));
+  auto *data = reinterpret_cast<TriggerData *>(fcinfo->context);
+  if (aggcache::IsRecording()) aggcache::RegisterWide(RelationGetRelid(data->tg_relation));
+  return PointerGetDatum(nullptr);
+}
+}
