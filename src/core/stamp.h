@@ -74,6 +74,15 @@ class StampTable {
   }
   uint32_t count() const noexcept { return count_; }
 
+  // The stamps of a tag, one for each of its slots, not settled yet. See Stamp::immediate.
+  void MakeStamps(uint64_t tag, bool immediate, Stamp pair[2]) const noexcept {
+    pair[0] = pair[1] = Stamp();
+    pair[0].slot = SlotOf(tag);
+    pair[1].slot = AlternativeSlotOf(tag);
+    pair[0].immediate = pair[1].immediate = immediate;
+    pair[1].alternative = true;
+  }
+
   // Counts as an overflow of every slot: the ids up to `last` may have written without registering here. Called once
   // when the cache first comes into use after a start or a promotion, with (next id - 1). Later calls do nothing.
   // REQUIRES: last != kNoXid.

@@ -10,9 +10,9 @@
 
 namespace aggcache {
 
-Collection *collection = nullptr;
-
 namespace {
+
+Collection *collection = nullptr;
 
 constexpr int kMostStamps = 16384;
 
@@ -74,7 +74,16 @@ void Bound(Collection *own, int64_t expires_at) {
 
 }  // namespace
 
+Collection *InnermostCollection() { return collection; }
+
 void ForgetCollections() { collection = nullptr; }
+
+void DropCollection(Collection *own) { collection = own->outer; }
+
+void DropCollections(Collection *outer) {
+  collection = outer;
+  if (collection && collection->spoiled == nullptr) collection->spoiled = "a call within it raised an error";
+}
 
 void BeginCollection(Collection *own, ::Snapshot snapshot, MemoryContext context) {
   own->outer = collection;
@@ -95,7 +104,7 @@ void EndCollection(Collection *own, const Stamp *stamps, int count, int64_t expi
     collection->spoiled = collection->text;
   }
   ReserveStamps(count);
-  for (int i = 0; i < count; i++) CollectStamp(stamps[i]);
+  std::copy(stamps, stamps + count, PlaceForStamps(count));
   CollectFound(own->snapshot, expires_at);
 }
 
@@ -126,8 +135,12 @@ void ReserveStamps(int count) {
   own->limit = limit;
 }
 
-void CollectStamp(const Stamp &stamp) {
-  if (collection) collection->stamps[collection->count++] = stamp;
+bool HasRoomForStamps(int count) { return collection == nullptr || collection->limit - collection->count >= count; }
+
+Stamp *PlaceForStamps(int count) {
+  Stamp *place = collection->stamps + collection->count;
+  collection->count += count;
+  return place;
 }
 
 void CollectFound(::Snapshot snapshot, int64_t expires_at) {
@@ -139,7 +152,7 @@ void CollectFound(::Snapshot snapshot, int64_t expires_at) {
 
 int AllStamps(const Definition *definition, const Dependencies &dependencies, Collection *own, Stamp **stamps) {
   Stamp *shown;
-  int count = CollectStamps(definition, dependencies, &shown);
+  int count = StampsOfDependencies(definition, dependencies, &shown);
   int most = count + 2 * (definition->relation_count + 2) + own->count;
   auto *all = static_cast<Stamp *>(palloc(sizeof(Stamp) * Max(1, most)));
   if (count > 0) memcpy(static_cast<void *>(all), shown, sizeof(Stamp) * count);
@@ -147,12 +160,12 @@ int AllStamps(const Definition *definition, const Dependencies &dependencies, Co
   for (int i = 0; i < definition->relation_count; i++) {
     const SourceRelation &source = definition->relations[i];
     if (source.read_by != ReadBy::kFunction || source.tracked) continue;
-    MakeStamps(WideTag(MyDatabaseId, source.relation), true, all + count);
+    shared::stamps.MakeStamps(WideTag(MyDatabaseId, source.relation), true, all + count);
     count += 2;
   }
   if (definition->hides_privileges) {
-    MakeStamps(NamesTag(), true, all + count);
-    MakeStamps(RolesTag(), true, all + count + 2);
+    shared::stamps.MakeStamps(NamesTag(), true, all + count);
+    shared::stamps.MakeStamps(RolesTag(), true, all + count + 2);
     count += 4;
   }
   if (own->count > 0) memcpy(static_cast<void *>(all + count), own->stamps, sizeof(Stamp) * own->count);

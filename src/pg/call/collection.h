@@ -29,28 +29,35 @@ struct Collection {
 };
 
 // The innermost, or NULL: nothing is being computed.
-extern Collection *collection;
+Collection *InnermostCollection();
 
 // At the end of a transaction.
 void ForgetCollections();
 
-// Begins one. *own must live until EndCollection; who catches an error puts `collection` back.
+// Begins one. *own must live until EndCollection, DropCollection or, by who catches an error, DropCollections.
 void BeginCollection(Collection *own, ::Snapshot snapshot, MemoryContext context);
 
 // Ends the innermost. If it lies in another, its result with the given slots is part of what that one rests on.
 void EndCollection(Collection *own, const Stamp *stamps, int count, int64_t expires_at);
+
+// Ends the innermost, of which nothing is used.
+void DropCollection(Collection *own);
+
+// Ends all that lie in `outer` (InnermostCollection() before they began), which is spoiled by the error that ended them.
+void DropCollections(Collection *outer);
 
 // Spoils the innermost, if there is one.
 void SpoilCollection(Oid function, const char *why);
 
 // Makes room for that many more stamps in the innermost. May raise an error.
 void ReserveStamps(int count);
-inline bool HasRoomForStamps(int count) {
-  return collection == nullptr || collection->limit - collection->count >= count;
-}
+bool HasRoomForStamps(int count);
 
-// Adds to the innermost a result that was found under the snapshot. REQUIRES: room for the stamps.
-void CollectStamp(const Stamp &stamp);
+// The place in the innermost for so many stamps of a result that is used, which the caller fills. REQUIRES: there is one,
+// with room for them.
+Stamp *PlaceForStamps(int count);
+
+// Adds to the innermost, if there is one, a result that was found under the snapshot.
 void CollectFound(::Snapshot snapshot, int64_t expires_at);
 
 // All slots that a result rests on, each once, in the current memory context: its own, those of catalogs that it

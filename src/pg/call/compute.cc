@@ -7,10 +7,10 @@
 #include "pg/body/result_bytes.h"
 #include "pg/body/result_times.h"
 #include "pg/body/sources.h"
+#include "pg/call/call_report.h"
 #include "pg/call/collection.h"
 #include "pg/call/key.h"
-#include "pg/call/last_call.h"
-#include "pg/call/lookup.h"
+#include "pg/call/store.h"
 #include "pg/facts/partitions.h"
 #include "pg/watch/approximate.h"
 #include "pg/watch/dependencies.h"
@@ -88,23 +88,6 @@ PlannedStmt *PlanOrGiveUp(const Definition *definition, ParamListInfo parameters
   return Attempt(Attempts::kCall, PlanTried, &planning) ? nullptr : planning.plan;
 }
 
-// Why the result is not stored, or NULL. The last word of its collection is kept in static memory.
-const char *StoreResult(const Definition *definition, const Key &key, const ResultBytes &bytes,
-                        const Dependencies &dependencies, const Collection &own, bool settled, Stamp *stamps,
-                        int stamp_count, ::Snapshot snapshot, int64_t *expires_at, uint64_t cost_ns,
-                        FunctionStatistics *statistics) {
-  static char spoiled[sizeof(own.text)];
-  *expires_at = EndOfResult(TimeOfResult(definition, false), own.expires_at);
-  if (!definition->valid) return SentenceOf(Reason::kChangedMeanwhile);
-  if (!dependencies.complete) return "planning found a relation that the analysis had not";
-  if (!settled) return "functions or privileges were being changed";
-  if (own.spoiled) {
-    strlcpy(spoiled, own.spoiled, sizeof(spoiled));
-    return spoiled;
-  }
-  return Store(definition, key, bytes, stamps, stamp_count, snapshot, own.expires_at, expires_at, cost_ns, statistics);
-}
-
 void AddCallContext(void *name) { errcontext("cached function %s", static_cast<const char *>(name)); }
 
 // Errors tell of the function until `error_context_stack` is callback->previous again.
@@ -144,95 +127,145 @@ void RequireUnchangedSources(const Definition *definition) {
            errdetail("The statement began with the function as it was before."), errhint("Run the statement again.")));
 }
 
+// ---- A miss, step by step ----------------------------------------------------------------------------------------
+
+// What is done for one call, in `context`; what outlives it is in `outer`.
+struct Computation {
+  Definition *definition;
+  FunctionCallInfo fcinfo;
+  FunctionStatistics *statistics;  // may be NULL
+  MemoryContext outer;
+  MemoryContext context;
+  bool settled;  // no catalogs were in the middle of a change that counts for the function
+  ParamListInfo parameters;
+  PlannedStmt *plan;
+  Dependencies dependencies;
+  Collection collection;
+  Result result;
+  Computed computed;
+};
+
+// Locks what the body reads, and makes sure that the definition is what it was.
+Obstacle LockForComputation(Computation *work) {
+  Definition *definition = work->definition;
+  LockSources(definition, true);
+  if (definition->valid) AcquireRewriteLocks(static_cast<Query *>(copyObjectImpl(definition->query)), true, false);
+  if (!definition->valid || !ArePartsCurrent(definition) || !definition->valid)
+    return Because(Reason::kChangedMeanwhile);
+  work->settled = !definition->hides_privileges || CatalogsAreSettled();
+  return Because(definition->valid ? Reason::kNone : Reason::kChangedMeanwhile);
+}
+
+Obstacle PlanComputation(Computation *work) {
+  work->plan = PlanOrGiveUp(work->definition, work->parameters, &work->dependencies);
+  if (work->plan == nullptr) return Because(Reason::kNotPlanned);
+  const Obstacle inexact = Because(Reason::kApproximateIndex, FindApproximateIndex(work->definition, work->plan));
+  if (inexact) return {inexact.reason, MemoryContextStrdup(work->outer, inexact.words)};
+  AddWholeTables(work->definition, &work->dependencies);
+  return Because(Reason::kNone);
+}
+
+// Runs the plan; the result's bytes and, of no set, its value are made of its rows. Errors of the body are raised.
+void RunComputation(Computation *work, const instr_time &start) {
+  const ResultShape &shape = work->definition->result;
+  Computed *computed = &work->computed;
+  Result *result = &work->result;
+  ErrorContextCallback callback;
+  BeginCallContext(work->definition, &callback);
+  computed->rows = Run(work->definition, work->plan, work->parameters, result->snapshot,
+                       shape.returns_set ? RowsContext(work->fcinfo) : work->context);
+  instr_time end;
+  INSTR_TIME_SET_CURRENT(end);
+  INSTR_TIME_SUBTRACT(end, start);
+  result->cost_ns = static_cast<uint64_t>(INSTR_TIME_GET_DOUBLE(end) * 1e9);
+  error_context_stack = callback.previous;
+
+  const Size limit = static_cast<Size>(settings::max_entry_size_kb) * 1024;
+  if (shape.returns_set) {
+    result->bytes = EncodeRows(shape, computed->rows, limit);
+    return;
+  }
+  TakeSingle(shape, DescriptorOf(shape), computed->rows, work->outer, computed);
+  tuplestore_end(computed->rows);
+  computed->rows = nullptr;
+  result->bytes = EncodeScalar(shape, computed->value, computed->is_null, limit);
+}
+
+// Why the result must not be stored, whatever the store says; NULL if it may be. Static text.
+const char *FindStoringObstacle(const Computation &work) {
+  static char spoiled[sizeof(work.collection.text)];
+  if (!work.definition->valid) return SentenceOf(Reason::kChangedMeanwhile);
+  if (!work.dependencies.complete) return "planning found a relation that the analysis had not";
+  if (!work.settled) return "functions or privileges were being changed";
+  if (work.collection.spoiled == nullptr) return nullptr;
+  strlcpy(spoiled, work.collection.spoiled, sizeof(spoiled));
+  return spoiled;
+}
+
+void CountComputation(const Computation &work, bool stored) {
+  FunctionStatistics *statistics = work.statistics;
+  if (statistics == nullptr) return;
+  shared::Count(statistics->compute_ns, work.result.cost_ns);
+  // One that is raised at the same time may be lost: it only guides how much is asked for at once.
+  if (work.result.bytes.size > statistics->largest.load(std::memory_order_relaxed))
+    statistics->largest.store(work.result.bytes.size, std::memory_order_relaxed);
+  shared::Count(stored ? statistics->stores : statistics->rejected_stores);
+}
+
+// Stores the result if it may be, and tells the result around it what this one rests on.
+void StoreComputation(Computation *work) {
+  Result *result = &work->result;
+  Collection *own = &work->collection;
+  result->stamp_count = AllStamps(work->definition, work->dependencies, own, &result->stamps);
+  result->end = own->expires_at;
+  result->expires_at = EndOfResult(TimeOfResult(work->definition, false), own->expires_at);
+  const char *unsound = FindStoringObstacle(*work);
+  const char *not_stored = unsound ? unsound : Store(result, work->statistics);
+  // What the outer result rests on does not depend on whether this one was stored.
+  if (own->spoiled == nullptr) own->spoiled = unsound;
+  EndCollection(own, result->stamps, result->stamp_count, result->expires_at);
+  ReportComputed(result->cost_ns, result->bytes.size, not_stored);
+  CountComputation(*work, not_stored == nullptr);
+}
+
 }  // namespace
 
 Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum *hidden, const Key &key,
                  FunctionStatistics *statistics) {
-  Computed computed = {Because(Reason::kNone), Datum{0}, true, nullptr};
+  Computation work;
+  memset(static_cast<void *>(&work), 0, sizeof(work));
+  work.computed = {Because(Reason::kNone), Datum{0}, true, nullptr};
   if (IsInParallelMode()) {
-    computed.obstacle = Because(Reason::kParallelMiss);
-    return computed;
+    work.computed.obstacle = Because(Reason::kParallelMiss);
+    return work.computed;
   }
-  const ResultShape &shape = definition->result;
-  MemoryContext outer = CurrentMemoryContext;
-  MemoryContext context = AllocSetContextCreate(outer, "aggcache computation", ALLOCSET_DEFAULT_SIZES);
-  MemoryContextSwitchTo(context);
-  ::Snapshot snapshot = GetActiveSnapshot();
+  work.definition = definition;
+  work.fcinfo = fcinfo;
+  work.statistics = statistics;
+  work.outer = CurrentMemoryContext;
+  work.context = AllocSetContextCreate(work.outer, "aggcache computation", ALLOCSET_DEFAULT_SIZES);
+  work.result.definition = definition;
+  work.result.key = &key;
+  work.result.snapshot = GetActiveSnapshot();
+  MemoryContextSwitchTo(work.context);
 
-  LockSources(definition, true);
-  if (definition->valid) AcquireRewriteLocks(static_cast<Query *>(copyObjectImpl(definition->query)), true, false);
-  if (!definition->valid || !ArePartsCurrent(definition) || !definition->valid) {
-    computed.obstacle = Because(Reason::kChangedMeanwhile);
-    MemoryContextSwitchTo(outer);
-    MemoryContextDelete(context);
-    return computed;
+  work.computed.obstacle = LockForComputation(&work);
+  if (!work.computed.obstacle) {
+    BeginCollection(&work.collection, work.result.snapshot, work.context);
+    instr_time start;
+    INSTR_TIME_SET_CURRENT(start);
+    work.parameters = CallParameters(definition, fcinfo, hidden);
+    work.computed.obstacle = PlanComputation(&work);
+    if (work.computed.obstacle) {
+      DropCollection(&work.collection);
+    } else {
+      RunComputation(&work, start);
+      StoreComputation(&work);
+    }
   }
-  bool settled = !definition->hides_privileges || CatalogsAreSettled();
-  if (!definition->valid) {
-    computed.obstacle = Because(Reason::kChangedMeanwhile);
-    MemoryContextSwitchTo(outer);
-    MemoryContextDelete(context);
-    return computed;
-  }
-  Collection own;
-  BeginCollection(&own, snapshot, context);
-  instr_time start, end;
-  INSTR_TIME_SET_CURRENT(start);
-  ParamListInfo parameters = CallParameters(definition, fcinfo, hidden);
-  Dependencies dependencies;
-  PlannedStmt *plan = PlanOrGiveUp(definition, parameters, &dependencies);
-  computed.obstacle =
-      plan ? Because(Reason::kApproximateIndex, FindApproximateIndex(definition, plan)) : Because(Reason::kNotPlanned);
-  if (computed.obstacle) {
-    if (computed.obstacle.words) computed.obstacle.words = MemoryContextStrdup(outer, computed.obstacle.words);
-    collection = own.outer;
-    MemoryContextSwitchTo(outer);
-    MemoryContextDelete(context);
-    return computed;
-  }
-  AddWholeTables(definition, &dependencies);
-  ErrorContextCallback callback;
-  BeginCallContext(definition, &callback);
-  computed.rows = Run(definition, plan, parameters, snapshot, shape.returns_set ? RowsContext(fcinfo) : context);
-  INSTR_TIME_SET_CURRENT(end);
-  INSTR_TIME_SUBTRACT(end, start);
-  uint64_t cost_ns = static_cast<uint64_t>(INSTR_TIME_GET_DOUBLE(end) * 1e9);
-  error_context_stack = callback.previous;
-
-  Size limit = static_cast<Size>(settings::max_entry_size_kb) * 1024;
-  ResultBytes bytes;
-  if (shape.returns_set) {
-    bytes = EncodeRows(shape, computed.rows, limit);
-  } else {
-    TakeSingle(shape, DescriptorOf(shape), computed.rows, outer, &computed);
-    bytes = EncodeScalar(shape, computed.value, computed.is_null, limit);
-  }
-  Stamp *stamps;
-  int stamp_count = AllStamps(definition, dependencies, &own, &stamps);
-  int64_t expires_at;
-  const char *not_stored = StoreResult(definition, key, bytes, dependencies, own, settled, stamps, stamp_count,
-                                       snapshot, &expires_at, cost_ns, statistics);
-  // What the outer result rests on does not depend on whether this one was stored.
-  if (own.spoiled == nullptr && (!definition->valid || !dependencies.complete || !settled)) own.spoiled = not_stored;
-  EndCollection(&own, stamps, stamp_count, expires_at);
-  last_call.cost_ns = cost_ns;
-  last_call.size = static_cast<uint32_t>(bytes.size);
-  last_call.stored = not_stored == nullptr;
-  last_call.not_stored = not_stored;
-  if (statistics) {
-    shared::Count(statistics->compute_ns, cost_ns);
-    // One that is raised at the same time may be lost: it only guides how much is asked for at once.
-    if (bytes.size > statistics->largest.load(std::memory_order_relaxed))
-      statistics->largest.store(bytes.size, std::memory_order_relaxed);
-    shared::Count(not_stored ? statistics->rejected_stores : statistics->stores);
-  }
-  if (!shape.returns_set) {
-    tuplestore_end(computed.rows);
-    computed.rows = nullptr;
-  }
-  MemoryContextSwitchTo(outer);
-  MemoryContextDelete(context);
-  return computed;
+  MemoryContextSwitchTo(work.outer);
+  MemoryContextDelete(work.context);
+  return work.computed;
 }
 
 PlannedStmt *PlanBody(const Definition *definition, bool former) {

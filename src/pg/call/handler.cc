@@ -10,12 +10,12 @@
 #include "pg/base/transactions.h"
 #include "pg/body/definition_cache.h"
 #include "pg/body/privileges.h"
+#include "pg/call/call_report.h"
 #include "pg/call/collection.h"
 #include "pg/call/compute.h"
 #include "pg/call/decision.h"
 #include "pg/call/hidden_values.h"
 #include "pg/call/key.h"
-#include "pg/call/last_call.h"
 #include "pg/call/lookup.h"
 #include "pg/call/return_rows.h"
 #include "pg/call/single_flight.h"
@@ -28,8 +28,6 @@
 #include "pg/write/written.h"
 
 namespace aggcache {
-
-LastCall last_call;
 
 namespace {
 
@@ -72,7 +70,7 @@ Datum CallPlain(FunctionCallInfo fcinfo, CallSite *site) {
   PG_CATCH();
   {
     fcinfo->flinfo = own;
-    BeginLastCall(own->fn_oid);
+    ReportBegin(own->fn_oid);
     PG_RE_THROW();
   }
   PG_END_TRY();
@@ -134,7 +132,7 @@ Datum RunUncached(FunctionCallInfo fcinfo, CallSite *site, HiddenValues *hidden)
   { computed = RunBody(definition, site->plan, fcinfo, hidden); }
   PG_CATCH();
   {
-    BeginLastCall(fcinfo->flinfo->fn_oid);
+    ReportBegin(fcinfo->flinfo->fn_oid);
     PG_RE_THROW();
   }
   PG_END_TRY();
@@ -143,15 +141,14 @@ Datum RunUncached(FunctionCallInfo fcinfo, CallSite *site, HiddenValues *hidden)
 
 Datum CallUncached(FunctionCallInfo fcinfo, CallSite *site, const Obstacle &obstacle, HiddenValues *hidden = nullptr) {
   const CallResult result = ResultOf(obstacle.reason);
-  BeginLastCall(fcinfo->flinfo->fn_oid);
-  EndLastCall(result);
-  ExplainLastCall(obstacle.Sentence());
+  ReportBegin(fcinfo->flinfo->fn_oid);
+  ReportEnd(result, obstacle.Sentence(), obstacle.words == nullptr);
   if (site->statistics) shared::Count(site->statistics->calls[static_cast<int>(result)]);
-  SpoilCollection(fcinfo->flinfo->fn_oid, last_call.reason);
+  SpoilCollection(fcinfo->flinfo->fn_oid, LatestCall().reason);
   // calls within the body tell of themselves
-  LastCall told = last_call;
+  const CallReport told = LatestCall();
   Datum value = RunUncached(fcinfo, site, hidden);
-  last_call = told;
+  ReportAgain(told);
   return value;
 }
 
@@ -281,14 +278,13 @@ Reason ReasonOf(CallResult result) {
 
 void Record(const CallSite *site, CallResult result) {
   if (result == CallResult::kStaleHit)
-    SpoilCollection(last_call.function, "aggcache.max_staleness accepted an earlier result");
-  EndLastCall(result);
-  last_call.reason = SentenceOf(ReasonOf(result));
+    SpoilCollection(LatestCall().function, "aggcache.max_staleness accepted an earlier result");
+  ReportEnd(result, SentenceOf(ReasonOf(result)), true);
   FunctionStatistics *statistics = site->statistics;
   if (statistics == nullptr) return;
   shared::Count(statistics->calls[static_cast<int>(result)]);
   if (result == CallResult::kHit || result == CallResult::kStaleHit)
-    shared::Count(statistics->saved_ns, last_call.cost_ns);
+    shared::Count(statistics->saved_ns, LatestCall().cost_ns);
   else if (result == CallResult::kChanged)
     statistics->last_changed.store(GetCurrentTimestamp(), std::memory_order_relaxed);
 }
@@ -348,7 +344,7 @@ void ComputeMissed(FunctionCallInfo fcinfo, Miss *miss) {
   TakeReadAhead();
   miss->computed = Compute(miss->definition, fcinfo, miss->hidden, miss->key, miss->site->statistics);
   // Who waits will look where the result was sent to, on a connection of its own.
-  if (miss->leading && last_call.stored && settings::store == kRedis && OthersWait()) AwaitAllOfRedis();
+  if (miss->leading && LatestCall().stored && settings::store == kRedis && OthersWait()) AwaitAllOfRedis();
 }
 
 // Tells the others what became of it, and lets those who wait go on.
@@ -369,7 +365,7 @@ Ending EndingOfError(int code) {
 
 // Finds or computes the result. Whatever is raised, the flight ends, and what it was part of is as it was.
 void ResolveMiss(FunctionCallInfo fcinfo, Miss *miss, const Found &missed) {
-  Collection *outer = collection;
+  Collection *outer = InnermostCollection();
   miss->definition->pins++;
   PG_TRY();
   {
@@ -379,15 +375,14 @@ void ResolveMiss(FunctionCallInfo fcinfo, Miss *miss, const Found &missed) {
   PG_CATCH();
   {
     miss->definition->pins--;
-    collection = outer;
-    if (collection && collection->spoiled == nullptr) collection->spoiled = "a call within it raised an error";
+    DropCollections(outer);
     Land(*miss, EndingOfError(geterrcode()));
-    BeginLastCall(fcinfo->flinfo->fn_oid);
+    ReportBegin(fcinfo->flinfo->fn_oid);
     PG_RE_THROW();
   }
   PG_END_TRY();
   miss->definition->pins--;
-  const bool stored = miss->found.data != nullptr || (!miss->computed.obstacle && last_call.stored);
+  const bool stored = miss->found.data != nullptr || (!miss->computed.obstacle && LatestCall().stored);
   Land(*miss, stored ? Ending::kStored : Ending::kNotStored);
 }
 
@@ -408,7 +403,7 @@ Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, HiddenValues *hidden, 
   miss.key.bytes = bytes;
   ResolveMiss(fcinfo, &miss, missed);
   pfree(bytes);
-  last_call.waited = miss.waited;
+  if (miss.waited) ReportWait();
   if (miss.found.data) {
     Record(site, CallResult::kHit);
     return ReturnFound(fcinfo, site, miss.found);
@@ -416,8 +411,7 @@ Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, HiddenValues *hidden, 
   if (miss.computed.obstacle) return CallUncached(fcinfo, site, miss.computed.obstacle, hidden);
   site->answered = true;
   // calls within the body have told of themselves
-  last_call.function = fcinfo->flinfo->fn_oid;
-  last_call.stored_at = 0;
+  ReportComputedOf(fcinfo->flinfo->fn_oid);
   Record(site, missed.result);
   return ReturnComputed(fcinfo, definition, miss.computed);
 }
@@ -454,7 +448,7 @@ Datum Call(FunctionCallInfo fcinfo) {
   else
     site->statistics = shared::StillOf(site->statistics, fcinfo->flinfo->fn_oid);
 
-  BeginLastCall(fcinfo->flinfo->fn_oid);
+  ReportBegin(fcinfo->flinfo->fn_oid);
   Obstacle obstacle = FindSessionObstacle();
   if (obstacle) return CallUncached(fcinfo, site, obstacle);
   if (!FindOwn(fcinfo, site)) return CallUncached(fcinfo, site, Because(Reason::kChangedMeanwhile));
@@ -474,7 +468,7 @@ Datum Call(FunctionCallInfo fcinfo) {
     obstacle = EvaluateForCall(fcinfo, definition, &hidden);
     if (obstacle) return CallUncached(fcinfo, site, obstacle, hidden);
   }
-  BeginLastCall(fcinfo->flinfo->fn_oid);
+  ReportBegin(fcinfo->flinfo->fn_oid);
   Key key = BuildKey(definition, fcinfo, hidden->values);
   if (key.bytes == nullptr) return CallUncached(fcinfo, site, Because(Reason::kLargeArguments), hidden);
   Found found = LookUpForCall(definition, key);

@@ -4,9 +4,9 @@
 
 namespace aggcache {
 
-const RowTaker *row_taker = nullptr;
-
 namespace {
+
+const RowTaker *row_taker = nullptr;
 
 bool IsTaker(const ReturnSetInfo *info) { return row_taker != nullptr && row_taker->info == info; }
 
@@ -20,6 +20,12 @@ void HandOutRows(const char *data, int64 count) {
 }
 
 }  // namespace
+
+const RowTaker *SetRowTaker(const RowTaker *taker) {
+  const RowTaker *before = row_taker;
+  row_taker = taker;
+  return before;
+}
 
 void ReturnTuplestore(const ResultShape &shape, Tuplestorestate *rows, ReturnSetInfo *info) {
   if (IsTaker(info)) row_taker->expect(row_taker->context, shape.descriptor);

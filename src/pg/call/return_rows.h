@@ -17,7 +17,8 @@ struct RowTaker {
   void (*take)(void *context, MinimalTuple row);
   void *context;
 };
-extern const RowTaker *row_taker;
+// Sets it, NULL for nobody, and returns who was it before.
+const RowTaker *SetRowTaker(const RowTaker *taker);
 
 // Makes a tuplestore in the statement's memory and gives it to the executor; or hands the rows to who takes them, and
 // gives none.

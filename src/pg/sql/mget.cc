@@ -331,7 +331,7 @@ void CallAll(ManyCalls *calls, Output *output) {
                            calls->described.arguments.collation, nullptr,
                            calls->is_set ? reinterpret_cast<Node *>(&info) : nullptr);
   const RowTaker taker = {&info, ExpectRows, PutHitRow, output};
-  row_taker = &taker;
+  (void)SetRowTaker(&taker);
   const int size = BatchSize(calls->described.arguments.function);
   for (int begin = 0; begin < calls->count; begin += size) {
     Batch batch = {calls, begin, begin + Min(calls->count - begin, size)};
@@ -426,12 +426,12 @@ PGDLLEXPORT Datum aggcache_mget(PG_FUNCTION_ARGS) {
   output.slot = MakeSingleTupleTableSlot(calls.descriptor, &TTSOpsMinimalTuple);
   output.out_slot = MakeSingleTupleTableSlot(output.descriptor, &TTSOpsMinimalTuple);
   output.call = 0;
-  const RowTaker *outer_taker = row_taker;
+  const RowTaker *outer_taker = SetRowTaker(nullptr);
   PG_TRY();
   { CallAll(&calls, &output); }
   PG_FINALLY();
   {
-    row_taker = outer_taker;
+    (void)SetRowTaker(outer_taker);
     EndReadAhead();
   }
   PG_END_TRY();

@@ -10,7 +10,7 @@
 #include "pg/body/analysis.h"
 #include "pg/body/result_times.h"
 #include "pg/call/decision.h"
-#include "pg/call/last_call.h"
+#include "pg/call/call_report.h"
 #include "pg/facts/tracked.h"
 #include "pg/sql/inspection.h"
 #include "pg/sql/row.h"
@@ -36,6 +36,7 @@ const char *ResultName(CallResult result) {
 }
 
 void ShowLastCall(Row row) {
+  const CallReport &last_call = LatestCall();
   bool any = OidIsValid(last_call.function);
   bool ended = any && !last_call.failed;
   bool hit = ended && (last_call.result == CallResult::kHit || last_call.result == CallResult::kStaleHit);

@@ -342,7 +342,7 @@ struct StampList {
 
 void AddStamp(StampList *list, uint64_t tag, bool immediate) {
   Stamp pair[2];
-  MakeStamps(tag, immediate, pair);
+  shared::stamps.MakeStamps(tag, immediate, pair);
   for (int i = 0; i + 1 < list->count; i += 2)
     if (list->stamps[i].slot == pair[0].slot && list->stamps[i + 1].slot == pair[1].slot) {
       list->stamps[i].immediate |= immediate;
@@ -442,15 +442,7 @@ void AddWholeTables(const Definition *definition, Dependencies *dependencies) {
   }
 }
 
-void MakeStamps(uint64_t tag, bool immediate, Stamp pair[2]) {
-  pair[0] = pair[1] = Stamp();
-  pair[0].slot = shared::stamps.SlotOf(tag);
-  pair[1].slot = shared::stamps.AlternativeSlotOf(tag);
-  pair[0].immediate = pair[1].immediate = immediate;
-  pair[1].alternative = true;
-}
-
-int CollectStamps(const Definition *definition, const Dependencies &dependencies, Stamp **stamps) {
+int StampsOfDependencies(const Definition *definition, const Dependencies &dependencies, Stamp **stamps) {
   StampList list = {static_cast<Stamp *>(palloc(sizeof(Stamp) * 16)), 0, 16};
   for (int i = 0; i < definition->relation_count; i++)
     if (definition->relations[i].tracked) AddWideTags(&list, definition, dependencies, definition->relations[i]);

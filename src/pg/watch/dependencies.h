@@ -48,11 +48,8 @@ PlannedStmt *PlanWithDependencies(const Definition *definition, ParamListInfo pa
 // Adds the relations that functions in the body read, of which any changed row counts, whatever the plan reads.
 void AddWholeTables(const Definition *definition, Dependencies *dependencies);
 
-// The two stamps of a tag.
-void MakeStamps(uint64_t tag, bool immediate, Stamp pair[2]);
-
 // The stamps of all tags, wide tags included, each once. *stamps is in the current memory context.
-int CollectStamps(const Definition *definition, const Dependencies &dependencies, Stamp **stamps);
+int StampsOfDependencies(const Definition *definition, const Dependencies &dependencies, Stamp **stamps);
 
 // A watch that would tell changes apart for calls of the function.
 struct WatchProposal {
