@@ -185,11 +185,12 @@ CREATE FUNCTION c_finds() RETURNS numeric LANGUAGE cached_sql STABLE SET aggcach
 SET enable_seqscan = off;
 SELECT c_found();
 SELECT result, reason FROM aggcache.last_call();
-RESET enable_seqscan;
+SET enable_seqscan = on;
 SET enable_indexscan = off;
 SET enable_bitmapscan = off;
 SELECT c_found(), c_found();
 SELECT result, reason FROM aggcache.last_call();
+RESET enable_seqscan;
 RESET enable_indexscan;
 RESET enable_bitmapscan;
 SELECT c_finds();
