@@ -1,5 +1,5 @@
-// The tags by which results can be ended wherever copies of them are: those of the database, of the function, and of the
-// one call (tag.h). Nothing registers in them; who ends results lets them expire (StampTable::Expire).
+// The tags by which results can be ended wherever copies of them are: those of the database, of the function, and of
+// the one call (tag.h). Nothing registers in them; who ends results lets them expire (StampTable::Expire).
 //
 // A result that is kept outside of shared memory carries them as its last stamps. A copy that comes back shows by them
 // whether it was ended meanwhile, which no staleness makes good.
@@ -29,8 +29,8 @@ class Endings {
     }
   }
 
-  // Whether a result with these stamps, the endings last, has been ended since it was stored. Settling may have left one
-  // stamp of a tag. True if there are fewer stamps than endings have.
+  // Whether a result with these stamps, the endings last, has been ended since it was stored. Settling may have left
+  // one stamp of a tag. True if there are fewer stamps than endings have.
   static bool AreOver(const StampTable &table, const Stamp *stamps, uint32_t count) noexcept {
     uint32_t first = count;
     for (int tag = 0; tag < kTags; tag++) {

@@ -16,10 +16,10 @@
 #include "pg/redis/state.h"
 #include "pg/redis/values.h"
 #include "pg/watch/dependencies.h"
-#include "pg/write/attach.h"
 #include "pg/write/blame.h"
 #include "pg/write/catalog_commits.h"
 #include "pg/write/counted_writes.h"
+#include "pg/write/follow_up.h"
 #include "pg/write/hooks.h"
 #include "pg/write/registration.h"
 #include "pg/write/row_tags.h"
@@ -107,7 +107,7 @@ PGDLLEXPORT void _PG_init(void) {
   shared::InstallHooks(kAreas, lengthof(kAreas));  // shmem_request_hook, shmem_startup_hook
   InstallStatisticsHook();                         // object_access_hook
   InstallTrackingHooks();                          // ExecutorStart_hook, ProcessUtility_hook
-  InstallAttachHooks();                            // object_access_hook
+  InstallFollowUpHook();                           // object_access_hook
   InstallDependencyHook();                         // set_rel_pathlist_hook
   InstallDefinitionCallbacks();                    // invalidation of relations and of catalog rows
   RegisterXactCallback(OnTransaction, nullptr);

@@ -43,7 +43,8 @@ void EndCollection(Collection *own, const Stamp *stamps, int count, int64_t expi
 // Ends the innermost, of which nothing is used.
 void DropCollection(Collection *own);
 
-// Ends all that lie in `outer` (InnermostCollection() before they began), which is spoiled by the error that ended them.
+// Ends all that lie in `outer` (InnermostCollection() before they began), which is spoiled by the error that ended
+// them.
 void DropCollections(Collection *outer);
 
 // Spoils the innermost, if there is one.
@@ -53,8 +54,8 @@ void SpoilCollection(Oid function, const char *why);
 void ReserveStamps(int count);
 bool HasRoomForStamps(int count);
 
-// The place in the innermost for so many stamps of a result that is used, which the caller fills. REQUIRES: there is one,
-// with room for them.
+// The place in the innermost for so many stamps of a result that is used, which the caller fills. REQUIRES: there is
+// one, with room for them.
 Stamp *PlaceForStamps(int count);
 
 // Adds to the innermost, if there is one, a result that was found under the snapshot.

@@ -1,5 +1,5 @@
-// Looking a key up: in shared memory, in Redis, or in one after the other, as aggcache.store says. With 'tiered', what is
-// found only in Redis is put into shared memory again.
+// Looking a key up: in shared memory, in Redis, or in one after the other, as aggcache.store says. With 'tiered', what
+// is found only in Redis is put into shared memory again.
 
 #ifndef AGGCACHE_PG_CALL_LOOKUP_H
 #define AGGCACHE_PG_CALL_LOOKUP_H

@@ -27,8 +27,8 @@ struct Result {
   uint64_t cost_ns;
 };
 
-// Stores the result if that is sound. Returns NULL, or why not in words (static text). Settles a copy of the stamps. The
-// statistics may be NULL.
+// Stores the result if that is sound. Returns NULL, or why not in words (static text). Settles a copy of the stamps.
+// The statistics may be NULL.
 const char *Store(Result *result, FunctionStatistics *statistics);
 
 // Puts an entry with settled stamps into shared memory. Returns NULL, or why not.

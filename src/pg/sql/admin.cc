@@ -15,6 +15,7 @@
 #include "pg/redis/target.h"
 #include "pg/sql/described_call.h"
 #include "pg/sql/inspection.h"
+#include "pg/sql/row.h"
 #include "pg/write/attach.h"
 #include "pg/write/blame.h"
 
@@ -73,15 +74,16 @@ void RequireAttachable(Oid relation) {
 
 class Report {
  public:
-  explicit Report(FunctionCallInfo fcinfo) : info_(reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo)) {}
+  explicit Report(FunctionCallInfo fcinfo) : row_(fcinfo) {}
   void Say(const char *check, bool ok, const char *detail) {
-    Datum values[] = {CStringGetTextDatum(check), BoolGetDatum(ok), CStringGetTextDatum(detail)};
-    bool nulls[] = {false, false, false};
-    tuplestore_putvalues(info_->setResult, info_->setDesc, values, nulls);
+    row_.Text(check);
+    row_.Bool(ok);
+    row_.Text(detail);
+    row_.End();
   }
 
  private:
-  ReturnSetInfo *info_;
+  Row row_;
 };
 
 template <class Statistics>

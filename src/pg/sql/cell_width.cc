@@ -6,7 +6,7 @@
 #include "pg/watch/catalog.h"
 #include "pg/watch/ranges.h"
 #include "pg/watch/watches.h"
-#include "pg/write/attach.h"
+#include "pg/write/watch_uses.h"
 
 namespace aggcache {
 

@@ -6,6 +6,7 @@
 #include "pg/body/analysis.h"
 #include "pg/call/decision.h"
 #include "pg/sql/inspection.h"
+#include "pg/sql/row.h"
 
 namespace aggcache {
 
@@ -111,7 +112,6 @@ PGDLLEXPORT Datum aggcache_explain(PG_FUNCTION_ARGS) {
     ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
                     errmsg("%s is not a function of language cached_sql", explanation.name)));
   InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-  auto *info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
   const Obstacle of_session = FindSessionObstacle();
   if (explanation.row.polymorphic && of_session) {
     Say(&explanation, psprintf("function %s is not cached: %s", explanation.name, of_session.Sentence()));
@@ -131,11 +131,11 @@ PGDLLEXPORT Datum aggcache_explain(PG_FUNCTION_ARGS) {
       Say(&explanation, psprintf("function %s cannot be analysed: %s", explanation.name, problem));
     }
   }
+  Row row(fcinfo);
   ListCell *cell;
   foreach (cell, explanation.lines) {
-    Datum value = CStringGetTextDatum(static_cast<char *>(lfirst(cell)));
-    bool is_null = false;
-    tuplestore_putvalues(info->setResult, info->setDesc, &value, &is_null);
+    row.Text(static_cast<char *>(lfirst(cell)));
+    row.End();
   }
   return Datum{0};
 }

@@ -6,6 +6,7 @@
 #include "pg/call/key.h"
 #include "pg/facts/own_code.h"
 #include "pg/sql/described_call.h"
+#include "pg/sql/row.h"
 #include "pg/watch/dependencies.h"
 
 namespace aggcache {
@@ -37,22 +38,15 @@ void Say(CallExplanation *explanation, const Line &line) {
   explanation->lines = lappend(explanation->lines, kept);
 }
 
-void Put(ReturnSetInfo *info, const Line &line) {
-  Datum values[7];
-  bool nulls[7] = {false};
-  auto text_at = [&](int i, const char *value) {
-    nulls[i] = value == nullptr;
-    values[i] = value ? CStringGetTextDatum(value) : Datum{0};
-  };
-  values[0] = ObjectIdGetDatum(line.relation);
-  nulls[0] = !OidIsValid(line.relation);
-  text_at(1, line.granularity);
-  text_at(2, line.watch);
-  text_at(3, line.clause);
-  values[4] = Int32GetDatum(line.tags);
-  text_at(5, line.finer);
-  text_at(6, line.words);
-  tuplestore_putvalues(info->setResult, info->setDesc, values, nulls);
+void PutLine(Row *row, const Line &line) {
+  row->Object(line.relation);
+  row->Text(line.granularity);
+  row->Text(line.watch);
+  row->Text(line.clause);
+  row->Int(line.tags);
+  row->Text(line.finer);
+  row->Text(line.words);
+  row->End();
 }
 
 void PlanCall(CallExplanation *explanation) {
@@ -200,14 +194,14 @@ PGDLLEXPORT Datum aggcache_explain_call(PG_FUNCTION_ARGS) {
   memset(static_cast<void *>(&explanation), 0, sizeof(explanation));
   DescribeCall(fcinfo, &explanation.call);
   InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-  auto *info = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
   const ActAs act_as = ActAsFor(row);
   // What runs as the caller computes what the caller can compute.
   explanation.shows_values = act_as == ActAs::kOwner || !row.definer;
   const char *problem = RunGuarded(row, act_as, Afterwards::kUndo, ExplainCall, &explanation);
   if (problem) SayObstacle(&explanation, problem);
+  Row answer(fcinfo);
   ListCell *cell;
-  foreach (cell, explanation.lines) Put(info, *static_cast<Line *>(lfirst(cell)));
+  foreach (cell, explanation.lines) PutLine(&answer, *static_cast<Line *>(lfirst(cell)));
   return Datum{0};
 }
 }

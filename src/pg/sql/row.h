@@ -1,4 +1,5 @@
-// One result row of a set-returning function under construction; columns are added in order.
+// One result row of a set-returning function under construction: columns are added in their order, and End() hands the
+// row over if it has as many as the function declares. Then the next row can begin.
 
 #ifndef AGGCACHE_PG_SQL_ROW_H
 #define AGGCACHE_PG_SQL_ROW_H
@@ -24,17 +25,25 @@ class Row {
   void Time(int64_t value) { Put(TimestampTzGetDatum(value), value == 0); }
   void Duration(Interval *value) { value ? Put(IntervalPGetDatum(value), false) : Null(); }
   void Array(ArrayType *value) { value ? Put(PointerGetDatum(value), false) : Null(); }
-  void End() { tuplestore_putvalues(info_->setResult, info_->setDesc, values_, nulls_); }
+  void End() {
+    if (count_ != info_->setDesc->natts)
+      elog(ERROR, "a row of %d columns was made for a result of %d", count_, info_->setDesc->natts);
+    tuplestore_putvalues(info_->setResult, info_->setDesc, values_, nulls_);
+    count_ = 0;
+  }
 
  private:
+  static constexpr int kMostColumns = 40;
+
   void Put(Datum value, bool is_null) {
+    if (count_ == kMostColumns) elog(ERROR, "a row has more than %d columns", kMostColumns);
     values_[count_] = value;
     nulls_[count_++] = is_null;
   }
   ReturnSetInfo *info_;
   int count_ = 0;
-  Datum values_[40];
-  bool nulls_[40];
+  Datum values_[kMostColumns];
+  bool nulls_[kMostColumns];
 };
 
 }  // namespace aggcache

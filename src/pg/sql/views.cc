@@ -344,7 +344,7 @@ void ShowTracking(Row row, Oid relation) {
   memset(&nobody, 0, sizeof(nobody));
   const char *problem = RunGuarded(nobody, ActAs::kCaller, Afterwards::kForget, InspectTracking, &tracking);
   if (problem == nullptr) problem = tracking.obstacle;
-  if (problem == nullptr && shared::state == nullptr) problem = "pg_aggcache is not in shared_preload_libraries";
+  if (problem == nullptr && shared::state == nullptr) problem = SentenceOf(Reason::kNotPreloaded);
   row.Bool(problem == nullptr && tracking.tracked);
   row.Text(problem);
   row.End();

@@ -12,6 +12,7 @@
 #include "pg/write/attach.h"
 #include "pg/write/catalog_commits.h"
 #include "pg/write/counted_writes.h"
+#include "pg/write/follow_up.h"
 #include "pg/write/reattach.h"
 #include "pg/write/registration.h"
 #include "pg/write/row_tags.h"

@@ -1,0 +1,136 @@
+// Which watches a table has, and which functions use them: rows of aggcache.watch and aggcache.watch_use. Whoever
+// changes the watches of a table keeps its writers out by a lock, and ends the results that rest on the old ones.
+
+#include "pg/base/server.h"
+
+#include "pg/write/watch_uses.h"
+
+#include "pg/watch/catalog.h"
+#include "pg/write/written.h"
+
+#include <algorithm>
+
+namespace aggcache {
+
+namespace {
+
+// Keeps writers of the relation out, and of its partitions, whose rows count to its watches.
+Relation LockForWatches(Oid relation) {
+  if (get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE)
+    find_all_inheritors(relation, ShareRowExclusiveLock, nullptr);
+  return table_open(relation, ShareRowExclusiveLock);
+}
+
+// The watch that is to serve for the wanted one where a table has many: one that is there, or else one for all columns
+// and rows, which others with these keys can share. NULL if there is none.
+const Watch *FindShared(const List *watches, const Watch &wanted) {
+  const Watch *best = nullptr;
+  ListCell *cell;
+  foreach (cell, watches) {
+    auto *watch = static_cast<Watch *>(lfirst(cell));
+    // the fewest columns
+    if (Serves(*watch, wanted) && (best == nullptr || (best->all_columns && !watch->all_columns) ||
+                                   bms_num_members(watch->columns) < bms_num_members(best->columns)))
+      best = watch;
+  }
+  if (best || (wanted.key_count == 0 && wanted.range_column == 0) || list_length(watches) >= kMostWatches) return best;
+  auto *generic = static_cast<Watch *>(palloc(sizeof(Watch)));
+  *generic = wanted;
+  generic->all_columns = true;
+  generic->columns = nullptr;
+  generic->predicate = NIL;
+  IdentifyWatch(generic);
+  return generic;
+}
+
+bool IsAmong(const List *watches, uint64_t id) {
+  ListCell *cell;
+  foreach (cell, watches)
+    if (static_cast<Watch *>(lfirst(cell))->id == id) return true;
+  return false;
+}
+
+bool IsUsedBy(Oid function, Oid relation, uint64_t watch) {
+  ListCell *cell;
+  foreach (cell, WatchUsesOfFunction(function)) {
+    auto *use = static_cast<WatchUse *>(lfirst(cell));
+    if (use->relation == relation && use->watch == watch) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void AnnounceWatches(Relation relation) {
+  RegisterWide(RelationGetRelid(relation));
+  CacheInvalidateRelcache(relation);
+  if (relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) {
+    ListCell *cell;
+    foreach (cell, find_all_inheritors(RelationGetRelid(relation), NoLock, nullptr))
+      CacheInvalidateRelcacheByRelid(lfirst_oid(cell));
+  }
+  CommandCounterIncrement();
+}
+
+bool AddWatch(Oid function, Oid relation_oid, const Watch &wanted) {
+  Relation relation = LockForWatches(relation_oid);
+  List *watches = ReadWatches(relation);
+  const Watch *watch = &wanted;
+  if (!IsAmong(watches, wanted.id) && list_length(watches) >= kMostOwnWatches) watch = FindShared(watches, wanted);
+  if (watch) {
+    if (!IsAmong(watches, watch->id)) {
+      InsertWatch(relation_oid, *watch);
+      AnnounceWatches(relation);
+    }
+    if (!IsUsedBy(function, relation_oid, watch->id)) InsertWatchUse(function, relation_oid, watch->id);
+    CommandCounterIncrement();
+  }
+  table_close(relation, NoLock);
+  return watch != nullptr;
+}
+
+void DropUnusedWatches(Oid relation_oid, const List *watches) {
+  if (!HasUnusedWatches(relation_oid, watches)) return;
+  Relation relation = LockForWatches(relation_oid);
+  if (DeleteUnusedWatches(relation_oid, watches) > 0) AnnounceWatches(relation);
+  table_close(relation, NoLock);
+}
+
+Watch TranslateWatch(const Watch &watch, const AttrMap *map) {
+  Watch result = watch;
+  for (int i = 0; i < watch.key_count; i++) result.keys[i] = map->attnums[watch.keys[i] - 1];
+  std::sort(result.keys, result.keys + result.key_count);
+  if (watch.range_column) result.range_column = map->attnums[watch.range_column - 1];
+  result.columns = nullptr;
+  int column = -1;
+  while ((column = bms_next_member(watch.columns, column)) >= 0)
+    result.columns = bms_add_member(result.columns, map->attnums[column - 1]);
+  bool whole_row;
+  result.predicate =
+      castNode(List, map_variable_attnos(reinterpret_cast<Node *>(watch.predicate), 1, 0, map, InvalidOid, &whole_row));
+  IdentifyWatch(&result);
+  return result;
+}
+
+void ResizeCells(Oid relation_oid) {
+  Relation relation = LockForWatches(relation_oid);
+  List *replaced = NIL;
+  ListCell *cell, *function;
+  foreach (cell, ReadWatches(relation)) {
+    auto *watch = static_cast<Watch *>(lfirst(cell));
+    if (watch->range_column == 0) continue;
+    Watch resized = *watch;
+    resized.range_width = CellWidthOf(relation, watch->range_column);
+    IdentifyWatch(&resized);
+    if (resized.id == watch->id) continue;
+    foreach (function, TakeWatchUses(relation_oid, watch->id))
+      (void)AddWatch(lfirst_oid(function), relation_oid, resized);
+    auto *use = static_cast<WatchUse *>(palloc(sizeof(WatchUse)));
+    *use = {relation_oid, watch->id};
+    replaced = lappend(replaced, use);
+  }
+  if (DeleteUnusedWatches(relation_oid, replaced) > 0) AnnounceWatches(relation);
+  table_close(relation, NoLock);
+}
+
+}  // namespace aggcache
