@@ -1,6 +1,6 @@
 """Random changes of definitions, privileges and data that happen between the rows of a cursor.
 
-Each says what it is about, by which the judge (sessions.py) knows what may come of it where the cached function has
+Each says what it is about, by which the judge (judge.py) knows what may come of it where the cached function has
 no lock yet:
   function   the cached function itself is replaced, altered or dropped: no row shows it
   inner      a function that the body calls: the body's next run shows it, in plain functions too
@@ -11,10 +11,10 @@ no lock yet:
   domain     a constraint of a domain
   privilege  who may do what
   extension  the extension or what it keeps on the tables
+  names      a name now stands for another table
 """
 
 import re
-
 
 
 class Change:
@@ -22,6 +22,7 @@ class Change:
         self.about = set(about.split())
         self.statements = list(statements)
         self.before = options.get("before", [])  # twins of what comes, made by another session
+        self.owned = options.get("owned", [])  # cached functions and their new twins, by signature
         self.twins = options.get("twins", {})  # by name of a function: its former twin and the new one
         self.name = options.get("name")  # of the function that is replaced or altered itself
         self.block = options.get("block", True)  # whether a transaction block allows it
@@ -65,17 +66,19 @@ class Changes:
         old = function.twin()
         function.version += 1
         function.revision += 1
-        before = function.make_twin()
+        before = [function.make_twin()]
+        owned = [(function.signature(), function.twin_signature())]
         twins = {function.name: (old, function.twin())}
         for outer in self.world.functions:
             if outer.inner is function:
                 old = outer.twin()
                 outer.revision += 1
-                before += outer.make_twin()
+                before.append(outer.make_twin())
+                owned.append((outer.signature(), outer.twin_signature()))
                 twins[outer.name] = (old, outer.twin())
         language = r.choice([None] * 6 + ["sql"])
         return Change("function", function.definition(True, language=language, replace=True), before=before,
-                      twins=twins, name=function.name)
+                      owned=owned, twins=twins, name=function.name)
 
     def alter_function(self):
         r = self.r
@@ -205,7 +208,7 @@ class Changes:
             ("structure", "DROP TABLE %s CASCADE"),
             ("structure",
             "DROP TABLE %s CASCADE; CREATE TABLE %s (k int, v text, s bigint, e e0, at timestamptz, u int)"),
-            ("structure", "ALTER TABLE %s RENAME TO was; CREATE TABLE %s (LIKE was INCLUDING ALL)"),
+            ("structure names", "ALTER TABLE %s RENAME TO was; CREATE TABLE %s (LIKE was INCLUDING ALL)"),
             ("structure rewrite", "TRUNCATE %s"), ("structure rewrite", "TRUNCATE %s CASCADE"),
             ("structure", "CREATE RULE nothing AS ON INSERT TO %s DO INSTEAD NOTHING"),
             ("structure", "ALTER TABLE %s ADD CHECK (u < 100)"),

@@ -1,9 +1,10 @@
 """Makes random rounds: a schema, cursors, and what happens between their rows."""
 
 import random
+import re
 
 from changes import Changes
-from sessions import Fault
+from judge import Fault
 from world import ARGUMENT, CLEAR, World
 
 
@@ -32,7 +33,7 @@ class Round:
         return self.player.play(step)
 
     def play(self):
-        """Plays it. Returns None, or the Fault (sessions.py)."""
+        """Plays it. Returns None, or the Fault (judge.py)."""
         r = self.r
         try:
             self.player.setup(self.case.setup)
@@ -117,9 +118,13 @@ class Round:
             return template.replace("{f}", name).replace("{p}", function.twin()).replace("{g}", rows).replace(
                 "{a}", r_argument)
         r_argument = r.choice([ARGUMENT, ARGUMENT, "g", "1"])
+        made = re.search(r"w\.\{f\}\((\(.*\)::tt|'red'::e0)\)", k)
+        # more than once for each g, as functions that return sets hand it back more than once
+        argument = made and text("SELECT g, (%s)%s FROM {g} g, generate_series(1, 3 + 0 * g)" % (
+            made[1], "::text" if made[1].endswith("tt") else ""), "")
         if self.step("A", "open", {"number": self.cursors, "mode": mode, "k": text(k, function.cached()),
                                    "p": text(p, function.twin()), "repeatable": repeatable, "mget": mget,
-                                   "name": function.name, "helped": "h(" in function.body,
+                                   "argument": argument, "name": function.name, "helped": "h(" in function.body,
                                    "calls": function.inner.name if function.inner else None}):
             self.functions_of[self.cursors] = function
             # PostgreSQL's handler begins a set of a target list anew when the savepoint of its first row has ended
@@ -184,9 +189,6 @@ class Round:
             self.changed.update(f.name for f in self.world.functions if f.signature() in change.statements[0])
             self.changed.update(f.name for f in self.world.functions
                                 if f.inner and f.inner.name in self.changed)
-        if change.statements[0].startswith("REASSIGN OWNED"):
-            # twins that are made from now on have the former owner
-            self.changed.update(f.name for f in self.world.functions if f.owner)
         if not done:
             self.take_back(versions)
         elif holding:

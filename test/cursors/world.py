@@ -13,7 +13,7 @@ CLEAR = ["DROP SCHEMA IF EXISTS w, w2, elsewhere CASCADE",
          "CREATE EXTENSION IF NOT EXISTS pg_aggcache", "CREATE SCHEMA w", "CREATE SCHEMA w2", "CREATE SCHEMA elsewhere",
          "GRANT USAGE ON SCHEMA w, w2, elsewhere TO PUBLIC",
          "ALTER ROLE cursor_user NOSUPERUSER NOBYPASSRLS INHERIT", "ALTER ROLE cursor_user RESET ALL",
-         "GRANT cursor_group TO cursor_user", "REVOKE cursor_owner FROM cursor_user",
+         "GRANT cursor_group TO cursor_user", "REVOKE cursor_owner, pg_read_all_data FROM cursor_user",
          "SET search_path = w, public"]
 # 4702111234474983681 has the bytes of a pointer to a value elsewhere, taken for a text.
 VALUES = (1, 2, 3, 7, 257, 300, 65793, 4702111234474983681)
@@ -113,7 +113,6 @@ class Function:
         self.name, self.kind, self.body, self.options, self.inner = name, kind, body, options, inner
         self.version = 0  # of the body
         self.revision = 0  # of the twin: also counts new bodies of what it calls
-        self.owner = None
 
     def cached(self):
         return "c_" + self.name
@@ -127,12 +126,12 @@ class Function:
     def signature(self):
         return "w." + self.cached() + self.arguments()
 
+    def twin_signature(self):
+        return "w." + self.twin() + self.arguments()
+
     def make_twin(self):
-        """The statements that make the twin of the present version, which runs as the same owner."""
-        result = [self.definition(False, replace=self.revision > 0)]
-        if self.owner:
-            result.append("ALTER FUNCTION w.%s%s OWNER TO %s" % (self.twin(), self.arguments(), self.owner))
-        return result
+        """The statement that makes the twin of the present version. It has to have the cached function's owner."""
+        return self.definition(False, replace=self.revision > 0)
 
     def definition(self, cached, language=None, replace=False):
         """The statement that creates the cached function, or the plain twin, as of the present version."""
@@ -220,10 +219,10 @@ class World:
             self.functions.append(Function("f%d" % number, kind, self.body(kind), self.options(), inner))
         for function in self.functions:
             self.add(function.definition(True))
+            self.add(function.make_twin())
             if r.random() < 0.3:
-                function.owner = "cursor_owner"
-                self.add("ALTER FUNCTION %s OWNER TO cursor_owner" % function.signature())
-            self.add(*function.make_twin())
+                self.add("ALTER FUNCTION %s OWNER TO cursor_owner" % function.signature(),
+                         "ALTER FUNCTION %s OWNER TO cursor_owner" % function.twin_signature())
 
     def body(self, kind):
         return self.r.choice(kind.bodies).replace("{s}", self.r.choice(SOURCES))
