@@ -42,6 +42,8 @@ class Changes:
         for function in self.aims:
             if re.search(r"\b(ct|tt|anyelement|e0|d0)\b", function.kind.returns):
                 makers += [self.type] * 15
+            if re.search(r"\bt0\b", function.kind.returns):
+                makers += [self.row_table] * 15
             if "h(" in function.body:
                 makers += [self.helper] * 8
             if "t1" in function.body:
@@ -144,6 +146,13 @@ class Changes:
         return Change("domain", r.choice(["ALTER DOMAIN d0 ADD CONSTRAINT few CHECK (value < 2)",
                                           "ALTER DOMAIN d0 DROP CONSTRAINT d0_check", "ALTER DOMAIN d0 SET NOT NULL",
                                           "ALTER DOMAIN d0 RENAME TO d1"]))
+
+    def row_table(self):
+        """The table whose rows functions return, freed from the views that keep its columns as they are."""
+        return Change("structure rewrite", "DROP VIEW IF EXISTS v0, v1 CASCADE; ALTER TABLE t0 " + self.r.choice([
+            "ALTER COLUMN k TYPE text", "ALTER COLUMN s TYPE bigint USING length(s)", "ALTER COLUMN v TYPE text",
+            "ALTER COLUMN v TYPE text, ALTER COLUMN s TYPE bigint USING length(s)", "DROP COLUMN v CASCADE",
+            "ADD COLUMN z text DEFAULT clock_timestamp()::text", "ALTER COLUMN e TYPE text"]))
 
     def privilege(self):
         r = self.r

@@ -222,12 +222,13 @@ class Judge:
         self.fault(cursor, "an error", row, first)
 
     def is_of_now(self, cursor, error):
-        """Whether a new statement fails so, and what has happened makes a plain function too analyse its body anew: a
-        savepoint that its first call was in and that has ended, or, by version 18, what its body or it is made of. That
-        version also keeps, in the session, what names meant that a body is made of."""
+        """Whether a new statement fails so, and what has happened makes a plain function too analyse a body anew: that
+        of a function that it calls; its own after a savepoint that its first call was in; by version 18, if what it is
+        made of was changed. That version also keeps, in the session, what names meant that a body is made of."""
         late = self.player.version >= 18 and (cursor.position == 0 or bool(
             {"type", "domain", "path", "function", "inner"} & cursor.about))
-        if not (late or cursor.guarded or {"path", "privilege"} & cursor.about):
+        called = cursor.calls is not None and "inner" in cursor.about
+        if not (late or called or cursor.guarded or {"path", "privilege"} & cursor.about):
             return False
         return any(isinstance(e, Error) and e.code == error.code for e in self.now(cursor, self.player.in_new_session))
 

@@ -89,6 +89,7 @@ KINDS = {
         "SELECT g, q.c1, q.c2, q.c3 FROM {g} g, LATERAL w.{f}({a}) AS q(c1, c2, c3)"]),
     "rows of table": Kind("SETOF t0", [
         "SELECT * FROM t0 WHERE k = x ORDER BY v, s, k, u, at, e LIMIT 3 {limit}"], COLUMN_OF_ROWS, WHOLE + [
+        "SELECT g, w.{f}({a}) FROM {g} g",
         "SELECT g, q.c1, q.c2, q.c3 FROM {g} g, LATERAL w.{f}({a}) AS q(c1, c2, c3)"]),
     "any": Kind("anyelement", [ANY], "w.{f}({a}::bigint)::text",
                 ["SELECT g, w.{f}({a}::bigint)::text FROM {g} g", "SELECT g, w.{f}({a}::text) FROM {g} g",
@@ -207,7 +208,7 @@ class World:
 
     def make_functions(self):
         r = self.r
-        names = list(KINDS) + ["wild row", "wild rows"] * 2
+        names = list(KINDS) + ["wild row", "wild rows", "rows of table"] * 2 + ["rows of table"]
         for number in range(r.randint(2, 4)):
             name = r.choice(names)
             kind = KINDS[name]
