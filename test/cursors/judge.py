@@ -203,14 +203,16 @@ class Judge:
         return self.is_as_first(cursor, row) or "inner" in cursor.about and self.is_of_present(cursor, row)
 
     def is_as_first(self, cursor, row):
-        """Whether the row is what it was at first, if it is written by the same settings."""
-        if "setting" in cursor.about:
-            self.statistics["not judged"] += 1
-            return True
+        """Whether the row is what it was at first, as far as it is written by the same settings."""
         first, columns = self.at_first(cursor), 2 if cursor.mode == "row" else None
         if isinstance(first, Error) or END in (row, first):
-            return row == first
-        return row[:columns] == first[:columns]
+            same = row == first
+        else:
+            same = row[:columns] == first[:columns]
+        if same or not ("setting" in cursor.about and self.is_late(cursor, "privilege")):
+            return same
+        self.statistics["not judged"] += 1
+        return True
 
     def judge_error(self, cursor, row):
         """An error while a twin holds the locks: what changes that need no lock explain."""
