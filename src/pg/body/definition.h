@@ -11,6 +11,7 @@
 #include "pg/base/server.h"
 
 #include "pg/base/reasons.h"
+#include "pg/base/settings.h"
 #include "pg/body/environment.h"
 #include "pg/facts/names.h"
 
@@ -145,7 +146,11 @@ struct Refusal {
 };
 
 // What in the settings keeps calls of the function from being cached.
-Obstacle FindObstacleInSettings(const Definition *definition);
+inline Obstacle FindObstacleInSettings(const Definition *definition) {
+  if (!settings::enabled) return Because(Reason::kDisabled);
+  if (definition->reads_clock && settings::ttl_ms == 0) return Because(Reason::kClockWithoutTtl);
+  return Because(Reason::kNone);
+}
 
 // Whether the definition, found earlier, is good for a call now.
 inline bool IsCurrentDefinition(const Definition *definition) {

@@ -142,7 +142,7 @@ Datum RunUncached(FunctionCallInfo fcinfo, CallSite *site, HiddenValues *hidden)
 Datum CallUncached(FunctionCallInfo fcinfo, CallSite *site, const Obstacle &obstacle, HiddenValues *hidden = nullptr) {
   const CallResult result = ResultOf(obstacle.reason);
   ReportBegin(fcinfo->flinfo->fn_oid);
-  ReportEnd(result, obstacle.Sentence(), obstacle.words == nullptr);
+  ReportEndInWords(result, obstacle.Sentence());
   if (site->statistics) shared::Count(site->statistics->calls[static_cast<int>(result)]);
   SpoilCollection(fcinfo->flinfo->fn_oid, LatestCall().reason);
   // calls within the body tell of themselves
@@ -279,7 +279,7 @@ Reason ReasonOf(CallResult result) {
 void Record(const CallSite *site, CallResult result) {
   if (result == CallResult::kStaleHit)
     SpoilCollection(LatestCall().function, "aggcache.max_staleness accepted an earlier result");
-  ReportEnd(result, SentenceOf(ReasonOf(result)), true);
+  ReportEnd(result, SentenceOf(ReasonOf(result)));
   FunctionStatistics *statistics = site->statistics;
   if (statistics == nullptr) return;
   shared::Count(statistics->calls[static_cast<int>(result)]);
@@ -467,8 +467,9 @@ Datum Call(FunctionCallInfo fcinfo) {
       values.values = static_cast<NullableDatum *>(palloc(sizeof(NullableDatum) * definition->hidden_count));
     obstacle = EvaluateForCall(fcinfo, definition, &hidden);
     if (obstacle) return CallUncached(fcinfo, site, obstacle, hidden);
+    // cached functions in them have told of themselves
+    ReportBegin(fcinfo->flinfo->fn_oid);
   }
-  ReportBegin(fcinfo->flinfo->fn_oid);
   Key key = BuildKey(definition, fcinfo, hidden->values);
   if (key.bytes == nullptr) return CallUncached(fcinfo, site, Because(Reason::kLargeArguments), hidden);
   Found found = LookUpForCall(definition, key);

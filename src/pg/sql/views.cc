@@ -43,7 +43,7 @@ void ShowLastCall(Row row) {
   bool computed = ended && !hit && (last_call.stored || last_call.not_stored);
   row.Object(last_call.function);
   row.Text(ended ? ResultName(last_call.result) : any ? "error" : nullptr);
-  row.Text(any ? last_call.reason : nullptr);
+  row.Text(ended ? last_call.reason : any ? SentenceOf(Reason::kError) : nullptr);
   row.Text(ended ? CauseOf(last_call.result) : nullptr);
   row.Duration(hit ? MakeInterval(Max(SteadyNow() - last_call.stored_at, int64_t{0})) : nullptr);
   hit || computed ? row.Milliseconds(last_call.cost_ns) : row.Null();
