@@ -1,3 +1,5 @@
+// An internal subtransaction around the work. Its error is copied out of it before it is rolled back. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/base/attempt.h"

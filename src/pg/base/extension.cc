@@ -1,3 +1,7 @@
+// The members are read from pg_depend and told apart by kind and name. What was found is kept in variables of this
+// session, which need no lock, until an invalidation message makes it doubtful. Here is also the check that the script
+// of the extension makes of its schema.
+
 #include "pg/base/server.h"
 
 #include "pg/base/extension.h"
@@ -29,13 +33,13 @@ constexpr Named kIndexes[] = {{"dependency_pkey", &Extension::dependency_pkey},
                               {"watch_use_relation_idx", &Extension::watch_use_relation_idx},
                               {"cell_width_pkey", &Extension::cell_width_pkey}};
 
-enum class State { kUnknown, kAbsent, kPresent };
+enum class Presence { kUnknown, kAbsent, kPresent };
 
-State state = State::kUnknown;
+Presence presence = Presence::kUnknown;
 Extension extension;
 uint64_t changes = 0;  // counts invalidations, so that one that arrives while catalogs are read is not lost
 
-Oid FindOid() {
+Oid FindExtensionOid() {
   Relation catalog = table_open(ExtensionRelationId, AccessShareLock);
   ScanKeyData key;
   ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum(kName));
@@ -47,8 +51,9 @@ Oid FindOid() {
   return oid;
 }
 
+// Notes the oid if the name is one of those that are wanted.
 template <int count>
-void Note(const Named (&wanted)[count], const char *name, Oid oid, Extension *found) {
+void NoteByName(const Named (&wanted)[count], const char *name, Oid oid, Extension *found) {
   for (const Named &named : wanted)
     if (name && strcmp(name, named.name) == 0) found->*named.oid = oid;
 }
@@ -61,7 +66,7 @@ void NoteIndexes(Oid table, Extension *found) {
   SysScanDesc scan = systable_beginscan(catalog, IndexIndrelidIndexId, true, nullptr, 1, &key);
   for (HeapTuple row = systable_getnext(scan); HeapTupleIsValid(row); row = systable_getnext(scan)) {
     Oid index = reinterpret_cast<Form_pg_index>(GETSTRUCT(row))->indexrelid;
-    Note(kIndexes, get_rel_name(index), index, found);
+    NoteByName(kIndexes, get_rel_name(index), index, found);
   }
   systable_endscan(scan);
   table_close(catalog, AccessShareLock);
@@ -71,15 +76,16 @@ void NoteFunction(Oid function, Extension *found) {
   HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(row)) return;
   Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
-  if (form->prorettype == TRIGGEROID) Note(kFunctions, NameStr(form->proname), function, found);
+  if (form->prorettype == TRIGGEROID) NoteByName(kFunctions, NameStr(form->proname), function, found);
   ReleaseSysCache(row);
 }
 
+// Notes a member of the extension if it is of a kind that is looked for.
 void NoteMember(Oid catalog, Oid member, Extension *found) {
   if (catalog == LanguageRelationId) found->language = member;
   if (catalog == ProcedureRelationId) NoteFunction(member, found);
   if (catalog == RelationRelationId && get_rel_relkind(member) == RELKIND_RELATION)
-    Note(kTables, get_rel_name(member), member, found);
+    NoteByName(kTables, get_rel_name(member), member, found);
 }
 
 void NoteMembers(Oid oid, Extension *found) {
@@ -100,28 +106,28 @@ void NoteMembers(Oid oid, Extension *found) {
 }
 
 template <int count>
-bool Has(const Extension &found, const Named (&wanted)[count]) {
+bool HasAll(const Extension &found, const Named (&wanted)[count]) {
   for (const Named &named : wanted)
     if (!OidIsValid(found.*named.oid)) return false;
   return true;
 }
 
 bool IsComplete(const Extension &found) {
-  return OidIsValid(found.language) && Has(found, kFunctions) && Has(found, kTables) && Has(found, kIndexes);
+  return OidIsValid(found.language) && HasAll(found, kFunctions) && HasAll(found, kTables) && HasAll(found, kIndexes);
 }
 
-void Forget() {
-  state = State::kUnknown;
+void ForgetExtension() {
+  presence = Presence::kUnknown;
   changes++;
 }
 
-void OnLanguage(Datum, int, uint32) { Forget(); }
+void ForgetOnLanguage(Datum, int, uint32) { ForgetExtension(); }
 
-void OnRelation(Datum, Oid relation) {
-  if (state != State::kPresent) return;
+void ForgetOnRelation(Datum, Oid relation) {
+  if (presence != Presence::kPresent) return;
   bool ours = !OidIsValid(relation);
   for (const Named &table : kTables) ours |= extension.*table.oid == relation;
-  if (ours) Forget();
+  if (ours) ForgetExtension();
 }
 
 // Whether something lives in the schema other than two objects.
@@ -146,17 +152,17 @@ bool HoldsOthers(Oid schema, Oid function, Oid own_extension) {
 }  // namespace
 
 const Extension *FindExtension() {
-  if (state == State::kPresent) return &extension;
-  if (state == State::kAbsent) return nullptr;
+  if (presence == Presence::kPresent) return &extension;
+  if (presence == Presence::kAbsent) return nullptr;
   uint64_t before = changes;
   Extension found;
   memset(&found, 0, sizeof(found));
-  Oid oid = FindOid();
+  Oid oid = FindExtensionOid();
   if (OidIsValid(oid)) NoteMembers(oid, &found);
   extension = found;
   // One that is incomplete is being created: found anew at each use until it is done.
   bool complete = IsComplete(found);
-  if (before == changes && (complete || !OidIsValid(oid))) state = complete ? State::kPresent : State::kAbsent;
+  if (before == changes && (complete || !OidIsValid(oid))) presence = complete ? Presence::kPresent : Presence::kAbsent;
   return complete ? &extension : nullptr;
 }
 
@@ -181,8 +187,8 @@ bool IsCachedFunction(Oid function) {
 }
 
 void InstallExtensionCallbacks() {
-  CacheRegisterSyscacheCallback(LANGOID, OnLanguage, Datum{0});
-  CacheRegisterRelcacheCallback(OnRelation, Datum{0});
+  CacheRegisterSyscacheCallback(LANGOID, ForgetOnLanguage, Datum{0});
+  CacheRegisterRelcacheCallback(ForgetOnRelation, Datum{0});
 }
 
 }  // namespace aggcache

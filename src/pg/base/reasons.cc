@@ -1,3 +1,5 @@
+// One constant table, whose order the compiler checks.
+
 #include "pg/base/server.h"
 
 #include "pg/base/reasons.h"
@@ -6,7 +8,7 @@ namespace aggcache {
 
 namespace {
 
-struct Text {
+struct ReasonText {
   Reason reason;
   CallResult result;
   const char *sentence;
@@ -15,7 +17,7 @@ struct Text {
 constexpr CallResult kUncached = CallResult::kUncached;
 
 // In the order of the enumeration.
-constexpr Text kTexts[] = {
+constexpr ReasonText kTexts[] = {
     {Reason::kNone, kUncached, nullptr},
     {Reason::kHit, CallResult::kHit, "the result is what the query would return in this snapshot"},
     {Reason::kStaleHit, CallResult::kStaleHit,

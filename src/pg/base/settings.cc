@@ -1,3 +1,6 @@
+// PostgreSQL sets the variables; each process has its own. Those that size shared memory stay as they were when the
+// server started.
+
 #include "pg/base/server.h"
 
 #include "pg/base/settings.h"

@@ -1,3 +1,6 @@
+// Asks for the memory of all areas, and takes it when the server makes it. The pointers are set then, under
+// AddinShmemInitLock, and only read from there on.
+
 #include "pg/base/server.h"
 
 #include "pg/base/shared.h"
@@ -30,7 +33,7 @@ Size StoreBytes() { return mul_size(static_cast<Size>(settings::memory_mb), 1024
 Size FunctionBytes() { return mul_size(static_cast<Size>(settings::max_functions), sizeof(FunctionStatistics)); }
 Size TableBytes() { return mul_size(static_cast<Size>(settings::max_tables), sizeof(TableStatistics)); }
 
-void Request() {
+void RequestMemory() {
   if (previous_request_hook) previous_request_hook();
   Size size = MAXALIGN(sizeof(SharedState));
   size = add_size(size, add_size(StampBytes(), PG_CACHE_LINE_SIZE));
@@ -48,7 +51,7 @@ void *TakeArea(const char *name, Size size, bool *found) {
   return area;
 }
 
-void Startup() {
+void SetUpMemory() {
   if (previous_startup_hook) previous_startup_hook();
   LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
   bool found;
@@ -94,9 +97,9 @@ void InstallHooks(const Area *areas, int count) {
   further = areas;
   further_count = count;
   previous_request_hook = shmem_request_hook;
-  shmem_request_hook = Request;
+  shmem_request_hook = RequestMemory;
   previous_startup_hook = shmem_startup_hook;
-  shmem_startup_hook = Startup;
+  shmem_startup_hook = SetUpMemory;
 }
 
 }  // namespace shared

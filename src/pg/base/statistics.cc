@@ -1,3 +1,6 @@
+// A hook lists what this transaction drops, in TopTransactionContext; at the commit the places of that are given back.
+// A session remembers the place of a function and of a table that it looked for last.
+
 #include "pg/base/server.h"
 
 #include "pg/base/statistics.h"
@@ -16,32 +19,33 @@ List *dropped_functions = NIL;
 List *dropped_tables = NIL;
 List *dropped_databases = NIL;
 
-void Zero(std::atomic<uint64_t> *counter) { counter->store(0, std::memory_order_relaxed); }
+void ZeroCounter(std::atomic<uint64_t> *counter) { counter->store(0, std::memory_order_relaxed); }
 
 void ZeroCounts(FunctionStatistics *place) {
-  for (auto &calls : place->calls) Zero(&calls);
-  Zero(&place->stores);
-  Zero(&place->rejected_stores);
-  Zero(&place->evictions);
-  Zero(&place->compute_ns);
-  Zero(&place->saved_ns);
+  for (auto &calls : place->calls) ZeroCounter(&calls);
+  ZeroCounter(&place->stores);
+  ZeroCounter(&place->rejected_stores);
+  ZeroCounter(&place->evictions);
+  ZeroCounter(&place->compute_ns);
+  ZeroCounter(&place->saved_ns);
   place->last_changed.store(0, std::memory_order_relaxed);
 }
 
 void ZeroCounts(TableStatistics *place) {
-  Zero(&place->transactions);
-  Zero(&place->rows);
-  Zero(&place->bulk);
-  Zero(&place->wide);
+  ZeroCounter(&place->transactions);
+  ZeroCounter(&place->rows);
+  ZeroCounter(&place->bulk);
+  ZeroCounter(&place->wide);
 }
 
 // What a former object has left behind.
 void ZeroAll(FunctionStatistics *place) {
   ZeroCounts(place);
-  Zero(&place->largest);
+  ZeroCounter(&place->largest);
 }
 void ZeroAll(TableStatistics *place) { ZeroCounts(place); }
 
+// Where the search for an id begins.
 int StartOf(uint64_t id, int count) {
   return static_cast<int>(
       static_cast<uint32_t>(hash_bytes_extended(reinterpret_cast<unsigned char *>(&id), sizeof(id), 0)) % count);
@@ -50,7 +54,7 @@ int StartOf(uint64_t id, int count) {
 // The place of the id, or NULL; then *free is the first that it could claim, if any. What is found without the lock is
 // there; what is not may just be being claimed.
 template <class Statistics>
-Statistics *Search(Statistics *places, int count, uint64_t id, Statistics **free) {
+Statistics *SearchPlaces(Statistics *places, int count, uint64_t id, Statistics **free) {
   const int start = StartOf(id, count);
   *free = nullptr;
   for (int i = 0; i < count; i++) {
@@ -63,14 +67,15 @@ Statistics *Search(Statistics *places, int count, uint64_t id, Statistics **free
   return nullptr;
 }
 
+// The place of the id. If there is none and `create` is set, a free one becomes it; NULL: there is no free one.
 template <class Statistics>
 Statistics *FindPlace(Statistics *places, int count, uint64_t id, bool create) {
   Statistics *free;
-  Statistics *place = Search(places, count, id, &free);
+  Statistics *place = SearchPlaces(places, count, id, &free);
   // With no free place, one that is given back at this moment is found the next time.
   if (place || !create || free == nullptr) return place;
   LWLockAcquire(shared::state->statistics_lock, LW_EXCLUSIVE);
-  place = Search(places, count, id, &free);
+  place = SearchPlaces(places, count, id, &free);
   if (place == nullptr && free) {
     place = free;
     ZeroAll(place);
@@ -82,7 +87,7 @@ Statistics *FindPlace(Statistics *places, int count, uint64_t id, bool create) {
 
 // REQUIRES: the lock.
 template <class Statistics>
-void GiveBack(Statistics *places, int count, Statistics *place) {
+void GiveBackPlace(Statistics *places, int count, Statistics *place) {
   int at = static_cast<int>(place - places);
   place->id.store(kFormer, std::memory_order_release);
   // No search need go on where the next place has never been used.
@@ -96,10 +101,10 @@ void GiveBack(Statistics *places, int count, Statistics *place) {
 template <class Statistics>
 void GiveBackId(Statistics *places, int count, uint64_t id) {
   Statistics *free;
-  if (Search(places, count, id, &free) == nullptr) return;
+  if (SearchPlaces(places, count, id, &free) == nullptr) return;
   LWLockAcquire(shared::state->statistics_lock, LW_EXCLUSIVE);
-  Statistics *place = Search(places, count, id, &free);
-  if (place) GiveBack(places, count, place);
+  Statistics *place = SearchPlaces(places, count, id, &free);
+  if (place) GiveBackPlace(places, count, place);
   LWLockRelease(shared::state->statistics_lock);
 }
 
@@ -108,12 +113,12 @@ void GiveBackDatabase(Statistics *places, int count, Oid database) {
   LWLockAcquire(shared::state->statistics_lock, LW_EXCLUSIVE);
   for (int i = 0; i < count; i++) {
     const uint64_t id = places[i].id.load(std::memory_order_relaxed);
-    if (!IsFreePlace(id) && id >> 32 == database) GiveBack(places, count, &places[i]);
+    if (!IsFreePlace(id) && id >> 32 == database) GiveBackPlace(places, count, &places[i]);
   }
   LWLockRelease(shared::state->statistics_lock);
 }
 
-void OnObjectAccess(ObjectAccessType access, Oid class_id, Oid object, int sub_id, void *argument) {
+void NoteDropped(ObjectAccessType access, Oid class_id, Oid object, int sub_id, void *argument) {
   if (previous_object_access) previous_object_access(access, class_id, object, sub_id, argument);
   if (access != OAT_DROP || sub_id != 0 || shared::state == nullptr) return;
   List **noted = class_id == ProcedureRelationId  ? &dropped_functions
@@ -126,7 +131,8 @@ void OnObjectAccess(ObjectAccessType access, Oid class_id, Oid object, int sub_i
   MemoryContextSwitchTo(outer);
 }
 
-bool Exists(int cache, Oid object) { return SearchSysCacheExists1(cache, ObjectIdGetDatum(object)); }
+// Whether the object exists: `cache` is the system cache of its kind, by oid.
+bool IsInCatalog(int cache, Oid object) { return SearchSysCacheExists1(cache, ObjectIdGetDatum(object)); }
 
 // Leaves out what is still there: a savepoint was rolled back.
 List *OnlyGone(List *dropped, int cache) {
@@ -134,7 +140,7 @@ List *OnlyGone(List *dropped, int cache) {
   MemoryContext outer = MemoryContextSwitchTo(TopTransactionContext);
   ListCell *cell;
   foreach (cell, dropped)
-    if (!Exists(cache, lfirst_oid(cell))) gone = lappend_oid(gone, lfirst_oid(cell));
+    if (!IsInCatalog(cache, lfirst_oid(cell))) gone = lappend_oid(gone, lfirst_oid(cell));
   MemoryContextSwitchTo(outer);
   return gone;
 }
@@ -147,14 +153,14 @@ void ResetPlaces(Statistics *places, int count, int cache) {
     if (IsFreePlace(id)) continue;
     ZeroCounts(&places[i]);
     const Oid database = static_cast<Oid>(id >> 32);
-    if (database == MyDatabaseId ? !Exists(cache, static_cast<Oid>(id)) : !Exists(DATABASEOID, database))
+    if (database == MyDatabaseId ? !IsInCatalog(cache, static_cast<Oid>(id)) : !IsInCatalog(DATABASEOID, database))
       GiveBackId(places, count, id);
   }
 }
 
 // The one that was looked for last need not be searched again, unless it has become another's.
 template <class Statistics>
-struct Latest {
+struct LatestPlace {
   Statistics *place;
 
   Statistics *Find(Statistics *places, int count, Oid wanted, bool create) {
@@ -169,7 +175,7 @@ struct Latest {
 
 void InstallStatisticsHook() {
   previous_object_access = object_access_hook;
-  object_access_hook = OnObjectAccess;
+  object_access_hook = NoteDropped;
 }
 
 void FindDroppedStatistics() {
@@ -200,12 +206,12 @@ void ResetStatistics() {
 namespace shared {
 
 FunctionStatistics *StatisticsOfFunction(Oid function) {
-  static Latest<FunctionStatistics> latest;
+  static LatestPlace<FunctionStatistics> latest;
   return latest.Find(functions, settings::max_functions, function, true);
 }
 
 TableStatistics *StatisticsOfTable(Oid table, bool create) {
-  static Latest<TableStatistics> latest;
+  static LatestPlace<TableStatistics> latest;
   return latest.Find(tables, settings::max_tables, table, create);
 }
 

@@ -1,3 +1,6 @@
+// Outcomes are asked of the list of running transactions and then of the commit log, under PostgreSQL's locks for
+// these. State of this session: the array of running ids, which grows with the largest snapshot.
+
 #include "pg/base/server.h"
 
 #include "pg/base/transactions.h"
