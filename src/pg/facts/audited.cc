@@ -1,3 +1,6 @@
+// Of PostgreSQL's own functions, those that are not IMMUTABLE may read anything, and those that are read their
+// arguments only; exceptions to both are below, most of them by name. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/facts/audited.h"
@@ -116,6 +119,7 @@ Reads WhatBuiltInReads(Form_pg_proc form, const char *source) {
 
 // ---- Functions of others ----------------------------------------------------------------------------------------
 
+// What a function consists of (prosrc): of one in C the symbol, of one of PostgreSQL's own its name in the source.
 char *SourceOf(HeapTuple row) {
   bool is_null;
   Datum source = SysCacheGetAttr(PROCOID, row, Anum_pg_proc_prosrc, &is_null);
@@ -131,6 +135,7 @@ Reads WhatAliasReads(Form_pg_proc alias, const char *source) {
   return TakesCatalogObject(alias) ? Reads::kAnything : reads;
 }
 
+// The verdict by a row of pg_proc.
 Reads WhatRowReads(HeapTuple row, bool as_support) {
   Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
   char *source = SourceOf(row);

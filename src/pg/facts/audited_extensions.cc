@@ -132,7 +132,8 @@ bool MatchesAny(const char *const *patterns, const char *symbol) {
   return false;
 }
 
-const AuditedExtension *Find(const char *extension, const char *version) {
+// What is known of a version of an extension, or NULL.
+const AuditedExtension *FindAudited(const char *extension, const char *version) {
   for (const AuditedExtension &audited : kAudited)
     if (strcmp(audited.name, extension) == 0 && CompareVersions(version, audited.from) >= 0 &&
         CompareVersions(version, audited.to) <= 0)
@@ -165,10 +166,12 @@ bool ExtensionOf(Oid catalog, Oid object, const char **name, const char **versio
   return OidIsValid(extension) && ReadExtension(extension, name, version);
 }
 
-bool IsAuditedExtension(const char *extension, const char *version) { return Find(extension, version) != nullptr; }
+bool IsAuditedExtension(const char *extension, const char *version) {
+  return FindAudited(extension, version) != nullptr;
+}
 
 bool IsAudited(const char *extension, const char *version, const char *symbol) {
-  const AuditedExtension *audited = Find(extension, version);
+  const AuditedExtension *audited = FindAudited(extension, version);
   if (audited == nullptr || MatchesAny(kAlwaysReaders, symbol)) return false;
   return !MatchesAny(audited->readers, symbol) || MatchesAny(audited->others, symbol);
 }

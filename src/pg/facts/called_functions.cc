@@ -1,3 +1,6 @@
+// A session keeps which functions an operator leads to, in a hash table of its own, until a message says that an
+// operator, a class or a family has changed. All else is asked of the catalogs each time.
+
 #include "pg/base/server.h"
 
 #include "pg/facts/called_functions.h"
@@ -17,14 +20,16 @@ namespace aggcache {
 
 namespace {
 
-struct Found {
+// What has been found, and the operator families that may lead to more (FamiliesOfRelations).
+struct FoundFunctions {
   const List *families;
   List *functions;  // Oids
 };
 
 bool IsBuiltIn(Oid oid) { return oid < FirstNormalObjectId; }
 
-void Add(Found *found, Oid function) {
+// Adds a function; InvalidOid: there is none.
+void AddCalled(FoundFunctions *found, Oid function) {
   if (OidIsValid(function)) found->functions = list_append_unique_oid(found->functions, function);
 }
 
@@ -66,7 +71,7 @@ List *OperatorsOfFamily(Oid family) {
 }
 
 // Adds the support functions of a family, those for one pair of types or, if these are not given, all.
-void AddSupport(Found *found, Oid family, Oid left, Oid right) {
+void AddSupport(FoundFunctions *found, Oid family, Oid left, Oid right) {
   CatCList *rows = SearchSysCacheList1(AMPROCNUM, ObjectIdGetDatum(family));
   for (int i = 0; i < rows->n_members; i++) {
     Form_pg_amproc form = reinterpret_cast<Form_pg_amproc>(GETSTRUCT(&rows->members[i]->tuple));
@@ -74,7 +79,7 @@ void AddSupport(Found *found, Oid family, Oid left, Oid right) {
     const bool right_fits = form->amprocrighttype == left || form->amprocrighttype == right;
     if (OidIsValid(left) && !(left_fits && right_fits)) continue;
     // What is built in in both ways cannot become another one.
-    if (!IsBuiltIn(family) || !IsBuiltIn(form->amproc)) Add(found, form->amproc);
+    if (!IsBuiltIn(family) || !IsBuiltIn(form->amproc)) AddCalled(found, form->amproc);
   }
   ReleaseCatCacheList(rows);
 }
@@ -88,17 +93,17 @@ bool HasBuiltInFamily(const List *memberships, Oid method) {
   return false;
 }
 
-void AddWholeFamily(Found *found, Oid family) {
+void AddWholeFamily(FoundFunctions *found, Oid family) {
   AddSupport(found, family, InvalidOid, InvalidOid);
   ListCell *cell;
   foreach (cell, OperatorsOfFamily(family)) {
     const Oid function = get_opcode(lfirst_oid(cell));
-    if (!IsBuiltIn(family) || !IsBuiltIn(function)) Add(found, function);
+    if (!IsBuiltIn(family) || !IsBuiltIn(function)) AddCalled(found, function);
   }
 }
 
 // Sorting, joining and hashing take the built-in family of a built-in operator where there is one.
-void AddFamilies(Found *found, Oid operation) {
+void AddFamilies(FoundFunctions *found, Oid operation) {
   List *memberships = MembershipsOf(operation);
   ListCell *cell;
   foreach (cell, memberships) {
@@ -138,6 +143,7 @@ void ForgetOperators(Datum, int, uint32) {
   MemoryContextReset(known_context);
 }
 
+// Makes the table of known operators if there is none, the first time with the callbacks that empty it.
 void MakeKnown() {
   if (known_context == nullptr) {
     known_context = AllocSetContextCreate(TopMemoryContext, "aggcache operators", ALLOCSET_DEFAULT_SIZES);
@@ -153,17 +159,19 @@ void MakeKnown() {
   known = hash_create("aggcache operators", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-void AddOperator(Found *found, Oid operation) {
+// Adds what the operator leads to by itself, which is looked up in the table, and what others' families of relations
+// lead to.
+void AddOperator(FoundFunctions *found, Oid operation) {
   if (!OidIsValid(operation)) return;
   MakeKnown();
   auto *entry = static_cast<KnownOperator *>(hash_search(known, &operation, HASH_FIND, nullptr));
   List *functions = entry ? entry->functions : NIL;
   if (entry == nullptr) {
     const uint64_t generation = known_generation;
-    Found fresh = {NIL, NIL};
+    FoundFunctions fresh = {NIL, NIL};
     for (Oid used : RelatedOperators(operation).operators) {
       if (!OidIsValid(used)) continue;
-      Add(&fresh, get_opcode(used));
+      AddCalled(&fresh, get_opcode(used));
       AddFamilies(&fresh, used);
     }
     functions = fresh.functions;
@@ -190,6 +198,7 @@ void AddOperator(Found *found, Oid operation) {
 
 // ---- Types ------------------------------------------------------------------------------------------------------
 
+// The range type that a value of the type is, or consists of; InvalidOid: neither.
 Oid RangeOf(Oid type) {
   type = getBaseType(type);
   switch (get_typtype(type)) {
@@ -200,27 +209,27 @@ Oid RangeOf(Oid type) {
 }
 
 // Adds what comparing and hashing values of the type calls, whatever it consists of.
-void AddComparison(Found *found, Oid type) {
+void AddTypeComparison(FoundFunctions *found, Oid type) {
   check_stack_depth();
   type = getBaseType(type);
   const Oid element = get_element_type(type);
   if (OidIsValid(element)) {
-    AddComparison(found, element);
+    AddTypeComparison(found, element);
     return;
   }
   const Oid range = RangeOf(type);
   if (OidIsValid(range)) {
     TypeCacheEntry *entry = lookup_type_cache(range, TYPECACHE_RANGE_INFO);
-    Add(found, entry->rng_cmp_proc_finfo.fn_oid);
-    Add(found, entry->rng_canonical_finfo.fn_oid);
-    AddComparison(found, entry->rngelemtype->type_id);
+    AddCalled(found, entry->rng_cmp_proc_finfo.fn_oid);
+    AddCalled(found, entry->rng_canonical_finfo.fn_oid);
+    AddTypeComparison(found, entry->rngelemtype->type_id);
     return;
   }
   if (type == RECORDOID) return;  // what it consists of is told by who makes it
   if (type_is_rowtype(type)) {
     TupleDesc row = lookup_rowtype_tupdesc_copy(type, -1);
     for (int i = 0; i < row->natts; i++)
-      if (!TupleDescAttr(row, i)->attisdropped) AddComparison(found, TupleDescAttr(row, i)->atttypid);
+      if (!TupleDescAttr(row, i)->attisdropped) AddTypeComparison(found, TupleDescAttr(row, i)->atttypid);
     return;
   }
   TypeCacheEntry *entry =
@@ -228,18 +237,18 @@ void AddComparison(Found *found, Oid type) {
                                   TYPECACHE_HASH_PROC | TYPECACHE_HASH_EXTENDED_PROC);
   const Oid operators[] = {entry->eq_opr, entry->lt_opr, entry->gt_opr};
   for (Oid operation : operators) AddOperator(found, operation);
-  Add(found, entry->cmp_proc);
-  Add(found, entry->hash_proc);
-  Add(found, entry->hash_extended_proc);
+  AddCalled(found, entry->cmp_proc);
+  AddCalled(found, entry->hash_proc);
+  AddCalled(found, entry->hash_extended_proc);
 }
 
 // Whether comparing values of the type compares what they consist of.
-bool IsContainer(Oid type) {
+bool ComparesParts(Oid type) {
   type = getBaseType(type);
   return OidIsValid(get_element_type(type)) || OidIsValid(RangeOf(type)) || type_is_rowtype(type);
 }
 
-// Not of a built-in one, which consists of built-in functions.
+// Whether values of the type are or hold ranges; never of a built-in type, the functions of which are built in.
 bool HoldsOthersRange(Oid type) {
   if (IsBuiltIn(type)) return false;
   type = getBaseType(type);
@@ -277,26 +286,26 @@ Oid TypeOfArgument(Node *argument) {
 }
 
 // Adds what a function calls for values of its arguments' types and its result's.
-void AddTypes(Found *found, Oid function, const List *arguments, Oid result) {
+void AddTypes(FoundFunctions *found, Oid function, const List *arguments, Oid result) {
   const bool compares = MayCompareAny(function);
   // a range is put in its canonical form when it is made, whoever makes it
-  if (HoldsOthersRange(result)) AddComparison(found, result);
+  if (HoldsOthersRange(result)) AddTypeComparison(found, result);
   ListCell *cell;
   foreach (cell, arguments) {
     const Oid type = TypeOfArgument(static_cast<Node *>(lfirst(cell)));
-    if (compares || HoldsOthersRange(type)) AddComparison(found, type);
+    if (compares || HoldsOthersRange(type)) AddTypeComparison(found, type);
   }
 }
 
 // ---- Clauses ----------------------------------------------------------------------------------------------------
 
-void AddGrouping(Found *found, const SortGroupClause *clause, Oid type) {
+void AddGrouping(FoundFunctions *found, const SortGroupClause *clause, Oid type) {
   AddOperator(found, clause->eqop);
   AddOperator(found, clause->sortop);
-  if (IsContainer(type)) AddComparison(found, type);
+  if (ComparesParts(type)) AddTypeComparison(found, type);
 }
 
-void AddGroupings(Found *found, List *clauses, List *targets) {
+void AddGroupings(FoundFunctions *found, List *clauses, List *targets) {
   ListCell *cell;
   foreach (cell, clauses) {
     SortGroupClause *clause = lfirst_node(SortGroupClause, cell);
@@ -304,7 +313,7 @@ void AddGroupings(Found *found, List *clauses, List *targets) {
   }
 }
 
-void AddQuery(Found *found, const Query *query) {
+void AddQuery(FoundFunctions *found, const Query *query) {
   AddGroupings(found, query->groupClause, query->targetList);
   AddGroupings(found, query->distinctClause, query->targetList);
   AddGroupings(found, query->sortClause, query->targetList);
@@ -313,29 +322,29 @@ void AddQuery(Found *found, const Query *query) {
     WindowClause *window = lfirst_node(WindowClause, cell);
     AddGroupings(found, window->partitionClause, query->targetList);
     AddGroupings(found, window->orderClause, query->targetList);
-    Add(found, window->startInRangeFunc);
-    Add(found, window->endInRangeFunc);
+    AddCalled(found, window->startInRangeFunc);
+    AddCalled(found, window->endInRangeFunc);
   }
 }
 
-void AddSetOperation(Found *found, const SetOperationStmt *operation) {
+void AddSetOperation(FoundFunctions *found, const SetOperationStmt *operation) {
   ListCell *clause, *type;
   forboth (clause, operation->groupClauses, type, operation->colTypes)
     AddGrouping(found, lfirst_node(SortGroupClause, clause), lfirst_oid(type));
 }
 
 // What an aggregate begins with is a text, which is read at each use.
-void AddInitialState(Found *found, Oid state) {
+void AddInitialState(FoundFunctions *found, Oid state) {
   const Oid element = get_element_type(state);
   const Oid type = OidIsValid(element) ? element : state;
   const char category = TypeCategory(type);
   if (IsBuiltIn(type) && category != TYPCATEGORY_DATETIME && category != TYPCATEGORY_TIMESPAN) return;
   Oid input, io_parameter;
   getTypeInputInfo(state, &input, &io_parameter);
-  Add(found, input);
+  AddCalled(found, input);
 }
 
-void AddAggregate(Found *found, const Aggref *aggregate) {
+void AddAggregate(FoundFunctions *found, const Aggref *aggregate) {
   AddTypes(found, aggregate->aggfnoid, aggregate->args, aggregate->aggtype);
   AddGroupings(found, aggregate->aggorder, aggregate->args);
   AddGroupings(found, aggregate->aggdistinct, aggregate->args);
@@ -351,12 +360,12 @@ void AddAggregate(Found *found, const Aggref *aggregate) {
 }
 
 // DistinctExpr and NullIfExpr are laid out as OpExpr is.
-void AddOpExpr(Found *found, OpExpr *expression) {
+void AddOpExpr(FoundFunctions *found, OpExpr *expression) {
   AddOperator(found, expression->opno);
   AddTypes(found, get_opcode(expression->opno), expression->args, expression->opresulttype);
 }
 
-bool Visit(const List *functions, FunctionVisitor visit, void *context) {
+bool VisitList(const List *functions, FunctionVisitor visit, void *context) {
   ListCell *cell;
   foreach (cell, functions)
     if (visit(lfirst_oid(cell), context)) return true;
@@ -371,6 +380,7 @@ void AddEqualities(List **functions, const List *clauses) {
   }
 }
 
+// Adds the family of an operator class unless it is built in.
 void AddOwnFamily(List **families, Oid operator_class) {
   const Oid family = get_opclass_family(operator_class);
   if (!IsBuiltIn(family)) *families = list_append_unique_oid(*families, family);
@@ -409,7 +419,7 @@ void AddRelationFamilies(List **families, Oid oid) {
 }  // namespace
 
 List *FunctionsBehind(Node *node, const List *families) {
-  Found found = {families, NIL};
+  FoundFunctions found = {families, NIL};
   ListCell *cell;
   switch (nodeTag(node)) {
     case T_Query: AddQuery(&found, reinterpret_cast<Query *>(node)); break;
@@ -428,7 +438,7 @@ List *FunctionsBehind(Node *node, const List *families) {
       foreach (cell, reinterpret_cast<RowCompareExpr *>(node)->opnos) AddOperator(&found, lfirst_oid(cell));
       foreach (cell, reinterpret_cast<RowCompareExpr *>(node)->largs) {
         const Oid type = exprType(static_cast<Node *>(lfirst(cell)));
-        if (IsContainer(type)) AddComparison(&found, type);
+        if (ComparesParts(type)) AddTypeComparison(&found, type);
       }
       break;
     case T_FuncExpr: {
@@ -442,14 +452,14 @@ List *FunctionsBehind(Node *node, const List *families) {
       AddTypes(&found, call->winfnoid, call->args, call->wintype);
       break;
     }
-    case T_MinMaxExpr: AddComparison(&found, reinterpret_cast<MinMaxExpr *>(node)->minmaxtype); break;
+    case T_MinMaxExpr: AddTypeComparison(&found, reinterpret_cast<MinMaxExpr *>(node)->minmaxtype); break;
     case T_RowExpr:  // it may be compared anywhere in the query
       foreach (cell, reinterpret_cast<RowExpr *>(node)->args)
-        AddComparison(&found, exprType(static_cast<Node *>(lfirst(cell))));
+        AddTypeComparison(&found, exprType(static_cast<Node *>(lfirst(cell))));
       break;
     case T_SubscriptingRef: {
       Oid element;
-      Add(&found, get_typsubscript(reinterpret_cast<SubscriptingRef *>(node)->refcontainertype, &element));
+      AddCalled(&found, get_typsubscript(reinterpret_cast<SubscriptingRef *>(node)->refcontainertype, &element));
       break;
     }
     default: break;
@@ -459,7 +469,7 @@ List *FunctionsBehind(Node *node, const List *families) {
 
 bool VisitUnnamedFunctions(Node *node, const List *families, FunctionVisitor visit, void *context) {
   if (OidIsValid(AggregateOf(node)) && VisitAggregateSupport(AggregateOf(node), visit, context)) return true;
-  return Visit(FunctionsBehind(node, families), visit, context);
+  return VisitList(FunctionsBehind(node, families), visit, context);
 }
 
 bool VisitCalledFunctions(Node *node, const List *families, FunctionVisitor visit, void *context) {

@@ -1,3 +1,5 @@
+// Looks at the parse tree alone. What is not known to be harmless changes the meaning. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/facts/concern.h"

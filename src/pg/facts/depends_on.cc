@@ -1,3 +1,6 @@
+// The setting has a variable, as PostgreSQL wants one, that nobody reads: values are taken from pg_proc. Keeps no
+// state.
+
 #include "pg/base/server.h"
 
 #include "pg/facts/depends_on.h"

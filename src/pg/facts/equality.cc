@@ -1,3 +1,5 @@
+// The list of pairs is constant; all else is asked of the catalogs and the type cache each time. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/facts/equality.h"
@@ -9,13 +11,13 @@ namespace aggcache {
 namespace {
 
 // A function by its code.
-struct Code {
+struct FunctionCode {
   const char *library;  // NULL: one of PostgreSQL's own under another name
   const char *symbol;
 };
 
 struct Pair {
-  Code equality, hash;
+  FunctionCode equality, hash;
 };
 
 // Read in the sources of the packages. Not here, for their hashes contradict their equality: debversion, semver, spoint
@@ -38,19 +40,19 @@ const Pair kPairs[] = {
 
 bool IsBuiltIn(Oid oid) { return oid < FirstNormalObjectId; }
 
-char *TextOf(HeapTuple row, AttrNumber attribute) {
+char *ProcText(HeapTuple row, AttrNumber attribute) {
   bool is_null;
   Datum value = SysCacheGetAttr(PROCOID, row, attribute, &is_null);
   return is_null ? nullptr : TextDatumGetCString(value);
 }
 
 // Whether calling the function runs that code and nothing else.
-bool IsCode(Oid function, const Code &code) {
+bool IsCode(Oid function, const FunctionCode &code) {
   HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(row)) return false;
   Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
-  const char *symbol = TextOf(row, Anum_pg_proc_prosrc);
-  const char *library = TextOf(row, Anum_pg_proc_probin);
+  const char *symbol = ProcText(row, Anum_pg_proc_prosrc);
+  const char *library = ProcText(row, Anum_pg_proc_probin);
   bool is_plain = !form->prosecdef && heap_attisnull(row, Anum_pg_proc_proconfig, nullptr);
   bool same = is_plain && symbol && strcmp(symbol, code.symbol) == 0 &&
               form->prolang == (code.library ? ClanguageId : INTERNALlanguageId);
@@ -59,6 +61,7 @@ bool IsCode(Oid function, const Code &code) {
   return same;
 }
 
+// The number of the pair of an equality and a hash function in the list, or -1.
 int FindPair(Oid equality, Oid hash) {
   if (!OidIsValid(equality) || !OidIsValid(hash)) return -1;
   for (int i = 0; i < static_cast<int>(lengthof(kPairs)); i++)

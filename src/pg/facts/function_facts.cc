@@ -1,3 +1,5 @@
+// All is asked of the system caches each time. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/facts/function_facts.h"
@@ -11,6 +13,7 @@ namespace {
 
 bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
+// Whether a sign stands before a digit, as in 12:00+02.
 bool HasOffset(const char *text) {
   for (; *text; text++)
     if ((*text == '+' || *text == '-') && isdigit(static_cast<unsigned char>(text[1]))) return true;
@@ -39,7 +42,8 @@ bool IsType(Oid part, Oid wanted) { return part == wanted; }
 
 bool MayHold(Oid type, Oid part) { return VisitParts(type, IsType, part); }
 
-// What an input function that is not PostgreSQL's own makes of a word is not known.
+// Whether a word like 'now' may be a value of the type. What an input function that is not PostgreSQL's own makes of a
+// word is not known.
 bool IsMoment(Oid part, Oid) {
   switch (part) {
     case DATEOID:

@@ -1,3 +1,6 @@
+// Words are read from the text form of the raw parse tree, in which literals are without quotes and escapes. Keeps no
+// state: a NameSet is its caller's.
+
 #include "pg/base/server.h"
 
 #include "pg/facts/names.h"
@@ -96,7 +99,7 @@ void AddWordsOfTree(const char *tree, Words *found) {
   }
 }
 
-void AddHash(uint32 hash, NameSet *names) {
+void AddNameHash(uint32 hash, NameSet *names) {
   if (names->count == names->limit) {
     names->limit = Max(64, names->limit * 2);
     Size size = sizeof(uint32) * names->limit;
@@ -114,7 +117,7 @@ void AddName(const char *name, const List *schemas, NameSet *names) {
   namestrcpy(&padded, kept);
   ListCell *cell;
   foreach (cell, schemas)
-    AddHash(GetSysCacheHashValue2(RELNAMENSP, NameGetDatum(&padded), ObjectIdGetDatum(lfirst_oid(cell))), names);
+    AddNameHash(GetSysCacheHashValue2(RELNAMENSP, NameGetDatum(&padded), ObjectIdGetDatum(lfirst_oid(cell))), names);
   pfree(kept);
 }
 
@@ -154,7 +157,7 @@ void AddNamesOfFunctions(const List *functions, NameSet *names) {
 }
 
 void MergeNames(const NameSet &from, NameSet *into) {
-  for (int i = 0; i < from.count; i++) AddHash(from.hashes[i], into);
+  for (int i = 0; i < from.count; i++) AddNameHash(from.hashes[i], into);
 }
 
 void SealNames(NameSet *names) {

@@ -1,3 +1,6 @@
+// A hook stops functions that the executor is about to use; operators that the planner uses without it are looked for
+// in the query beforehand. State of this session: whether the guard is set, and what was stopped last.
+
 #include "pg/base/server.h"
 
 #include "pg/facts/own_code.h"
@@ -16,6 +19,7 @@ const char *guard_hint = nullptr;
 Oid stopped = InvalidOid;  // function
 Oid stopped_role = InvalidOid;
 
+// Whether the guard lets the current role run the function.
 bool MayRun(Oid function) {
   HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(row)) return true;  // the executor knows what to say
@@ -27,7 +31,7 @@ bool MayRun(Oid function) {
   return may;
 }
 
-void OnFunctionExecute(ObjectAccessType access, Oid class_id, Oid object, int sub_id, void *argument) {
+void StopFunctionOfOthers(ObjectAccessType access, Oid class_id, Oid object, int sub_id, void *argument) {
   if (previous_object_access) previous_object_access(access, class_id, object, sub_id, argument);
   if (!guarded || access != OAT_FUNCTION_EXECUTE || MayRun(object)) return;
   stopped = object;
@@ -83,7 +87,7 @@ struct Work {
   void *context;
 };
 
-void RunGuarded(void *context) {
+void RunGuardedWork(void *context) {
   const auto *work = static_cast<const Work *>(context);
   RunOwnCodeOnly(work->work, work->context, nullptr);
 }
@@ -92,7 +96,7 @@ void RunGuarded(void *context) {
 
 bool TryOwnCodeOnly(void (*work)(void *), void *context) {
   Work guarded_work = {work, context};
-  ErrorData *error = Attempt(Attempts::kCall, RunGuarded, &guarded_work);
+  ErrorData *error = Attempt(Attempts::kCall, RunGuardedWork, &guarded_work);
   if (error == nullptr) return true;
   if (!OidIsValid(stopped)) ReThrowError(error);
   return false;
@@ -110,7 +114,7 @@ bool MayApplyOthersOperators(Query *query) {
 
 void InstallOwnCodeHook() {
   previous_object_access = object_access_hook;
-  object_access_hook = OnFunctionExecute;
+  object_access_hook = StopFunctionOfOthers;
 }
 
 }  // namespace aggcache

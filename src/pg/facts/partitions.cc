@@ -1,3 +1,5 @@
+// What lies below is read from pg_inherits, what lies above is asked of PostgreSQL. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/facts/partitions.h"

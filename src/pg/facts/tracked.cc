@@ -1,3 +1,5 @@
+// The kind of the relation decides, and of tables their triggers in the relcache. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/facts/tracked.h"

@@ -1,3 +1,6 @@
+// Triggers are found in the relcache, made by PostgreSQL's own code, and deleted by code of our own, which does not
+// lock readers out. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/facts/triggers.h"
@@ -20,7 +23,8 @@ bool IsOurs(const Extension *extension, const Trigger &trigger) {
   return trigger.tgfoid == extension->track_row || trigger.tgfoid == extension->track_truncate;
 }
 
-// One that somebody made a constraint is not taken off: it depends on more than we would delete.
+// Whether a trigger of ours was put on this relation itself. One that somebody made a constraint is not taken off: it
+// depends on more than we would delete.
 bool IsPutOnHere(const Extension *extension, const Trigger &trigger) {
   return IsOurs(extension, trigger) && !trigger.tgisclone && !OidIsValid(trigger.tgconstraint);
 }
@@ -29,7 +33,7 @@ bool IsByHand(const Trigger &trigger) { return trigger.tgnargs == 1 && strcmp(tr
 
 // Whether some trigger of the relation passes.
 template <class Test>
-bool Any(Relation relation, Test test) {
+bool AnyTrigger(Relation relation, Test test) {
   const TriggerDesc *triggers = relation->trigdesc;
   const Extension *extension = triggers ? FindExtension() : nullptr;
   if (extension == nullptr) return false;
@@ -39,7 +43,8 @@ bool Any(Relation relation, Test test) {
   return false;
 }
 
-// A role that may put triggers on a table can have taken any name there.
+// The wanted name, with a number behind it if that is taken on one of the tables. A role that may put triggers on a
+// table can have taken any name there.
 const char *FreeName(const char *wanted, const List *tables) {
   const char *name = wanted;
   for (int number = 1;; number++) {
@@ -120,6 +125,7 @@ Oid RelationOfTrigger(Oid trigger) {
   return relation;
 }
 
+// The relation, and of a partitioned table all below it, which get locked.
 List *WithPartitions(Relation relation) {
   if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE) return list_make1_oid(RelationGetRelid(relation));
   return find_all_inheritors(RelationGetRelid(relation), ShareRowExclusiveLock, nullptr);
@@ -140,16 +146,16 @@ bool HasTrackingTriggers(Relation relation) {
            trigger.tgqual == nullptr &&
            trigger.tgtype == (TRIGGER_TYPE_STATEMENT | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_TRUNCATE);
   };
-  if (!Any(relation, sees_rows)) return false;
+  if (!AnyTrigger(relation, sees_rows)) return false;
   // Of partitions, TRUNCATE shows in the relcache messages; triggers on it are not passed on to them.
   return relation->rd_rel->relispartition || relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ||
-         Any(relation, sees_truncate);
+         AnyTrigger(relation, sees_truncate);
 }
 
-bool HasAnyTrackingTrigger(Relation relation) { return Any(relation, IsOurs); }
+bool HasAnyTrackingTrigger(Relation relation) { return AnyTrigger(relation, IsOurs); }
 
 bool IsAttachedByHand(Relation relation) {
-  return Any(relation, [](const Extension *extension, const Trigger &trigger) {
+  return AnyTrigger(relation, [](const Extension *extension, const Trigger &trigger) {
     return IsPutOnHere(extension, trigger) && IsByHand(trigger);
   });
 }
@@ -191,7 +197,7 @@ void MakeTrackingTriggers(Relation relation, bool by_hand) {
 
 void DeleteTrackingTriggers(Relation relation) {
   List *triggers = NIL;
-  Any(relation, [&](const Extension *extension, const Trigger &trigger) {
+  AnyTrigger(relation, [&](const Extension *extension, const Trigger &trigger) {
     if (IsPutOnHere(extension, trigger)) triggers = lappend_oid(triggers, trigger.tgoid);
     return false;
   });
