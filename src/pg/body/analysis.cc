@@ -1,3 +1,6 @@
+// AnalyseDefinition takes the steps in their order. All that is made lies in the definition's own memory context; of
+// the locks that parsing for a call takes none is kept. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/body/analysis.h"
@@ -37,6 +40,7 @@ struct Call {
   TypeFuncClass result_class;
 };
 
+// Refuses unless something has been refused before.
 void Refuse(Refusal *refusal, int sqlstate, const char *primary, const char *detail, const char *hint) {
   if (refusal->primary == nullptr) *refusal = {sqlstate, primary, detail, hint};
 }
@@ -55,6 +59,7 @@ bool HasFixedTypes(HeapTuple row) {
   return form->prorettype != RECORDOID || count > form->pronargs;
 }
 
+// Fills definition->result.
 void ShapeResult(Definition *definition, const Call &call, const Query *query, bool returns_tuple) {
   Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(call.row));
   ResultShape *shape = &definition->result;
@@ -75,6 +80,7 @@ void ShapeResult(Definition *definition, const Call &call, const Query *query, b
   shape->checks = MakeResultChecks(*shape);
 }
 
+// Why results of this shape are not kept, or NULL.
 const char *FindResultObstacle(const Definition *definition, const Call &call) {
   const ResultShape &shape = definition->result;
   if (shape.type == VOIDOID) return "the function returns nothing";
@@ -118,7 +124,7 @@ void MixFingerprint(Definition *definition, Node *tree, const List *families) {
   for (int i = 0; i < 2; i++) definition->fingerprint[i] = hash_combine64(definition->fingerprint[i], fingerprint[i]);
 }
 
-void AddHidden(Definition *definition, List *expressions) {
+void AddHiddenParameters(Definition *definition, List *expressions) {
   definition->hidden_originals = expressions;
   definition->hidden_count = list_length(expressions);
   definition->hidden_built_in = true;
@@ -265,7 +271,7 @@ void AddFingerprint(Definition *definition, const List *families, const Composit
 }
 
 // Does the work in the definition's context; what the parser leaves behind stays there with it.
-void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
+void AnalyseDefinition(Definition *definition, const Call &call, Refusal *refusal) {
   ReadDeclaration(definition, call, refusal);
   SQLFunctionParseInfoPtr info = prepare_sql_fn_parse_info(call.row, call.expression, call.collation);
   AddArguments(definition, info);
@@ -298,7 +304,7 @@ void Analyse(Definition *definition, const Call &call, Refusal *refusal) {
   memset(&composition, 0, sizeof(composition));
   composition.hidden = hidden;
   ComposeBody(definition, call.row, opacity.calls, &composition, refusal);
-  AddHidden(definition, composition.hidden);
+  AddHiddenParameters(definition, composition.hidden);
   AddAllRelations(definition, relations, composition, call.result_type);
   AddCatalogs(definition, list_concat(items, composition.items));
   MergeNames(composition.names, &definition->names);
@@ -323,7 +329,7 @@ void AnalyseWithoutLocks(Definition *definition, const Call &call, Refusal *refu
   PG_TRY();
   {
     CurrentResourceOwner = owner;
-    Analyse(definition, call, refusal);
+    AnalyseDefinition(definition, call, refusal);
     CurrentResourceOwner = outer;
   }
   PG_CATCH();
@@ -405,7 +411,7 @@ Definition *AnalyseFunction(Oid function, Refusal *refusal, const Definition *ca
   call.row = row;
   call.result_class = get_func_result_type(function, &call.result_type, &call.result_descriptor);
   definition->environment = CaptureEnvironment(definition->context);
-  Analyse(definition, call, refusal);
+  AnalyseDefinition(definition, call, refusal);
   MemoryContextSwitchTo(outer);
   return definition;
 }

@@ -1,3 +1,6 @@
+// Functions that are called are analysed by themselves, each in a subtransaction that is rolled back, and what that
+// tells is added to the caller's definition. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/body/composition.h"
@@ -21,23 +24,24 @@ namespace {
 
 constexpr int kDeepest = 16;  // calls of calls; beyond that the analysis would take longer than it is worth
 
+// Sets the obstacle unless there is one.
 void Hinder(Composition *composition, const char *obstacle) {
   if (composition->obstacle == nullptr) composition->obstacle = obstacle;
 }
 
-void Mix(Composition *composition, const uint64_t fingerprint[2]) {
+void ComposeFingerprint(Composition *composition, const uint64_t fingerprint[2]) {
   for (int i = 0; i < 2; i++) composition->fingerprint[i] = hash_combine64(composition->fingerprint[i], fingerprint[i]);
 }
 
-void MixText(Composition *composition, const char *text) {
+void ComposeText(Composition *composition, const char *text) {
   auto *bytes = reinterpret_cast<const unsigned char *>(text);
   int size = static_cast<int>(strlen(text));
   uint64_t fingerprint[] = {hash_bytes_extended(bytes, size, 1), hash_bytes_extended(bytes, size, 2)};
-  Mix(composition, fingerprint);
+  ComposeFingerprint(composition, fingerprint);
 }
 
-// Adds all but the relations that cached functions read.
-void MixIn(Composition *composition, Composition *other) {
+// Adds another composition to this one, but for the relations that cached functions read.
+void MergeComposition(Composition *composition, Composition *other) {
   composition->whole_relations = list_concat(composition->whole_relations, other->whole_relations);
   composition->row_types = list_concat(composition->row_types, other->row_types);
   composition->items = list_concat(composition->items, other->items);
@@ -46,23 +50,23 @@ void MixIn(Composition *composition, Composition *other) {
   foreach (cell, other->hidden)
     if (!list_member(composition->hidden, lfirst(cell)))
       composition->hidden = lappend(composition->hidden, lfirst(cell));
-  Mix(composition, other->fingerprint);
+  ComposeFingerprint(composition, other->fingerprint);
   if (other->obstacle) Hinder(composition, other->obstacle);
 }
 
 // What a function reads is part of what its results rest on, so another statement of it makes other keys.
-void MixOid(Composition *composition, Oid oid) {
+void ComposeOid(Composition *composition, Oid oid) {
   uint64_t fingerprint[] = {oid, oid};
-  Mix(composition, fingerprint);
+  ComposeFingerprint(composition, fingerprint);
 }
 
 // ---- Functions that are called ----------------------------------------------------------------------------------
 
-enum class Kind : uint8_t { kCached, kSql, kOpaque };
+enum class CalledKind : uint8_t { kCached, kSql, kOpaque };
 
 struct CalledFunction {
   Oid function;
-  Kind kind;
+  CalledKind kind;
   bool polymorphic;
   bool security_definer;
   Oid owner;
@@ -87,9 +91,9 @@ CalledFunction ReadCalledFunction(Oid function) {
   if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", function);
   Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
   called.function = function;
-  called.kind = Kind::kOpaque;
-  if (form->prokind == PROKIND_FUNCTION && form->prolang == SQLlanguageId) called.kind = Kind::kSql;
-  if (form->prokind == PROKIND_FUNCTION && IsOurLanguage(form->prolang)) called.kind = Kind::kCached;
+  called.kind = CalledKind::kOpaque;
+  if (form->prokind == PROKIND_FUNCTION && form->prolang == SQLlanguageId) called.kind = CalledKind::kSql;
+  if (form->prokind == PROKIND_FUNCTION && IsOurLanguage(form->prolang)) called.kind = CalledKind::kCached;
   called.polymorphic = IsPolymorphicType(form->prorettype);
   for (int i = 0; i < form->pronargs; i++) called.polymorphic |= IsPolymorphicType(form->proargtypes.values[i]);
   called.security_definer = form->prosecdef;
@@ -109,6 +113,7 @@ struct CalledAnalysis {
   const char *obstacle;  // besides those of single relations, which the caller's own list brings
 };
 
+// Whether the obstacle is what stands in the way of one of the definition's relations.
 bool IsOfRelation(const Definition *definition, const char *obstacle) {
   for (int i = 0; i < definition->relation_count; i++)
     if (definition->relations[i].obstacle == obstacle) return true;
@@ -116,7 +121,7 @@ bool IsOfRelation(const Definition *definition, const char *obstacle) {
 }
 
 // In the environment that the function would run in, as fmgr_security_definer makes it.
-void Analyse(void *context) {
+void AnalyseCalled(void *context) {
   auto *analysis = static_cast<CalledAnalysis *>(context);
   const CalledFunction &called = analysis->called;
   Oid role;
@@ -133,7 +138,7 @@ void Analyse(void *context) {
   if (analysis->obstacle && IsOfRelation(definition, analysis->obstacle)) analysis->obstacle = nullptr;
   if (analysis->obstacle == nullptr && refusal.primary && !definition->reads_clock)
     analysis->obstacle = refusal.primary;
-  if (analysis->obstacle == nullptr && called.kind == Kind::kCached)
+  if (analysis->obstacle == nullptr && called.kind == CalledKind::kCached)
     analysis->obstacle = FindObstacleInSettings(definition).Sentence();
   AtEOXact_GUC(false, nest);
   SetUserIdAndSecContext(role, security);
@@ -141,12 +146,12 @@ void Analyse(void *context) {
 
 // In a subtransaction that is rolled back: a broken function is an error only if it comes to be called, its locks need
 // not last, and role and settings come back by themselves. What was analysed is in the caller's memory and stays.
-void TryAnalyse(CalledAnalysis *analysis) {
+void TryAnalyseCalled(CalledAnalysis *analysis) {
   if (IsInParallelMode()) {
     analysis->obstacle = "it cannot be analysed in a parallel operation";
     return;
   }
-  const ErrorData *error = Attempt(Attempts::kUndo, Analyse, analysis);
+  const ErrorData *error = Attempt(Attempts::kUndo, AnalyseCalled, analysis);
   if (error == nullptr) return;
   analysis->definition = nullptr;
   analysis->obstacle = error->message ? error->message : "an error without a message";
@@ -154,14 +159,14 @@ void TryAnalyse(CalledAnalysis *analysis) {
 
 // What makes a call of the same arguments another one joins the caller's hidden parameters, as long as the caller would
 // find the same values as the function does.
-void AddHidden(Definition *definition, const CalledAnalysis &analysis, Composition *composition) {
+void AddHiddenOfCalled(Definition *definition, const CalledAnalysis &analysis, Composition *composition) {
   const CalledFunction &called = analysis.called;
   bool elsewhere = called.security_definer || called.changes_settings;
   ListCell *cell;
   foreach (cell, analysis.definition->hidden_originals) {
     Node *expression = static_cast<Node *>(lfirst(cell));
     // The values are listed once, whoever uses them: who uses which is told by the expressions.
-    MixText(composition, nodeToString(expression));
+    ComposeText(composition, nodeToString(expression));
     // What else it depends on is listed by itself.
     if (ShowsClock(expression)) continue;
     if (HasParameter(expression)) continue;  // looked at by ComposeBody of the function called
@@ -184,7 +189,8 @@ void AddCatalogItems(const Definition *called, Composition *composition) {
   }
 }
 
-void Absorb(Definition *definition, const CalledAnalysis &analysis, Composition *composition) {
+// Adds what the analysis of a function that is called has told.
+void AddCalledDefinition(Definition *definition, const CalledAnalysis &analysis, Composition *composition) {
   const Definition *called = analysis.definition;
   for (int i = 0; i < called->relation_count; i++) {
     const SourceRelation &source = called->relations[i];
@@ -192,7 +198,7 @@ void Absorb(Definition *definition, const CalledAnalysis &analysis, Composition 
       composition->row_types = lappend_oid(composition->row_types, source.relation);
     else if (source.role != SourceRole::kNamed)
       continue;  // found anew
-    else if (analysis.called.kind == Kind::kCached)
+    else if (analysis.called.kind == CalledKind::kCached)
       composition->relations = lappend_oid(composition->relations, source.relation);
     else
       composition->whole_relations = lappend_oid(composition->whole_relations, source.relation);
@@ -211,14 +217,15 @@ void Absorb(Definition *definition, const CalledAnalysis &analysis, Composition 
   definition->opaque |= called->opaque;
   definition->reads_settings |= called->reads_settings;
   // The result of a cached function brings the end of its time along.
-  definition->reads_clock |= called->reads_clock && analysis.called.kind != Kind::kCached;
+  definition->reads_clock |= called->reads_clock && analysis.called.kind != CalledKind::kCached;
   definition->shows_clock |= called->shows_clock;
   definition->has_row_security |= called->has_row_security;
   definition->opaque_functions = list_concat_unique_oid(definition->opaque_functions, called->opaque_functions);
-  Mix(composition, called->fingerprint);
-  AddHidden(definition, analysis, composition);
+  ComposeFingerprint(composition, called->fingerprint);
+  AddHiddenOfCalled(definition, analysis, composition);
 }
 
+// Whether the analysis of the function is what needs this one; *depth is how many analyses need each other.
 bool IsBeingAnalysed(Oid function, const Definition *definition, int *depth) {
   *depth = 0;
   for (; definition != nullptr; definition = definition->caller) {
@@ -228,13 +235,15 @@ bool IsBeingAnalysed(Oid function, const Definition *definition, int *depth) {
   return false;
 }
 
+// Adds what a function that is called on rows reads, by its analysis, or lists it as opaque.
 void AddCall(Definition *definition, Oid function, Composition *composition) {
   CalledAnalysis analysis;
   memset(&analysis, 0, sizeof(analysis));
   analysis.called = ReadCalledFunction(function);
   analysis.caller = definition;
   definition->calls_functions = true;
-  if (analysis.called.kind == Kind::kOpaque || (analysis.called.kind == Kind::kSql && analysis.called.polymorphic)) {
+  if (analysis.called.kind == CalledKind::kOpaque ||
+      (analysis.called.kind == CalledKind::kSql && analysis.called.polymorphic)) {
     definition->opaque_functions = list_append_unique_oid(definition->opaque_functions, function);
     return;
   }
@@ -252,15 +261,15 @@ void AddCall(Definition *definition, Oid function, Composition *composition) {
                                                   : "which is polymorphic, so that what it reads is not known before"));
     return;
   }
-  TryAnalyse(&analysis);
+  TryAnalyseCalled(&analysis);
   // The statements of a function with several can be anything.
-  if (analysis.called.kind == Kind::kSql && analysis.definition && analysis.definition->query == nullptr) {
+  if (analysis.called.kind == CalledKind::kSql && analysis.definition && analysis.definition->query == nullptr) {
     definition->opaque_functions = list_append_unique_oid(definition->opaque_functions, function);
     return;
   }
   if (analysis.obstacle)
     Hinder(composition, psprintf("the body calls %s, which cannot be cached: %s", name, analysis.obstacle));
-  if (analysis.definition) Absorb(definition, analysis, composition);
+  if (analysis.definition) AddCalledDefinition(definition, analysis, composition);
 }
 
 void AddCalls(Definition *definition, List *calls, Composition *composition) {
@@ -297,7 +306,7 @@ void AddView(Definition *definition, Relation view, Composition *composition) {
   List *families = FamiliesOfRelations(relations);
   uint64_t fingerprint[2];
   FingerprintTree(reinterpret_cast<Node *>(inlined), families, fingerprint);
-  Mix(composition, fingerprint);
+  ComposeFingerprint(composition, fingerprint);
   inlined = ExtractHiddenParameters(inlined, definition->argument_count + 1, false, &composition->hidden);
   Opacity opacity = FindOpacity(inlined, families);
   definition->reads_settings |= opacity.reads_settings;
@@ -307,7 +316,7 @@ void AddView(Definition *definition, Relation view, Composition *composition) {
   Composition inner;
   memset(&inner, 0, sizeof(inner));
   AddCalls(definition, opacity.calls, &inner);
-  MixIn(composition, &inner);
+  MergeComposition(composition, &inner);
   composition->whole_relations = list_concat(composition->whole_relations, inner.relations);
 }
 
@@ -319,6 +328,7 @@ void AddStatedName(const List *name, Composition *composition) {
   AddName(static_cast<char *>(llast(name)), schemas, &composition->names);
 }
 
+// Adds the relations that aggcache.depends_on names.
 void AddStated(Definition *definition, const char *stated, Composition *composition, Refusal *refusal) {
   List *names;
   if (!SplitRelationNames(stated, &names)) {
@@ -340,7 +350,7 @@ void AddStated(Definition *definition, const char *stated, Composition *composit
       continue;
     }
     composition->whole_relations = lappend_oid(composition->whole_relations, oid);
-    MixOid(composition, oid);
+    ComposeOid(composition, oid);
     if (relation->rd_rel->relkind == RELKIND_VIEW) AddView(definition, relation, composition);
     relation_close(relation, NoLock);
   }
@@ -382,7 +392,7 @@ void ComposeArguments(Definition *definition, Composition *composition) {
                                  format_procedure(linitial_oid(definition->opaque_functions))));
   definition->opaque_functions = opaque;
   definition->argument_relations = found.whole_relations;
-  MixIn(composition, &found);
+  MergeComposition(composition, &found);
   composition->relations = list_concat(composition->relations, found.relations);
 }
 

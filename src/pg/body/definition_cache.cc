@@ -1,3 +1,6 @@
+// A hash table by function, each with the list of its definitions. The callbacks only mark what is not valid any more,
+// and count privilege_epoch up; memory is given back when a definition is not found and one has to be made.
+
 #include "pg/base/server.h"
 
 #include "pg/body/definition_cache.h"
@@ -30,6 +33,7 @@ NamesChanged names_changed = nullptr;
 
 // ---- Invalidation -----------------------------------------------------------------------------------------------
 
+// Marks the definitions for which matches says so as not valid.
 void InvalidateIf(bool (*matches)(const Definition *, Oid, int, uint32), Oid relation, int cache, uint32 hash) {
   if (functions == nullptr) return;
   HASH_SEQ_STATUS scan;
@@ -56,34 +60,35 @@ bool DependsOnRow(const Definition *definition, Oid, int cache, uint32 hash) {
   return false;
 }
 
+// Whether a relation or type of that name could come to mean something else in the body; 0: any name.
 bool HoldsName(const Definition *definition, Oid, int, uint32 hash) {
   return hash == 0 || HasName(definition->names, hash);
 }
 
-bool Always(const Definition *, Oid, int, uint32) { return true; }
+bool DependsOnAll(const Definition *, Oid, int, uint32) { return true; }
 
-void RelationCallback(Datum, Oid relation) {
+void InvalidateOnRelation(Datum, Oid relation) {
   privilege_epoch++;
   InvalidateIf(DependsOnRelation, relation, 0, 0);
   if (relation_changed) relation_changed(relation);
 }
 
-void RowCallback(Datum, int cache, uint32 hash) { InvalidateIf(DependsOnRow, InvalidOid, cache, hash); }
+void InvalidateOnRow(Datum, int cache, uint32 hash) { InvalidateIf(DependsOnRow, InvalidOid, cache, hash); }
 
 // Relations and types come and go, if only as temporary tables.
-void RelationOrTypeCallback(Datum, int cache, uint32 hash) { InvalidateIf(HoldsName, InvalidOid, cache, hash); }
+void InvalidateOnNewName(Datum, int cache, uint32 hash) { InvalidateIf(HoldsName, InvalidOid, cache, hash); }
 
 // A new function, operator, operator class, collation or schema can change what a name means or what is called for it;
 // they change rarely.
-void NameCallback(Datum, int cache, uint32) {
+void InvalidateOnNameCatalog(Datum, int cache, uint32) {
   privilege_epoch++;
-  InvalidateIf(Always, InvalidOid, 0, 0);
+  InvalidateIf(DependsOnAll, InvalidOid, 0, 0);
   if (names_changed) names_changed(cache == AUTHOID || cache == AUTHMEMROLEMEM);
 }
 
 // ---- Keeping ----------------------------------------------------------------------------------------------------
 
-void Free(FunctionSlot *slot, Definition **link) {
+void FreeDefinition(FunctionSlot *slot, Definition **link) {
   Definition *gone = *link;
   *link = gone->next;
   slot->count--;
@@ -91,7 +96,7 @@ void Free(FunctionSlot *slot, Definition **link) {
 }
 
 // Frees what is no longer valid, of whatever function: it may be gone.
-void Sweep() {
+void FreeInvalidDefinitions() {
   if (!some_invalid) return;
   some_invalid = false;
   HASH_SEQ_STATUS scan;
@@ -100,7 +105,7 @@ void Sweep() {
     for (Definition **link = &slot->first; *link != nullptr;) {
       some_invalid |= !(*link)->valid && (*link)->pins > 0;
       if (!(*link)->valid && (*link)->pins == 0)
-        Free(slot, link);
+        FreeDefinition(slot, link);
       else
         link = &(*link)->next;
     }
@@ -109,12 +114,12 @@ void Sweep() {
 }
 
 // Frees the oldest when there are too many.
-void MakeRoom(FunctionSlot *slot) {
+void MakeRoomForDefinition(FunctionSlot *slot) {
   if (slot->count < kMostDefinitions) return;
   Definition **oldest = nullptr;
   for (Definition **link = &slot->first; *link != nullptr; link = &(*link)->next)
     if ((*link)->pins == 0) oldest = link;
-  if (oldest) Free(slot, oldest);
+  if (oldest) FreeDefinition(slot, oldest);
 }
 
 // Whether the definition is for the types of this call; most functions have only one set of them.
@@ -153,7 +158,7 @@ Definition *FindDefinition(FunctionCallInfo fcinfo) {
   auto *slot = static_cast<FunctionSlot *>(hash_search(functions, &function, HASH_FIND, nullptr));
   for (Definition *definition = slot ? slot->first : nullptr; definition != nullptr; definition = definition->next)
     if (IsCurrentDefinition(definition) && FitsCall(definition, fcinfo)) return definition;
-  Sweep();
+  FreeInvalidDefinitions();
   // The callbacks do not know the definition before it is linked, so messages that came meanwhile make it suspect.
   Definition *made;
   for (int attempt = 0;; attempt++) {
@@ -174,7 +179,7 @@ Definition *FindDefinition(FunctionCallInfo fcinfo) {
     slot->first = nullptr;
     slot->count = 0;
   }
-  MakeRoom(slot);
+  MakeRoomForDefinition(slot);
   MemoryContextSetParent(made->context, TopMemoryContext);
   made->next = slot->first;
   slot->first = made;
@@ -183,14 +188,14 @@ Definition *FindDefinition(FunctionCallInfo fcinfo) {
 }
 
 void InstallDefinitionCallbacks() {
-  CacheRegisterRelcacheCallback(RelationCallback, Datum{0});
-  CacheRegisterSyscacheCallback(TYPEOID, RowCallback, Datum{0});
-  CacheRegisterSyscacheCallback(RELNAMENSP, RelationOrTypeCallback, Datum{0});
-  CacheRegisterSyscacheCallback(TYPENAMENSP, RelationOrTypeCallback, Datum{0});
+  CacheRegisterRelcacheCallback(InvalidateOnRelation, Datum{0});
+  CacheRegisterSyscacheCallback(TYPEOID, InvalidateOnRow, Datum{0});
+  CacheRegisterSyscacheCallback(RELNAMENSP, InvalidateOnNewName, Datum{0});
+  CacheRegisterSyscacheCallback(TYPENAMENSP, InvalidateOnNewName, Datum{0});
   // docs/internals.md says of each catalog why it is here, or why not.
   for (int cache : {PROCOID, NAMESPACEOID, OPEROID, AMOPOPID, AMPROCNUM, CLAOID, OPFAMILYOID, CASTSOURCETARGET, ENUMOID,
                     COLLOID, CONVOID, TSCONFIGOID, TSCONFIGMAP, TSDICTOID, AUTHOID, AUTHMEMROLEMEM})
-    CacheRegisterSyscacheCallback(cache, NameCallback, Datum{0});
+    CacheRegisterSyscacheCallback(cache, InvalidateOnNameCatalog, Datum{0});
 }
 
 void OnRelationChanged(RelationChanged changed) { relation_changed = changed; }

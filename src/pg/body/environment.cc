@@ -1,3 +1,6 @@
+// The settings are asked for at each call, so this session keeps their image, and hashes texts again only if they have
+// changed.
+
 #include "pg/base/server.h"
 
 #include "pg/body/environment.h"
@@ -30,7 +33,7 @@ char **abbreviations = nullptr;  // the setting timezone_abbreviations
 const pg_tz *zone = nullptr;
 SettingsImage image;
 
-uint64_t HashText(const char *text, uint64_t seed) {
+uint64_t HashSettingText(const char *text, uint64_t seed) {
   if (text == nullptr) text = "";
   return hash_bytes_extended(reinterpret_cast<const unsigned char *>(text), static_cast<int>(strlen(text)), seed);
 }
@@ -40,7 +43,7 @@ uint64_t HashText(const char *text, uint64_t seed) {
 const SettingsImage &CurrentSettings() {
   if (zone != session_timezone) {
     zone = session_timezone;
-    image.time_zone = HashText(zone ? pg_get_timezone_name(session_timezone) : "", 1);
+    image.time_zone = HashSettingText(zone ? pg_get_timezone_name(session_timezone) : "", 1);
   }
   image.date_style = DateStyle;
   image.date_order = DateOrder;
@@ -58,11 +61,11 @@ const SettingsImage &CurrentSettings() {
   if (abbreviations == nullptr) abbreviations = compat::TextSettingVariable("timezone_abbreviations");
   if (abbreviations) changed |= texts[4].Update(*abbreviations);
   if (changed || image.texts == 0) {
-    uint64_t hash = HashText(locale_monetary, 2);
-    hash = HashText(locale_numeric, hash);
-    hash = HashText(locale_time, hash);
-    hash = HashText(TSCurrentConfig, hash);
-    image.texts = HashText(texts[4].text, hash) | 1;
+    uint64_t hash = HashSettingText(locale_monetary, 2);
+    hash = HashSettingText(locale_numeric, hash);
+    hash = HashSettingText(locale_time, hash);
+    hash = HashSettingText(TSCurrentConfig, hash);
+    image.texts = HashSettingText(texts[4].text, hash) | 1;
   }
   return image;
 }

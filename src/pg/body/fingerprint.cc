@@ -1,3 +1,6 @@
+// The hash is that of a text: the tree as nodeToString() writes it, and which version of its row in pg_proc each
+// function has. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/body/fingerprint.h"
@@ -16,6 +19,7 @@ bool AddFunction(Oid function, void *context) {
   return false;
 }
 
+// Collects the functions for which the executor asks for the EXECUTE privilege.
 bool FunctionWalker(Node *node, void *argument) {
   if (node == nullptr) return false;
   auto **functions = static_cast<List **>(argument);
@@ -32,12 +36,12 @@ struct UnnamedContext {
 
 // The functions that an aggregate is made of run with its owner's privileges, and nobody asks for those of sorting and
 // hashing, so all these are collected apart.
-bool UnnamedWalker(Node *node, void *argument) {
+bool UnnamedFunctionWalker(Node *node, void *argument) {
   if (node == nullptr) return false;
   auto *context = static_cast<UnnamedContext *>(argument);
   VisitUnnamedFunctions(node, context->families, AddFunction, &context->functions);
-  if (IsA(node, Query)) return compat::WalkQuery(reinterpret_cast<Query *>(node), UnnamedWalker, argument);
-  return compat::WalkExpression(node, UnnamedWalker, argument);
+  if (IsA(node, Query)) return compat::WalkQuery(reinterpret_cast<Query *>(node), UnnamedFunctionWalker, argument);
+  return compat::WalkExpression(node, UnnamedFunctionWalker, argument);
 }
 
 bool QueryWalker(Node *node, void *argument) {
@@ -68,7 +72,7 @@ void FingerprintTree(Node *tree, const List *families, uint64_t fingerprint[2]) 
   appendStringInfoString(&text, nodeToString(tree));
   UnnamedContext context = {families, NIL};
   FunctionWalker(tree, &context.functions);
-  UnnamedWalker(tree, &context);
+  UnnamedFunctionWalker(tree, &context);
   ListCell *cell;
   foreach (cell, context.functions) {
     Oid function = lfirst_oid(cell);

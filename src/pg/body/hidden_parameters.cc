@@ -1,3 +1,6 @@
+// Walkers over the tree: what can be taken out of it, what shows the clock, and what evaluating a part of it can run.
+// Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/body/hidden_parameters.h"
@@ -14,6 +17,7 @@ namespace {
 
 bool IsNotFixed(Oid function, void *) { return !IsFixed(function); }
 
+// Whether the node by itself, without its children, is not fixed.
 bool HasMutableFunction(Node *node) {
   if (VisitCalledFunctions(node, NIL, IsNotFixed, nullptr)) return true;
   if (IsA(node, SubscriptingRef) && !IsFixed(SubscriptingHandler(node))) return true;
@@ -35,6 +39,7 @@ struct HiddenContext {
   bool bound;       // found something that ties the expression to its place in the query
 };
 
+// Finds out whether an expression is fixed, and whether it is tied to its place; stops at what ties it.
 bool HiddenWalker(Node *node, void *argument) {
   auto *context = static_cast<HiddenContext *>(argument);
   if (node == nullptr) return false;
@@ -71,6 +76,7 @@ bool HiddenWalker(Node *node, void *argument) {
   return compat::WalkExpression(node, HiddenWalker, context);
 }
 
+// Whether a node of this kind can become a hidden parameter.
 bool IsExpression(Node *node) {
   switch (nodeTag(node)) {
     case T_FuncExpr:
@@ -99,7 +105,8 @@ bool IsExpression(Node *node) {
 
 // ---- The clock --------------------------------------------------------------------------------------------------
 
-bool IsClock(Node *node) {
+// Whether the node itself tells the moment.
+bool IsClockNode(Node *node) {
   if (IsA(node, SQLValueFunction)) return IsClockValue(reinterpret_cast<SQLValueFunction *>(node)->op);
   return IsA(node, FuncExpr) && IsClockFunction(reinterpret_cast<FuncExpr *>(node)->funcid);
 }
@@ -120,9 +127,10 @@ bool RoundsClock(Node *node) {
          pg_strncasecmp(unit_name, "msec", 4) != 0 && pg_strncasecmp(unit_name, "usec", 4) != 0;
 }
 
+// Finds a moment that nothing rounds.
 bool ClockWalker(Node *node, void *) {
   if (node == nullptr) return false;
-  if (IsClock(node)) return true;
+  if (IsClockNode(node)) return true;
   if (IsExpression(node) && RoundsClock(node)) return false;
   return compat::WalkExpression(node, ClockWalker, nullptr);
 }
@@ -148,7 +156,7 @@ bool IsHidden(Node *node, bool stated) {
 }
 
 // Lists the expression, if it is not yet, and returns the parameter that stands for it.
-Node *Take(Node *node, const ExtractContext *context) {
+Node *TakeOut(Node *node, const ExtractContext *context) {
   int number = 0;
   ListCell *cell;
   foreach (cell, *context->hidden) {
@@ -174,10 +182,11 @@ Node *SplitMutator(Node *node, void *argument) {
   auto *context = static_cast<ExtractContext *>(argument);
   if (node == nullptr) return nullptr;
   if (IsExpression(node) ? IsHidden(node, context->stated) : IsA(node, CoerceToDomain))
-    if (!ShowsClock(node)) return Take(node, context);
+    if (!ShowsClock(node)) return TakeOut(node, context);
   return compat::MutateExpression(node, SplitMutator, argument);
 }
 
+// Puts parameters in the places of hidden parameters.
 Node *ExtractMutator(Node *node, void *argument) {
   auto *context = static_cast<ExtractContext *>(argument);
   if (node == nullptr) return nullptr;
@@ -192,7 +201,7 @@ Node *ExtractMutator(Node *node, void *argument) {
     // Functions that get the clock are called as those that get rows: what they read is not in their arguments.
     if (opacity.obstacle || opacity.calls) return rest;
   }
-  return Take(node, context);
+  return TakeOut(node, context);
 }
 
 // ---- What evaluating them means -----------------------------------------------------------------------------------
@@ -213,6 +222,7 @@ bool IsBuiltInType(Oid type) {
   return type < FirstNormalObjectId && get_typtype(type) == TYPTYPE_BASE && type != XMLOID;
 }
 
+// Finds what may run code that is not PostgreSQL's own.
 bool OtherCodeWalker(Node *node, void *) {
   if (node == nullptr) return false;
   switch (nodeTag(node)) {
@@ -246,6 +256,7 @@ bool OtherCodeWalker(Node *node, void *) {
   return compat::WalkExpression(node, OtherCodeWalker, nullptr);
 }
 
+// IsStated, which notes the function.
 bool NoteStated(Oid function, void *found) {
   if (!IsStated(function, nullptr)) return false;
   *static_cast<Oid *>(found) = function;
@@ -268,6 +279,7 @@ bool IsNeitherFixedNorSetting(Oid function, void *) {
   return function != F_CURRENT_SETTING_TEXT && function != F_CURRENT_SETTING_TEXT_BOOL && !IsFixed(function);
 }
 
+// Finds what may read something else than arguments, settings by name, and the role.
 bool OtherInputWalker(Node *node, void *) {
   if (node == nullptr) return false;
   if (VisitCalledFunctions(node, NIL, IsNeitherFixedNorSetting, nullptr)) return true;

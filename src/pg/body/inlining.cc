@@ -1,3 +1,6 @@
+// The planner's own functions do it, call by call. A needs_fmgr_hook, set only meanwhile, says which calls they may see
+// through; what it meets it notes in variables of this session.
+
 #include "pg/base/server.h"
 
 #include "pg/body/inlining.h"
@@ -50,6 +53,7 @@ struct Considered {
 };
 Considered *considered = nullptr;
 
+// The hook: true keeps a call from being seen through.
 bool KeepsCall(Oid function) {
   if (considered && function >= FirstNormalObjectId) {
     MemoryContext outer = MemoryContextSwitchTo(considered->context);
@@ -115,6 +119,7 @@ struct InlineContext {
 
 Node *InlineMutator(Node *node, void *argument);
 
+// Inlines functions in FROM, and in all expressions of the query.
 Query *InlineInQuery(Query *query, InlineContext *context) {
   ListCell *cell;
   foreach (cell, query->rtable) {
@@ -167,12 +172,12 @@ struct Inlining {
   Query *query;
 };
 
-void Inline(void *argument) {
+void InlineQuery(void *argument) {
   auto *inlining = static_cast<Inlining *>(argument);
   inlining->query = InlineInQuery(inlining->query, &inlining->context);
 }
 
-void Plan(void *argument) {
+void PlanExpression(void *argument) {
   auto **expression = static_cast<Expr **>(argument);
   *expression = expression_planner(*expression);
 }
@@ -182,7 +187,7 @@ void Plan(void *argument) {
 Expr *PlanUnlessAtCall(Node *expression, bool *at_call) {
   *at_call = FoldableWalker(expression, nullptr);
   auto *planned = reinterpret_cast<Expr *>(expression);
-  if (!*at_call) *at_call = KeepClockCalls(Plan, &planned);
+  if (!*at_call) *at_call = KeepClockCalls(PlanExpression, &planned);
   return *at_call ? reinterpret_cast<Expr *>(expression) : planned;
 }
 
@@ -195,7 +200,7 @@ Query *InlineFunctions(Query *query, List **dependencies, NameSet *names) {
   root->planner_cxt = CurrentMemoryContext;
   Inlining inlining = {{root, 0}, static_cast<Query *>(copyObjectImpl(query))};
   Considered functions = {NIL, CurrentMemoryContext};
-  (void)KeepClockCalls(Inline, &inlining, &functions);
+  (void)KeepClockCalls(InlineQuery, &inlining, &functions);
   AddNamesOfFunctions(functions.functions, names);
   *dependencies = list_concat(*dependencies, global->invalItems);
   return inlining.query;

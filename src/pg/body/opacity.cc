@@ -1,3 +1,6 @@
+// One walk, which ends at the first thing that cannot be seen through and goes on at functions that others have made:
+// these are listed. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/body/opacity.h"
@@ -104,7 +107,7 @@ struct OpacityContext {
 };
 
 // Decides on one function; true stops the walk.
-bool Judge(Oid function, Reads reads, OpacityContext *context) {
+bool JudgeFunction(Oid function, Reads reads, OpacityContext *context) {
   if (reads == Reads::kArguments) return false;
   if (IsClockFunction(function)) {
     context->opacity.reads_clock = true;
@@ -124,11 +127,11 @@ bool Judge(Oid function, Reads reads, OpacityContext *context) {
 }
 
 bool VisitFunction(Oid function, void *context) {
-  return Judge(function, WhatReads(function), static_cast<OpacityContext *>(context));
+  return JudgeFunction(function, WhatReads(function), static_cast<OpacityContext *>(context));
 }
 
 bool VisitSupport(Oid function, void *context) {
-  return Judge(function, WhatSupportReads(function), static_cast<OpacityContext *>(context));
+  return JudgeFunction(function, WhatSupportReads(function), static_cast<OpacityContext *>(context));
 }
 
 // One half of a conversion through text, by a type's input or output function. `plain` says that settings are all that
@@ -205,6 +208,7 @@ bool VisitVirtualColumns(Oid relation_id, OpacityContext *context) {
   return stop;
 }
 
+// The walk; true stops it, at an obstacle.
 bool OpacityWalker(Node *node, void *argument) {
   auto *context = static_cast<OpacityContext *>(argument);
   if (node == nullptr) return false;

@@ -1,3 +1,6 @@
+// The executor's check decides, without the hook that others have on it. State of this session: the epoch, and the hook
+// on object access as it was before and after ours were installed.
+
 #include "pg/base/server.h"
 
 #include "pg/body/privileges.h"

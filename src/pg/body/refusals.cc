@@ -1,3 +1,6 @@
+// One walk, which ends at the first thing to be refused. Constants are held against the literals in the raw parse tree,
+// by their places in the text. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/body/refusals.h"
@@ -19,6 +22,7 @@ bool IsVolatile(Oid function, void *context) {
 // Of what nobody names PostgreSQL asks nobody how volatile it is, so code in C may say anything.
 bool IsVolatileUnnamed(Oid function, void *context) { return !IsCompiled(function) && IsVolatile(function, context); }
 
+// Whether a function that the node calls without naming it is volatile; *function is that one.
 bool VolatileBehind(Node *node, Oid *function) {
   ListCell *cell;
   foreach (cell, FunctionsBehind(node, NIL))
@@ -41,6 +45,7 @@ struct RefusalContext {
   Refusal refusal;
 };
 
+// Stops at the first thing to be refused.
 bool RefusalWalker(Node *node, void *argument) {
   auto *context = static_cast<RefusalContext *>(argument);
   Refusal *refusal = &context->refusal;

@@ -1,3 +1,5 @@
+// Values are kept as they lie in memory; FingerprintRowType says who can read them. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/body/result_bytes.h"

@@ -1,3 +1,6 @@
+// The clock is in shared memory and takes no lock. State of this session: what it knows of the clock's steps; of its
+// transaction: whether the snapshot was imported.
+
 #include "pg/base/server.h"
 
 #include "pg/body/result_times.h"

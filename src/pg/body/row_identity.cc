@@ -1,3 +1,6 @@
+// For one query, the columns are worked out in which two rows agree, from those that are known on, until nothing is
+// added: a Closure in the current memory context. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/body/row_identity.h"
@@ -37,7 +40,7 @@ Node *WithoutRelabels(Node *node) {
 }
 
 // What the expression is before joins and groups give it another name.
-Node *Resolve(const Query *query, Node *node) {
+Node *ResolveColumn(const Query *query, Node *node) {
   for (;;) {
     node = WithoutRelabels(node);
     if (node == nullptr || !IsA(node, Var)) return node;
@@ -49,8 +52,9 @@ Node *Resolve(const Query *query, Node *node) {
   }
 }
 
+// The column of this query's FROM that the expression is, or NULL.
 Var *OwnColumn(const Query *query, Node *node) {
-  node = Resolve(query, node);
+  node = ResolveColumn(query, node);
   if (node == nullptr || !IsA(node, Var)) return nullptr;
   Var *column = reinterpret_cast<Var *>(node);
   return column->varlevelsup == 0 && column->varattno > 0 ? column : nullptr;
@@ -63,23 +67,25 @@ bool IsSameCollation(Oid a, Oid b) {
 }
 
 // Whether agreeing by one operator is agreeing by the equality of an operator family.
-bool Implies(Oid equality, Oid collation, Oid family, Oid family_collation) {
+bool ImpliesEquality(Oid equality, Oid collation, Oid family, Oid family_collation) {
   if (!OidIsValid(equality)) return true;
   return op_in_opfamily(equality, family) && IsSameCollation(collation, family_collation);
 }
 
+// The column as one in which both rows agree, by the equality of the family; NULL if they need not.
 const Fixed *FindFixed(const Closure &closure, Index relation, AttrNumber column, Oid family, Oid collation) {
   ListCell *cell;
   foreach (cell, closure.fixed) {
     auto *fixed = static_cast<Fixed *>(lfirst(cell));
     if (fixed->relation == relation && fixed->column == column &&
-        Implies(fixed->equality, fixed->collation, family, collation))
+        ImpliesEquality(fixed->equality, fixed->collation, family, collation))
       return fixed;
   }
   return nullptr;
 }
 
-void Fix(Closure *closure, const Var *column, Oid equality, Oid collation, bool not_null) {
+// Notes that both rows agree in the column, by this equality.
+void FixColumn(Closure *closure, const Var *column, Oid equality, Oid collation, bool not_null) {
   ListCell *cell;
   foreach (cell, closure->fixed) {
     auto *fixed = static_cast<Fixed *>(lfirst(cell));
@@ -113,7 +119,7 @@ void AddFromRelations(Node *node, Bitmapset **relations) {
 }
 
 // The relations of FROM that an expression reads.
-Bitmapset *Reads(const Closure &closure, Node *node, int level) {
+Bitmapset *RelationsReadBy(const Closure &closure, Node *node, int level) {
   return bms_intersect(pull_varnos_of_level(nullptr, node, level), closure.relations);
 }
 
@@ -132,11 +138,12 @@ void ApplyEquality(Closure *closure, const OpExpr *clause, Node *to, Node *from,
     foreach (cell, families)
       agree |= FindFixed(*closure, source->varno, source->varattno, lfirst_oid(cell), clause->inputcollid) != nullptr;
   } else {
-    agree = bms_is_subset(Reads(*closure, from, 0), closure->decided);
+    agree = bms_is_subset(RelationsReadBy(*closure, from, 0), closure->decided);
   }
-  if (agree) Fix(closure, column, clause->opno, clause->inputcollid, op_strict(clause->opno));
+  if (agree) FixColumn(closure, column, clause->opno, clause->inputcollid, op_strict(clause->opno));
 }
 
+// Follows the equalities that both rows fulfil.
 void ApplyClause(Closure *closure, Node *clause) {
   ListCell *cell;
   if (clause == nullptr) return;
@@ -209,6 +216,7 @@ bool IsFoundByIndex(const Closure &closure, Index number, Relation relation, Oid
   return usable;
 }
 
+// Whether the row of a table is the same in both: a unique index finds it.
 bool IsTableDecided(const Closure &closure, Index number, const RangeTblEntry *entry) {
   Relation relation = table_open(entry->relid, AccessShareLock);
   bool decided = false;
@@ -241,6 +249,7 @@ bool AreAllColumnsFixed(const Closure &closure, Index number, const RangeTblEntr
   return count > 0;
 }
 
+// The same of a subquery, for which the columns that are fixed are known values.
 bool IsQueryDecided(const Closure &closure, Index number, const QueryLevel &inner) {
   List *known = NIL;
   ListCell *cell, *output;
@@ -262,6 +271,7 @@ bool IsQueryDecided(const Closure &closure, Index number, const QueryLevel &inne
   return TellApart(inner, known, RowsOf::kOutput);
 }
 
+// Whether one of the functions of the entry returns a set.
 bool ReturnsRows(const RangeTblEntry *entry) {
   ListCell *cell;
   foreach (cell, entry->functions)
@@ -269,6 +279,7 @@ bool ReturnsRows(const RangeTblEntry *entry) {
   return false;
 }
 
+// Whether the row of a relation of FROM is the same in both rows.
 bool IsDecided(const Closure &closure, Index number) {
   RangeTblEntry *entry = rt_fetch(number, closure.level->query->rtable);
   if (AreAllColumnsFixed(closure, number, entry)) return true;
@@ -277,12 +288,12 @@ bool IsDecided(const Closure &closure, Index number) {
     case RTE_RELATION: return IsTableDecided(closure, number, entry);
     case RTE_SUBQUERY:
       inner = {entry->subquery, closure.level};
-      return bms_is_subset(Reads(closure, reinterpret_cast<Node *>(entry->subquery), 1), closure.decided) &&
+      return bms_is_subset(RelationsReadBy(closure, reinterpret_cast<Node *>(entry->subquery), 1), closure.decided) &&
              IsQueryDecided(closure, number, inner);
     case RTE_CTE: return FindCte(*closure.level, entry, &inner) && IsQueryDecided(closure, number, inner);
     case RTE_FUNCTION: {
       Node *calls = reinterpret_cast<Node *>(entry->functions);
-      if (!bms_is_subset(Reads(closure, calls, 0), closure.decided)) return false;
+      if (!bms_is_subset(RelationsReadBy(closure, calls, 0), closure.decided)) return false;
       AttrNumber last = static_cast<AttrNumber>(list_length(entry->eref->colnames));
       return !ReturnsRows(entry) ||
              (entry->funcordinality && FindFixed(closure, number, last, INTEGER_BTREE_FAM_OID, InvalidOid));
@@ -293,7 +304,8 @@ bool IsDecided(const Closure &closure, Index number) {
   }
 }
 
-Closure Close(const QueryLevel &level, const List *known) {
+// Works out what follows from the known values.
+Closure CloseOver(const QueryLevel &level, const List *known) {
   Closure closure = {&level, nullptr, nullptr, NIL, true};
   Node *from = reinterpret_cast<Node *>(level.query->jointree);
   AddFromRelations(from, &closure.relations);
@@ -301,7 +313,7 @@ Closure Close(const QueryLevel &level, const List *known) {
   foreach (cell, known) {
     auto *value = static_cast<KnownValue *>(lfirst(cell));
     Var *column = OwnColumn(level.query, value->expression);
-    if (column) Fix(&closure, column, value->equality, exprCollation(value->expression), false);
+    if (column) FixColumn(&closure, column, value->equality, exprCollation(value->expression), false);
   }
   while (closure.changed) {
     closure.changed = false;
@@ -332,6 +344,7 @@ bool IsKnown(const List *known, Node *expression, Oid equality) {
   return false;
 }
 
+// The same of all that the clauses sort or group by.
 bool AreKnown(const Query *query, const List *clauses, const List *known) {
   ListCell *cell;
   foreach (cell, clauses) {
@@ -345,14 +358,14 @@ bool AreKnown(const Query *query, const List *clauses, const List *known) {
 bool AreGroupsTold(const QueryLevel &level, const List *known) {
   const Query *query = level.query;
   if (AreKnown(query, query->groupClause, known)) return true;
-  Closure closure = Close(level, known);
+  Closure closure = CloseOver(level, known);
   ListCell *cell;
   foreach (cell, query->groupClause) {
     auto *clause = lfirst_node(SortGroupClause, cell);
     Node *expression = get_sortgroupclause_expr(clause, query->targetList);
     if (IsKnown(known, expression, clause->eqop)) continue;
-    expression = Resolve(query, expression);
-    if (!bms_is_subset(Reads(closure, expression, 0), closure.decided)) return false;
+    expression = ResolveColumn(query, expression);
+    if (!bms_is_subset(RelationsReadBy(closure, expression, 0), closure.decided)) return false;
   }
   return true;
 }
@@ -452,7 +465,7 @@ bool TellApart(const QueryLevel &level, const List *known, RowsOf rows) {
     if (query->groupClause != NIL) return AreGroupsTold(level, known);
     if (query->hasAggs || query->havingQual) return true;
   }
-  Closure closure = Close(level, known);
+  Closure closure = CloseOver(level, known);
   return bms_is_subset(closure.relations, closure.decided);
 }
 

@@ -1,3 +1,5 @@
+// Goes from the outer query to the inner ones, which are asked about by what becomes of their rows. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/body/row_order.h"
@@ -16,7 +18,7 @@ enum class Use : uint8_t {
   kExists    // only whether there is one
 };
 
-struct Search {
+struct OrderSearch {
   List *relations;  // found, Oids
   List *ctes;       // queries of CTEs that have been looked at as kInOrder
 };
@@ -45,7 +47,7 @@ constexpr const char *kFreeIfEqualIsTheSame[] = {
     "min", "max", "mode", "percentile_cont", "percentile_disc", "range_agg", "range_intersect_agg"};
 
 // Whether the function gives the same for the same rows in any order.
-bool IsFree(Oid function, const List *arguments) {
+bool IsOrderFree(Oid function, const List *arguments) {
   if (function >= FirstNormalObjectId) return false;
   const char *name = get_func_name(function);
   if (name == nullptr) return false;
@@ -88,13 +90,14 @@ bool AreTiesAlike(const Aggref *aggregate, const List *clauses) {
   return true;
 }
 
+// Whether the aggregate's value depends on the order of its inputs.
 bool IsAggregateOpen(const QueryLevel &level, const Aggref *aggregate) {
   if (aggregate->aggdistinct != NIL) {
     const char *name = aggregate->aggfnoid < FirstNormalObjectId ? get_func_name(aggregate->aggfnoid) : nullptr;
     // Which of equal values is kept; they come in order.
     return !(name && strcmp(name, "count") == 0) && !AreTiesAlike(aggregate, aggregate->aggdistinct);
   }
-  if (IsFree(aggregate->aggfnoid, ExpressionsOf(aggregate->args))) return false;
+  if (IsOrderFree(aggregate->aggfnoid, ExpressionsOf(aggregate->args))) return false;
   if (aggregate->aggorder == NIL || aggregate->aggkind != AGGKIND_NORMAL) return true;
   if (AreTiesAlike(aggregate, aggregate->aggorder)) return false;
   List *known = level.query->groupingSets == NIL ? AddKnown(level.query, level.query->groupClause, NIL) : NIL;
@@ -110,11 +113,13 @@ bool IsAggregateOpen(const QueryLevel &level, const Aggref *aggregate) {
   return !TellApart(level, known, RowsOf::kFrom);
 }
 
+// Whether the frame of each row is its whole partition.
 bool HoldsWholePartition(const WindowClause *window) {
   constexpr int kWhole = FRAMEOPTION_START_UNBOUNDED_PRECEDING | FRAMEOPTION_END_UNBOUNDED_FOLLOWING;
   return (window->frameOptions & kWhole) == kWhole && (window->frameOptions & FRAMEOPTION_EXCLUSION) == 0;
 }
 
+// Whether the window function's value depends on the order of rows that its window leaves open.
 bool IsWindowOpen(const QueryLevel &level, const WindowFunc *function) {
   const Query *query = level.query;
   const WindowClause *window = nullptr;
@@ -124,7 +129,7 @@ bool IsWindowOpen(const QueryLevel &level, const WindowFunc *function) {
   if (window == nullptr) return true;
   // Rows that are peers have the same frame, unless it is counted in rows.
   bool by_peers = (window->frameOptions & FRAMEOPTION_ROWS) == 0 || HoldsWholePartition(window) || !function->winagg;
-  if (by_peers && IsFree(function->winfnoid, function->args)) return false;
+  if (by_peers && IsOrderFree(function->winfnoid, function->args)) return false;
   List *known = AddKnown(query, window->partitionClause, NIL);
   return !TellApart(level, AddKnown(query, window->orderClause, known), RowsOf::kGroups);
 }
@@ -185,7 +190,7 @@ bool IsCut(const Query *query, Use use) {
 }
 
 // Whether what the query makes of the rows of its FROM depends on their order.
-bool ShowsOrder(const QueryLevel &level, Use use) {
+bool QueryShowsOrder(const QueryLevel &level, Use use) {
   const Query *query = level.query;
   if (use == Use::kInOrder || IsCut(query, use)) {
     List *sorted = AddKnown(query, query->sortClause, NIL);
@@ -202,10 +207,10 @@ bool ShowsOrder(const QueryLevel &level, Use use) {
   return compat::WalkQuery(const_cast<Query *>(query), OpenFunctionWalker, &search);
 }
 
-void Visit(Search *search, const QueryLevel &level, Use use);
+void VisitQuery(OrderSearch *search, const QueryLevel &level, Use use);
 
 struct SublinkSearch {
-  Search *search;
+  OrderSearch *search;
   const QueryLevel *level;
   bool in_order;
 };
@@ -221,15 +226,15 @@ bool SublinkWalker(Node *node, void *context) {
     if (link->subLinkType == EXPR_SUBLINK) use = Use::kAsSet;
     if (link->subLinkType == EXISTS_SUBLINK && !sublinks->in_order) use = Use::kExists;
     QueryLevel inner = {castNode(Query, link->subselect), sublinks->level};
-    Visit(sublinks->search, inner, use);
+    VisitQuery(sublinks->search, inner, use);
   }
   return compat::WalkExpression(node, SublinkWalker, context);
 }
 
-void Visit(Search *search, const QueryLevel &level, Use use) {
+void VisitQuery(OrderSearch *search, const QueryLevel &level, Use use) {
   check_stack_depth();
   const Query *query = level.query;
-  const bool in_order = ShowsOrder(level, use);
+  const bool in_order = QueryShowsOrder(level, use);
   ListCell *cell;
   foreach (cell, query->rtable) {
     auto *entry = lfirst_node(RangeTblEntry, cell);
@@ -238,17 +243,17 @@ void Visit(Search *search, const QueryLevel &level, Use use) {
       search->relations = list_append_unique_oid(search->relations, entry->relid);
     } else if (entry->rtekind == RTE_SUBQUERY) {
       inner = {entry->subquery, &level};
-      Visit(search, inner, in_order ? Use::kInOrder : Use::kAsSet);
+      VisitQuery(search, inner, in_order ? Use::kInOrder : Use::kAsSet);
     } else if (entry->rtekind == RTE_CTE && in_order && FindCte(level, entry, &inner) &&
                !list_member_ptr(search->ctes, inner.query)) {
       search->ctes = lappend(search->ctes, const_cast<Query *>(inner.query));
-      Visit(search, inner, Use::kInOrder);
+      VisitQuery(search, inner, Use::kInOrder);
     }
   }
   foreach (cell, query->cteList) {
     auto *cte = lfirst_node(CommonTableExpr, cell);
     QueryLevel inner = {castNode(Query, cte->ctequery), &level};
-    Visit(search, inner, Use::kAsSet);
+    VisitQuery(search, inner, Use::kAsSet);
   }
   SublinkSearch sublinks = {search, &level, in_order};
   (void)compat::WalkQuery(const_cast<Query *>(query), SublinkWalker, &sublinks);
@@ -257,9 +262,9 @@ void Visit(Search *search, const QueryLevel &level, Use use) {
 }  // namespace
 
 List *RelationsShowingOrder(const Query *query, bool returns_set) {
-  Search search = {NIL, NIL};
+  OrderSearch search = {NIL, NIL};
   QueryLevel level = {query, nullptr};
-  Visit(&search, level, returns_set ? Use::kAsSet : Use::kFirst);
+  VisitQuery(&search, level, returns_set ? Use::kAsSet : Use::kFirst);
   return search.relations;
 }
 

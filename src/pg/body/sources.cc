@@ -1,3 +1,5 @@
+// What a relation is now is asked of the catalogs and the relcache; the list is the definition's. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/body/sources.h"
@@ -17,6 +19,7 @@ SourceRelation *FindNamed(Definition *definition, Oid relation) {
   return nullptr;
 }
 
+// A hash of what the first columns are.
 uint64_t StructureOf(Relation relation, int columns) {
   uint64_t hash = relation->rd_rel->relkind;
   for (int i = 0; i < columns; i++) {
@@ -58,7 +61,7 @@ void AddSource(Definition *definition, Oid relation, SourceRole role, Oid root, 
   if (source->obstacle && definition->obstacle == nullptr) definition->obstacle = source->obstacle;
 }
 
-bool IsInRangeTable(const List *queries, Oid relation) {
+bool IsInSomeRangeTable(const List *queries, Oid relation) {
   ListCell *query, *entry;
   foreach (query, queries)
     foreach (entry, lfirst_node(Query, query)->rtable)
@@ -92,7 +95,8 @@ void ExtractDependencies(Query *query, List **relations, List **items, bool *row
   const List *queries = CollectQueries(query, NIL);
   ListCell *cell;
   foreach (cell, found)
-    if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(lfirst_oid(cell))) || IsInRangeTable(queries, lfirst_oid(cell)))
+    if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(lfirst_oid(cell))) ||
+        IsInSomeRangeTable(queries, lfirst_oid(cell)))
       *relations = lappend_oid(*relations, lfirst_oid(cell));
 }
 

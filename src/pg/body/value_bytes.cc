@@ -38,7 +38,8 @@ bool IsText(const char *bytes, Size size) {
   return size <= MaxAllocSize && pg_verify_mbstr(GetDatabaseEncoding(), bytes, static_cast<int>(size), true);
 }
 
-bool IsFixed(const ValueCheck &check, const char *bytes) {
+// Whether bytes of a type that has a fixed length and is passed by reference are a value.
+bool IsFixedLengthValue(const ValueCheck &check, const char *bytes) {
   switch (check.kind) {
     case ValueKind::kAny: return true;
     case ValueKind::kName: return memchr(bytes, '\0', NAMEDATALEN) != nullptr && IsText(bytes, strlen(bytes));
@@ -104,7 +105,7 @@ bool IsInet(const Body &body) {
 }
 
 // Of a varlena that is whole: the header's length is that of the value, and it is no pointer.
-bool Unpack(const char *value, const char *end, Body *body, Size *taken) {
+bool UnpackVarlena(const char *value, const char *end, Body *body, Size *taken) {
   if (value >= end || VARATT_IS_1B_E(value)) return false;
   const auto room = static_cast<Size>(end - value);
   if (VARATT_IS_1B(value)) {
@@ -122,7 +123,7 @@ bool Unpack(const char *value, const char *end, Body *body, Size *taken) {
 
 // ---- jsonb -------------------------------------------------------------------------------------------------------
 
-bool IsContainer(const char *bytes, Size size, bool is_root);
+bool IsJsonbContainer(const char *bytes, Size size, bool is_root);
 
 // The value of an entry that takes the bytes from `begin` to `end` of the container's data, which are aligned.
 bool IsJsonbValue(JEntry entry, const char *data, Size begin, Size end) {
@@ -132,20 +133,20 @@ bool IsJsonbValue(JEntry entry, const char *data, Size begin, Size end) {
     case JENTRY_ISNUMERIC: {
       Body body;
       Size taken;
-      return aligned < end && !VARATT_IS_4B_C(data + aligned) && Unpack(data + aligned, data + end, &body, &taken) &&
-             taken == end - aligned && IsNumeric(body);
+      return aligned < end && !VARATT_IS_4B_C(data + aligned) &&
+             UnpackVarlena(data + aligned, data + end, &body, &taken) && taken == end - aligned && IsNumeric(body);
     }
     case JENTRY_ISBOOL_FALSE:
     case JENTRY_ISBOOL_TRUE:
     case JENTRY_ISNULL: return begin == end;
-    case JENTRY_ISCONTAINER: return aligned < end && IsContainer(data + aligned, end - aligned, false);
+    case JENTRY_ISCONTAINER: return aligned < end && IsJsonbContainer(data + aligned, end - aligned, false);
     default: return false;
   }
 }
 
 // utils/jsonb.h: a header, an entry for each element or each key and then each value, and their data. An entry says
 // where its data end, or how long they are, and they begin where those of the entry before end.
-bool IsContainer(const char *bytes, Size size, bool is_root) {
+bool IsJsonbContainer(const char *bytes, Size size, bool is_root) {
   if (size < sizeof(uint32) || stack_is_too_deep()) return false;
   const auto *container = reinterpret_cast<const JsonbContainer *>(bytes);
   const Size count = container->header & JB_CMASK;
@@ -215,6 +216,7 @@ bool IsRange(const ValueCheck &check, const char *bytes, Size size) {
   return at == end;
 }
 
+// Whether the bytes behind a header are a value, of a type whose values may lie anywhere.
 bool IsBody(const ValueCheck &check, const Body &body) {
   switch (check.kind) {
     case ValueKind::kBytes: return true;
@@ -233,7 +235,7 @@ bool NeedsAlignment(ValueKind kind) {
 // A varlena that begins at a multiple of MAXALIGN and has a long header.
 bool IsWhole(const ValueCheck &check, const char *bytes, Size size) {
   switch (check.kind) {
-    case ValueKind::kJsonb: return IsContainer(bytes + VARHDRSZ, size - VARHDRSZ, true);
+    case ValueKind::kJsonb: return IsJsonbContainer(bytes + VARHDRSZ, size - VARHDRSZ, true);
     case ValueKind::kArray: return IsArray(check, bytes, size);
     case ValueKind::kRange: return IsRange(check, bytes, size);
     default: return IsBody(check, {bytes + VARHDRSZ, size - VARHDRSZ});
@@ -241,7 +243,7 @@ bool IsWhole(const ValueCheck &check, const char *bytes, Size size) {
 }
 
 // As many bytes as the value takes with a long header, or NULL.
-char *MakeRoom(Size size) {
+char *MakeVarlena(Size size) {
   if (size > MaxAllocSize - VARHDRSZ) return nullptr;
   auto *room = static_cast<char *>(palloc_extended(VARHDRSZ + size, MCXT_ALLOC_NO_OOM));
   if (room != nullptr) SET_VARSIZE(room, VARHDRSZ + size);
@@ -256,7 +258,7 @@ char *Decompress(const char *value, Size size) {
   const Size raw_size = VARDATA_COMPRESSED_GET_EXTSIZE(value);
   // More than that no byte can become, of either method.
   if (raw_size / 255 > source_size) return nullptr;
-  char *raw = MakeRoom(raw_size);
+  char *raw = MakeVarlena(raw_size);
   if (raw == nullptr) return nullptr;
   const char *source = value + VARHDRSZ_COMPRESSED;
   int32 made = -1;
@@ -274,7 +276,7 @@ char *Decompress(const char *value, Size size) {
 
 bool IsVarlena(const ValueCheck &check, const char *value, const char *end, Size *taken) {
   Body body;
-  if (!Unpack(value, end, &body, taken)) return false;
+  if (!UnpackVarlena(value, end, &body, taken)) return false;
   char *copy = nullptr;
   if (!VARATT_IS_1B(value) && VARATT_IS_4B_C(value)) {
     copy = Decompress(value, *taken);
@@ -283,7 +285,7 @@ bool IsVarlena(const ValueCheck &check, const char *value, const char *end, Size
     return IsBody(check, body);
   } else if (VARATT_IS_1B(value) || reinterpret_cast<uintptr_t>(value) % MAXIMUM_ALIGNOF != 0) {
     // as it will be when it is read; the type's own alignment can be less
-    copy = MakeRoom(body.size);
+    copy = MakeVarlena(body.size);
     if (copy == nullptr) return false;
     memcpy(copy + VARHDRSZ, body.bytes, body.size);
   }
@@ -328,7 +330,8 @@ bool TakeValue(const ValueCheck &check, const char **at, const char *end, bool p
     if (!IsVarlena(check, value, end, &taken)) return false;
   } else if (check.length <= 0 || static_cast<Size>(end - value) < taken) {
     return false;
-  } else if (check.by_value ? !IsDatum(check, fetch_att(value, true, check.length)) : !IsFixed(check, value)) {
+  } else if (check.by_value ? !IsDatum(check, fetch_att(value, true, check.length))
+                            : !IsFixedLengthValue(check, value)) {
     return false;
   }
   *at = value + taken;

@@ -68,6 +68,7 @@ ValueKind KindOfBuiltIn(Oid type) {
 
 ValueCheck CheckOf(Oid declared);
 
+// Has the elements or bounds checked, if that can be done; else the check stays kUnknown.
 void LookInto(ValueCheck *check, ValueKind kind, Oid type, Oid element) {
   auto *inner = static_cast<ValueCheck *>(palloc(sizeof(ValueCheck)));
   *inner = CheckOf(element);

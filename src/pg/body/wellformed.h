@@ -1,12 +1,10 @@
 // Whether bytes from Redis are a result of a function, before anything of them becomes a datum.
 //
 // The rule: PostgreSQL trusts each length within a datum, and what reads it reads on by them. So, unless a proof of the
-// secret says that this server has written the bytes (redis/secret.h), every length is checked down to the last:
-// that of
-// each row, its header, each column, and what is within the column's value. That can be done for types whose bytes are
-// known here; a result of any other type is kept in Redis only if there is a secret. What is checked is that
-// reading the
-// bytes is safe, and raises no error, not that they are the right answer: against that only a secret helps.
+// secret says that this server has written the bytes (redis/secret.h), every length is checked down to the last: that
+// of each row, its header, each column, and what is within the column's value. That can be done for types whose bytes
+// are known here; a result of any other type is kept in Redis only if there is a secret. What is checked is that
+// reading the bytes is safe, and raises no error, not that they are the right answer: against that only a secret helps.
 
 #ifndef AGGCACHE_PG_BODY_WELLFORMED_H
 #define AGGCACHE_PG_BODY_WELLFORMED_H
