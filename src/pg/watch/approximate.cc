@@ -1,3 +1,5 @@
+// Looks at the nodes of the finished plan that name an index. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/watch/approximate.h"

@@ -1,3 +1,6 @@
+// All scans are ForRows, which can delete what it visits. Keeps no state: the tables are read each time, under
+// PostgreSQL's locks on tables; they are found by extension.h.
+
 #include "pg/base/server.h"
 
 #include "pg/watch/catalog.h"
@@ -39,7 +42,7 @@ void DeleteAll(Member catalog, Member index, AttrNumber attribute, Oid value) {
   ForRows(catalog, index, attribute, value, RowExclusiveLock, [](Relation, HeapTuple) { return true; });
 }
 
-Datum Attribute(Relation catalog, HeapTuple row, AttrNumber attribute) {
+Datum AttributeOfRow(Relation catalog, HeapTuple row, AttrNumber attribute) {
   bool is_null;
   return heap_getattr(row, attribute, RelationGetDescr(catalog), &is_null);
 }
@@ -56,14 +59,14 @@ void InsertRow(Member catalog_member, Datum *values) {
 List *CollectOids(Member index, AttrNumber by, Oid value, AttrNumber wanted) {
   List *oids = NIL;
   ForRows(&Extension::dependency, index, by, value, AccessShareLock, [&](Relation catalog, HeapTuple row) {
-    oids = lappend_oid(oids, DatumGetObjectId(Attribute(catalog, row, wanted)));
+    oids = lappend_oid(oids, DatumGetObjectId(AttributeOfRow(catalog, row, wanted)));
     return false;
   });
   return oids;
 }
 
 uint64_t WatchOf(Relation catalog, HeapTuple row, AttrNumber attribute) {
-  return static_cast<uint64_t>(DatumGetInt64(Attribute(catalog, row, attribute)));
+  return static_cast<uint64_t>(DatumGetInt64(AttributeOfRow(catalog, row, attribute)));
 }
 
 bool IsWatchUsed(Oid relation, uint64_t watch) {
@@ -76,7 +79,7 @@ bool IsWatchUsed(Oid relation, uint64_t watch) {
   return used;
 }
 
-bool IsUnused(Oid relation, uint64_t watch, const List *among) {
+bool IsUnusedWatch(Oid relation, uint64_t watch, const List *among) {
   bool asked = false;
   ListCell *cell;
   foreach (cell, among) {
@@ -89,8 +92,8 @@ bool IsUnused(Oid relation, uint64_t watch, const List *among) {
 List *GoneFunctions(Member catalog, Member index, AttrNumber function_attribute, AttrNumber relation_attribute,
                     List *relations) {
   ForRows(catalog, index, 0, InvalidOid, AccessShareLock, [&](Relation table, HeapTuple row) {
-    if (!IsCachedFunction(DatumGetObjectId(Attribute(table, row, function_attribute))))
-      relations = list_append_unique_oid(relations, DatumGetObjectId(Attribute(table, row, relation_attribute)));
+    if (!IsCachedFunction(DatumGetObjectId(AttributeOfRow(table, row, function_attribute))))
+      relations = list_append_unique_oid(relations, DatumGetObjectId(AttributeOfRow(table, row, relation_attribute)));
     return false;
   });
   return relations;
@@ -107,12 +110,12 @@ List *RelationsOfGoneFunctions() {
 List *ForgetGoneFunctions(Oid relation) {
   ForRows(&Extension::dependency, &Extension::dependency_relation_idx, kDependencyRelation, relation,
           ShareRowExclusiveLock, [](Relation catalog, HeapTuple row) {
-            return !IsCachedFunction(DatumGetObjectId(Attribute(catalog, row, kDependencyFunction)));
+            return !IsCachedFunction(DatumGetObjectId(AttributeOfRow(catalog, row, kDependencyFunction)));
           });
   List *uses = NIL;
   ForRows(&Extension::watch_use, &Extension::watch_use_relation_idx, kUseRelation, relation, ShareRowExclusiveLock,
           [&](Relation catalog, HeapTuple row) {
-            if (IsCachedFunction(DatumGetObjectId(Attribute(catalog, row, kUseFunction)))) return false;
+            if (IsCachedFunction(DatumGetObjectId(AttributeOfRow(catalog, row, kUseFunction)))) return false;
             auto *use = static_cast<WatchUse *>(palloc(sizeof(WatchUse)));
             *use = {relation, WatchOf(catalog, row, kUseWatch)};
             uses = lappend(uses, use);
@@ -151,7 +154,7 @@ bool HasUnusedWatches(Oid relation, const List *among) {
   bool found = false;
   ForRows(&Extension::watch, &Extension::watch_pkey, kWatchRelation, relation, AccessShareLock,
           [&](Relation catalog, HeapTuple row) {
-            found |= IsUnused(relation, WatchOf(catalog, row, kWatchId), among);
+            found |= IsUnusedWatch(relation, WatchOf(catalog, row, kWatchId), among);
             return false;
           });
   return found;
@@ -169,7 +172,7 @@ List *UsesOfFunction(Oid function, bool take) {
   ForRows(&Extension::watch_use, &Extension::watch_use_pkey, kUseFunction, function,
           take ? RowExclusiveLock : AccessShareLock, [&](Relation catalog, HeapTuple row) {
             auto *use = static_cast<WatchUse *>(palloc(sizeof(WatchUse)));
-            use->relation = DatumGetObjectId(Attribute(catalog, row, kUseRelation));
+            use->relation = DatumGetObjectId(AttributeOfRow(catalog, row, kUseRelation));
             use->watch = WatchOf(catalog, row, kUseWatch);
             uses = lappend(uses, use);
             return take;
@@ -188,7 +191,7 @@ List *TakeWatchUses(Oid relation, uint64_t watch) {
   ForRows(&Extension::watch_use, &Extension::watch_use_relation_idx, kUseRelation, relation, RowExclusiveLock,
           [&](Relation catalog, HeapTuple row) {
             if (WatchOf(catalog, row, kUseWatch) != watch) return false;
-            functions = lappend_oid(functions, DatumGetObjectId(Attribute(catalog, row, kUseFunction)));
+            functions = lappend_oid(functions, DatumGetObjectId(AttributeOfRow(catalog, row, kUseFunction)));
             return true;
           });
   CommandCounterIncrement();
@@ -211,13 +214,13 @@ void DeleteWatches(Oid relation) {
 int DeleteUnusedWatches(Oid relation, const List *among) {
   return ForRows(
       &Extension::watch, &Extension::watch_pkey, kWatchRelation, relation, RowExclusiveLock,
-      [&](Relation catalog, HeapTuple row) { return IsUnused(relation, WatchOf(catalog, row, kWatchId), among); });
+      [&](Relation catalog, HeapTuple row) { return IsUnusedWatch(relation, WatchOf(catalog, row, kWatchId), among); });
 }
 
 void SetCellWidth(Oid relation, Name column, int64_t width) {
   ForRows(&Extension::cell_width, &Extension::cell_width_pkey, 1, relation, RowExclusiveLock,
           [&](Relation catalog, HeapTuple row) {
-            return namestrcmp(DatumGetName(Attribute(catalog, row, 2)), NameStr(*column)) == 0;
+            return namestrcmp(DatumGetName(AttributeOfRow(catalog, row, 2)), NameStr(*column)) == 0;
           });
   CommandCounterIncrement();
   if (width == 0) return;

@@ -1,3 +1,5 @@
+// A clause of a form that is not known here restricts nothing. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/watch/clauses.h"
@@ -22,6 +24,7 @@ Node *StripWidening(Node *node) {
   return StripRelabel(static_cast<Node *>(linitial(call->args)));
 }
 
+// The column of the relation that the node is, or NULL.
 Var *AsColumn(Node *node, Index relation) {
   if (node == nullptr || !IsA(node, Var)) return nullptr;
   Var *column = reinterpret_cast<Var *>(node);
@@ -38,6 +41,7 @@ struct Comparison {
   bool widened;  // the column was
 };
 
+// Reads a comparison of a column, at whichever side; `widening`: of a widened one too.
 bool AsComparison(const List *arguments, Oid operation, Oid collation, Index relation, bool widening,
                   Comparison *comparison) {
   if (list_length(arguments) != 2) return false;
@@ -55,7 +59,7 @@ bool AsComparison(const List *arguments, Oid operation, Oid collation, Index rel
 
 // Hashes a value so that the hash is that of every value of the column which the operator calls equal to it; false if
 // there is none.
-bool HashValue(const KeyColumn &column, const Comparison &comparison, Datum value, uint32_t *hash) {
+bool HashComparedValue(const KeyColumn &column, const Comparison &comparison, Datum value, uint32_t *hash) {
   int strategy;
   Oid left, right;
   if (!op_in_opfamily(comparison.operation, column.rule.family)) return false;
@@ -77,7 +81,8 @@ bool HashValue(const KeyColumn &column, const Comparison &comparison, Datum valu
   return true;
 }
 
-bool AddHash(ValueSet *values, uint32_t hash) {
+// False if there are too many.
+bool AddValueHash(ValueSet *values, uint32_t hash) {
   for (int i = 0; i < values->count; i++)
     if (values->hashes[i] == hash) return true;
   if (values->count == kMostValues) return false;
@@ -89,16 +94,18 @@ bool IsColumnOf(const Comparison &comparison, const KeyColumn &column) {
   return comparison.column->varattno == column.attribute;
 }
 
+// column = constant
 bool AddEquality(const Comparison &comparison, const KeyColumn &column, ValueSet *values) {
   Node *other = StripRelabel(comparison.other);
   if (!IsColumnOf(comparison, column) || !IsA(other, Const)) return false;
   Const *constant = reinterpret_cast<Const *>(other);
   if (constant->constisnull) return true;  // never true
   uint32_t hash;
-  return HashValue(column, comparison, constant->constvalue, &hash) && AddHash(values, hash);
+  return HashComparedValue(column, comparison, constant->constvalue, &hash) && AddValueHash(values, hash);
 }
 
-bool AddArray(ScalarArrayOpExpr *expression, Index relation, const KeyColumn &column, ValueSet *values) {
+// column = ANY (array)
+bool AddArrayValues(ScalarArrayOpExpr *expression, Index relation, const KeyColumn &column, ValueSet *values) {
   Comparison comparison;
   if (!expression->useOr ||
       !AsComparison(expression->args, expression->opno, expression->inputcollid, relation, true, &comparison))
@@ -121,7 +128,7 @@ bool AddArray(ScalarArrayOpExpr *expression, Index relation, const KeyColumn &co
   for (int i = 0; i < count; i++) {
     uint32_t hash;
     if (nulls[i]) continue;
-    if (!HashValue(column, comparison, items[i], &hash) || !AddHash(values, hash)) return false;
+    if (!HashComparedValue(column, comparison, items[i], &hash) || !AddValueHash(values, hash)) return false;
   }
   return true;
 }
@@ -141,13 +148,14 @@ bool AddNotDistinct(DistinctExpr *expression, Index relation, const KeyColumn &c
 }
 
 // A column of type boolean that is itself a clause: the planner makes it of a comparison with true or false.
-bool AddBoolean(Node *clause, Index relation, const KeyColumn &column, bool value, ValueSet *values) {
+bool AddBooleanValue(Node *clause, Index relation, const KeyColumn &column, bool value, ValueSet *values) {
   Var *tested = AsColumn(StripRelabel(clause), relation);
   if (tested == nullptr || tested->varattno != column.attribute || getBaseType(column.type) != BOOLOID) return false;
-  return AddHash(values, DatumGetUInt32(FunctionCall1Coll(const_cast<FmgrInfo *>(&column.hash), column.collation,
-                                                          BoolGetDatum(value))));
+  return AddValueHash(values, DatumGetUInt32(FunctionCall1Coll(const_cast<FmgrInfo *>(&column.hash), column.collation,
+                                                               BoolGetDatum(value))));
 }
 
+// What the clause negates, or NULL.
 Node *Negated(Node *clause) {
   if (!IsA(clause, BoolExpr) || reinterpret_cast<BoolExpr *>(clause)->boolop != NOT_EXPR) return nullptr;
   return static_cast<Node *>(linitial(reinterpret_cast<BoolExpr *>(clause)->args));
@@ -167,7 +175,8 @@ bool AddValues(Node *clause, Index relation, const KeyColumn &column, ValueSet *
       return AsComparison(expression->args, expression->opno, expression->inputcollid, relation, true, &comparison) &&
              AddEquality(comparison, column, values);
     }
-    case T_ScalarArrayOpExpr: return AddArray(reinterpret_cast<ScalarArrayOpExpr *>(clause), relation, column, values);
+    case T_ScalarArrayOpExpr:
+      return AddArrayValues(reinterpret_cast<ScalarArrayOpExpr *>(clause), relation, column, values);
     case T_NullTest: {
       NullTest *test = reinterpret_cast<NullTest *>(clause);
       Var *tested = AsColumn(StripRelabel(reinterpret_cast<Node *>(test->arg)), relation);
@@ -177,13 +186,13 @@ bool AddValues(Node *clause, Index relation, const KeyColumn &column, ValueSet *
       return true;
     }
     case T_Var:
-    case T_RelabelType: return AddBoolean(clause, relation, column, true, values);
+    case T_RelabelType: return AddBooleanValue(clause, relation, column, true, values);
     case T_BoolExpr: {
       BoolExpr *expression = reinterpret_cast<BoolExpr *>(clause);
       Node *negated = Negated(clause);
       if (negated && IsA(negated, DistinctExpr))
         return AddNotDistinct(reinterpret_cast<DistinctExpr *>(negated), relation, column, values);
-      if (negated) return AddBoolean(negated, relation, column, false, values);
+      if (negated) return AddBooleanValue(negated, relation, column, false, values);
       ListCell *cell;
       foreach (cell, expression->args) {
         ValueSet before = *values;
@@ -229,7 +238,8 @@ bool IsRangeComparison(const Comparison &comparison) {
   return strategy != 0 && strategy != BTEqualStrategyNumber;
 }
 
-void AddComparison(const List *arguments, Oid operation, Oid collation, Index relation, ClauseColumns *columns) {
+// Adds the column to those that the comparison will tell apart when its other side is known.
+void AddComparedColumn(const List *arguments, Oid operation, Oid collation, Index relation, ClauseColumns *columns) {
   Comparison comparison;
   if (!AsComparison(arguments, operation, collation, relation, true, &comparison) ||
       ReadsColumnWalker(comparison.other, nullptr))
@@ -307,6 +317,7 @@ bool MayLackCollation(Oid collation, const List *arguments) {
   return collation >= FirstUnpinnedObjectId && !is_of_column;
 }
 
+// Finds what keeps writers from evaluating a predicate.
 bool UnfitPredicateWalker(Node *node, void *argument) {
   if (node == nullptr) return false;
   check_stack_depth();
@@ -366,7 +377,7 @@ ClauseColumns FindColumns(Node *clause, Index relation) {
       return FindColumns(reinterpret_cast<Node *>(reinterpret_cast<RestrictInfo *>(clause)->clause), relation);
     case T_OpExpr: {
       OpExpr *expression = reinterpret_cast<OpExpr *>(clause);
-      AddComparison(expression->args, expression->opno, expression->inputcollid, relation, &columns);
+      AddComparedColumn(expression->args, expression->opno, expression->inputcollid, relation, &columns);
       return columns;
     }
     case T_ScalarArrayOpExpr: {
@@ -392,7 +403,7 @@ ClauseColumns FindColumns(Node *clause, Index relation) {
       if (negated) {
         if (IsA(negated, DistinctExpr)) {
           DistinctExpr *distinct = reinterpret_cast<DistinctExpr *>(negated);
-          AddComparison(distinct->args, distinct->opno, distinct->inputcollid, relation, &columns);
+          AddComparedColumn(distinct->args, distinct->opno, distinct->inputcollid, relation, &columns);
         }
         return columns;
       }

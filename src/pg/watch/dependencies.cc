@@ -1,3 +1,6 @@
+// State of this session: which planning is watched, as long as it lasts. What is collected lies in the current memory
+// context.
+
 #include "pg/base/server.h"
 
 #include "pg/watch/dependencies.h"
@@ -30,7 +33,7 @@ struct Collector {
 };
 Collector *collector = nullptr;
 
-void Add(Collector *collector, const RelationDependency &item) {
+void AddDependency(Collector *collector, const RelationDependency &item) {
   Dependencies *all = collector->dependencies;
   if (all->count == collector->limit) {
     collector->limit = collector->limit * 2;
@@ -39,6 +42,7 @@ void Add(Collector *collector, const RelationDependency &item) {
   all->items[all->count++] = item;
 }
 
+// Makes room for that many tags.
 void SetTags(RelationDependency *item, int count) {
   item->tag_count = count;
   item->tags = static_cast<uint64_t *>(palloc(sizeof(uint64_t) * Max(1, count)));
@@ -100,6 +104,7 @@ bool FitKey(const BaseRelation &base, AttrNumber attribute, ValueSet *values, Re
   return found;
 }
 
+// Whether all changes that matter to these clauses come under the watch, in not too many tags; fills *fit.
 bool FitWatch(const BaseRelation &base, const Watch *watch, Fit *fit) {
   if (!watch->all_columns && (base.uses_all || !bms_is_subset(base.used, watch->columns))) return false;
   Index relid = base.rel->relid;
@@ -157,7 +162,8 @@ int KeyTags(const Fit &fit, Oid relation, uint64_t *tags) {
   return count;
 }
 
-void Explain(RelationDependency *item, const BaseRelation &base, const Fit &fit) {
+// Notes which clauses narrow the tags.
+void ExplainClauses(RelationDependency *item, const BaseRelation &base, const Fit &fit) {
   List *used = list_copy(fit.range_clauses);
   for (int i = 0; i < fit.watch->key_count; i++) used = list_append_unique_ptr(used, fit.key_clauses[i]);
   ListCell *cell;
@@ -167,11 +173,12 @@ void Explain(RelationDependency *item, const BaseRelation &base, const Fit &fit)
                 NormaliseClause(reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell)->clause), base.rel->relid));
 }
 
+// The item depends on the rows that the watch and the clauses leave.
 void SetWatchTags(RelationDependency *item, const BaseRelation &base, const Fit &fit) {
   uint64_t keys[kMostTags];
   int key_count = KeyTags(fit, item->relation, keys);
   item->watch = fit.watch;
-  Explain(item, base, fit);
+  ExplainClauses(item, base, fit);
   Cell cells[kMostCells];
   int cell_count = -1;
   if (fit.range_clauses != NIL) {
@@ -223,7 +230,7 @@ void SetLeafTags(RelationDependency *item) {
 
 // Whether the answer shows in which order the rows come, so that an UPDATE counts whatever column it sets: it moves the
 // row. Children that inherit are read as their parent is.
-bool ShowsOrder(PlannerInfo *root, const RelOptInfo *rel) {
+bool RelationShowsOrder(PlannerInfo *root, const RelOptInfo *rel) {
   for (;;) {
     const RangeTblEntry *entry = root->simple_rte_array[rel->relid];
     if (entry->rtekind == RTE_RELATION && list_member_oid(collector->definition->order_shows, entry->relid))
@@ -235,6 +242,7 @@ bool ShowsOrder(PlannerInfo *root, const RelOptInfo *rel) {
 
 // ---- The hook ---------------------------------------------------------------------------------------------------
 
+// Adds what one appearance of a relation depends on, by the watch that lets the fewest changes through.
 void CollectTags(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *entry) {
   RelationDependency item;
   memset(&item, 0, sizeof(item));
@@ -244,7 +252,7 @@ void CollectTags(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *entry) {
   if (item.inherits) item.leaves = LeavesOf(root, rel);
   if (is_dummy_rel(rel)) {
     // no row can pass, whatever is written; that it is so rests on arguments and definitions alone
-    Add(collector, item);
+    AddDependency(collector, item);
     return;
   }
   BaseRelation base = {root, rel, table_open(entry->relid, NoLock), NIL, nullptr, false};
@@ -255,7 +263,7 @@ void CollectTags(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *entry) {
     item.other_clauses = lappend(item.other_clauses, NormaliseClause(clause, rel->relid));
   }
   base.used = UsedColumns(rel, &base.uses_all);
-  item.by_order = ShowsOrder(root, rel);
+  item.by_order = RelationShowsOrder(root, rel);
   base.uses_all |= item.by_order;
   Fit *best = nullptr;
   foreach (cell, ReadWatches(base.relation)) {
@@ -270,28 +278,31 @@ void CollectTags(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *entry) {
   // A watch that only sets rows and columns apart is no better than the few partitions that are read, each by itself.
   if (item.inherits && list_length(item.leaves) <= kMostLeaves && item.watch == nullptr) SetLeafTags(&item);
   table_close(base.relation, NoLock);
-  Add(collector, item);
+  AddDependency(collector, item);
 }
 
-bool IsWatched(const PlannerInfo *root) {
+// Whether what is planned is the watched query or part of it, not one within the planning.
+bool IsWatchedPlanning(const PlannerInfo *root) {
   if (collector == nullptr) return false;
   while (root->parent_root) root = root->parent_root;
   return root->parse == collector->query;
 }
 
-void OnRelation(PlannerInfo *root, RelOptInfo *rel, Index index, RangeTblEntry *entry) {
-  if (IsWatched(root) && entry->rtekind == RTE_RELATION && !IsPartOfPartitioned(root, rel)) {
+// The hook, called for each base relation once its clauses are known.
+void WatchPath(PlannerInfo *root, RelOptInfo *rel, Index index, RangeTblEntry *entry) {
+  if (IsWatchedPlanning(root) && entry->rtekind == RTE_RELATION && !IsPartOfPartitioned(root, rel)) {
     // An inheritance parent comes again as a child of itself.
     bool counts = !entry->inh || IsPartitioned(entry);
     if (counts && collector->proposals)
-      AddProposals(rel, entry->relid, ShowsOrder(root, rel), collector->proposals);
+      AddProposals(rel, entry->relid, RelationShowsOrder(root, rel), collector->proposals);
     else if (counts)
       CollectTags(root, rel, entry);
   }
   if (previous_hook) previous_hook(root, rel, index, entry);
 }
 
-PlannedStmt *Plan(const Definition *definition, ParamListInfo parameters, Collector *watched) {
+// Plans the definition's query; the hook fills the collector meanwhile.
+PlannedStmt *PlanWatched(const Definition *definition, ParamListInfo parameters, Collector *watched) {
   Collector *outer = collector;
   PlannedStmt *plan = nullptr;
   PG_TRY();
@@ -309,13 +320,14 @@ PlannedStmt *Plan(const Definition *definition, ParamListInfo parameters, Collec
   return plan;
 }
 
-bool IsInRangeTable(const PlannedStmt *plan, Oid relation) {
+bool IsInPlanRangeTable(const PlannedStmt *plan, Oid relation) {
   ListCell *cell;
   foreach (cell, plan->rtable)
     if (lfirst_node(RangeTblEntry, cell)->relid == relation) return true;
   return false;
 }
 
+// What the definition says of a relation that is read, by its name rather than as a part; or NULL.
 const SourceRelation *FindSource(const Definition *definition, Oid relation) {
   const SourceRelation *found = nullptr;
   for (int i = 0; i < definition->relation_count; i++) {
@@ -340,6 +352,7 @@ struct StampList {
   int limit;
 };
 
+// Adds the stamps of a tag, or makes those that are there immediate.
 void AddStamp(StampList *list, uint64_t tag, bool immediate) {
   Stamp pair[2];
   shared::stamps.MakeStamps(tag, immediate, pair);
@@ -393,7 +406,7 @@ void AddWideTags(StampList *list, const Definition *definition, const Dependenci
 
 void InstallDependencyHook() {
   previous_hook = set_rel_pathlist_hook;
-  set_rel_pathlist_hook = OnRelation;
+  set_rel_pathlist_hook = WatchPath;
 }
 
 PlannedStmt *PlanWithDependencies(const Definition *definition, ParamListInfo parameters, Dependencies *dependencies) {
@@ -401,14 +414,14 @@ PlannedStmt *PlanWithDependencies(const Definition *definition, ParamListInfo pa
   dependencies->count = 0;
   dependencies->items = static_cast<RelationDependency *>(palloc(sizeof(RelationDependency) * 8));
   Collector watched = {definition, nullptr, dependencies, 8, nullptr};
-  PlannedStmt *plan = Plan(definition, parameters, &watched);
+  PlannedStmt *plan = PlanWatched(definition, parameters, &watched);
   ListCell *cell;
   foreach (cell, plan->relationOids) {
     Oid relation = lfirst_oid(cell);
     const SourceRelation *source = FindSource(definition, relation);
     if (source == nullptr) {
       // every constant of type oid or regclass is in that list
-      dependencies->complete &= !IsInRangeTable(plan, relation);
+      dependencies->complete &= !IsInPlanRangeTable(plan, relation);
       continue;
     }
     if (!source->tracked) continue;  // a view
@@ -421,7 +434,7 @@ PlannedStmt *PlanWithDependencies(const Definition *definition, ParamListInfo pa
     memset(&item, 0, sizeof(item));
     item.relation = relation;
     SetTableTag(&item);
-    Add(&watched, item);
+    AddDependency(&watched, item);
   }
   return plan;
 }
@@ -462,7 +475,7 @@ List *ProposeWatches(const Definition *definition) {
   if (MayApplyOthersOperators(definition->query)) return NIL;
   List *proposals = NIL;
   Collector watched = {definition, nullptr, nullptr, 0, &proposals};
-  Plan(definition, nullptr, &watched);
+  PlanWatched(definition, nullptr, &watched);
   return proposals;
 }
 

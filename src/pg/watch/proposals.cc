@@ -1,3 +1,6 @@
+// For one appearance: by the keys that count in every case, then with each of those that arguments may leave out, with
+// all of these, and with each key of a policy; within the limits below. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/watch/proposals.h"
@@ -41,6 +44,7 @@ bool IsProposed(const List *proposals, Oid relation, uint64_t id) {
   return false;
 }
 
+// Adds one watch, unless it says nothing, is there, or there are too many.
 void Propose(Pattern *pattern, const Bitmapset *keys, AttrNumber range_column) {
   auto *proposal = static_cast<WatchProposal *>(palloc0(sizeof(WatchProposal)));
   proposal->relation = RelationGetRelid(pattern->relation);
@@ -63,6 +67,7 @@ void Propose(Pattern *pattern, const Bitmapset *keys, AttrNumber range_column) {
   *pattern->proposals = lappend(*pattern->proposals, proposal);
 }
 
+// Proposes a watch by these keys for each of the range columns, or one without.
 void ProposeKeys(Pattern *pattern, const Bitmapset *keys, const Bitmapset *ranges) {
   int proposed = 0, column = -1;
   while ((column = bms_next_member(ranges, column)) >= 0 && proposed < kMostRangeColumns) {

@@ -1,3 +1,5 @@
+// All divisions round down, those of bounds too. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/watch/ranges.h"

@@ -1,3 +1,6 @@
+// Rows of aggcache.watch are read anew each time; a predicate is kept there as a tree of nodes, which only the same
+// major version reads. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/watch/watches.h"
@@ -23,8 +26,8 @@ int ReadColumnArray(Datum value, int16 **elements) {
   return ARR_NDIM(array) == 0 ? 0 : ARR_DIMS(array)[0];
 }
 
-// Whether the columns of an expression still are what they were when it was stored.
-bool FitsWalker(Node *node, void *argument) {
+// Finds a column that is not what it was when the expression was stored.
+bool ChangedColumnWalker(Node *node, void *argument) {
   auto *descriptor = static_cast<TupleDesc>(argument);
   if (node == nullptr) return false;
   if (IsA(node, Var)) {
@@ -34,11 +37,11 @@ bool FitsWalker(Node *node, void *argument) {
     return form->atttypid != column->vartype || form->atttypmod != column->vartypmod ||
            form->attcollation != column->varcollid;
   }
-  return compat::WalkExpression(node, FitsWalker, argument);
+  return compat::WalkExpression(node, ChangedColumnWalker, argument);
 }
 
 // False if the row cannot be used for the relation as it is now.
-bool ReadRow(Relation catalog, HeapTuple row, Relation relation, Watch *watch) {
+bool ReadWatchRow(Relation catalog, HeapTuple row, Relation relation, Watch *watch) {
   TupleDesc descriptor = RelationGetDescr(relation);
   Datum values[kWatchAttributes];
   bool nulls[kWatchAttributes];
@@ -72,7 +75,7 @@ bool ReadRow(Relation catalog, HeapTuple row, Relation relation, Watch *watch) {
   }
   if (!nulls[kWatchPredicate - 1]) {
     watch->predicate = castNode(List, stringToNode(TextDatumGetCString(values[kWatchPredicate - 1])));
-    if (FitsWalker(reinterpret_cast<Node *>(watch->predicate), descriptor)) return false;
+    if (ChangedColumnWalker(reinterpret_cast<Node *>(watch->predicate), descriptor)) return false;
   }
   return true;
 }
@@ -122,7 +125,7 @@ List *ReadWatches(Relation relation) {
   SysScanDesc scan = systable_beginscan(catalog, index, true, nullptr, 1, &key);
   for (HeapTuple row = systable_getnext(scan); HeapTupleIsValid(row); row = systable_getnext(scan)) {
     auto *watch = static_cast<Watch *>(palloc(sizeof(Watch)));
-    if (ReadRow(catalog, row, relation, watch)) watches = lappend(watches, watch);
+    if (ReadWatchRow(catalog, row, relation, watch)) watches = lappend(watches, watch);
   }
   systable_endscan(scan);
   table_close(catalog, AccessShareLock);
