@@ -1,6 +1,6 @@
 // Of one server MGET asks for many values at once, which costs both sides a fraction of as many GETs. It is not one
 // MGET for all: the first values are looked at while Redis still collects the next. A cluster's nodes have some of the
-// keys each, and get GETs.
+// keys each, and get GETs. State of this session: the values asked for, in the order of the calls to come.
 
 #include "pg/base/server.h"
 
@@ -23,25 +23,26 @@ using redis::Ticket;
 constexpr int kKeysAtOnce = 128;
 
 // One value, in the order of the calls to come.
-struct Value {
+struct AheadValue {
   uint64_t hash;
   Ticket ticket;
   int element;   // of the reply to an MGET; negative: the reply is that to a GET
   bool is_last;  // of those with this ticket
   bool is_old;   // not to be taken any more
 };
-Value values[kMostAhead];
+AheadValue values[kMostAhead];
 int begin = 0;  // tickets of values before it are forgotten
 int next = 0;   // values before it are taken
 int end = 0;
 
+// Forgets the tickets of the values before that place.
 void ForgetUntil(int until) {
   for (; begin < until; begin++)
     if (values[begin].is_last) ForgetRedis(values[begin].ticket);
 }
 
 // Asks for the values of the keys. False: Redis cannot be asked now.
-bool Ask(const Definition *definition, const uint64_t *hashes, int count) {
+bool AskAhead(const Definition *definition, const uint64_t *hashes, int count) {
   static RedisName names[kKeysAtOnce];  // too large for the stack
   Argument arguments[1 + kKeysAtOnce];
   arguments[0] = count > 1 ? Argument{"MGET", 4} : Argument{"GET", 3};
@@ -68,7 +69,7 @@ void ReadAhead(const Definition *definition, const uint64_t *hashes, int count) 
   if (redis_state == nullptr || !RedisIsConfigured() || !MayBeInRedis(definition)) return;
   const int at_once = RedisIsCluster() ? 1 : kKeysAtOnce;
   for (int i = 0; i < Min(count, kMostAhead); i += at_once) {
-    if (!Ask(definition, hashes + i, Min(at_once, Min(count, kMostAhead) - i))) break;
+    if (!AskAhead(definition, hashes + i, Min(at_once, Min(count, kMostAhead) - i))) break;
     if (at_once == 1) HoldRedis();
   }
   ReleaseRedis();
@@ -97,7 +98,7 @@ bool TakeAhead(uint64_t hash, const Reply **reply) {
   if (found == end) return false;
   ForgetUntil(found);
   next = found + 1;
-  const Value &value = values[found];
+  const AheadValue &value = values[found];
   *reply = AwaitRedis(value.ticket);
   if (*reply == nullptr || value.element < 0) return true;
   const bool has_it = (*reply)->type == Reply::Type::kArray && value.element < (*reply)->element_count;

@@ -1,3 +1,6 @@
+// The breakers are atomics in shared memory. State of this session: whether it is the one that probes, and what has
+// changed while the client was at work, which is logged when that has returned.
+
 #include "pg/base/server.h"
 
 #include "pg/redis/gate.h"
@@ -53,24 +56,25 @@ void KeepText(const char *text) noexcept {
   failure_text[size] = '\0';
 }
 
-void Answered(void *, int64_t microseconds) noexcept {
+// A reply has come.
+void NoteAnswer(void *, int64_t microseconds) noexcept {
   redis_state->latency.Add(microseconds);
   EndProbe();
 }
 
-// What one value met says nothing of others, nor ends the wait of those who found out by small ones. But that so
-// much of
-// it moved is an answer.
-void FailedByItself() noexcept {
+// What one value met says nothing of others, nor ends the wait of those who found out by small ones. But that so much
+// of it moved is an answer.
+void NoteFailureOfValue() noexcept {
   EndProbe();
   if (write_passage == Passage::kProbe) redis_state->writes.GiveUp(RedisClock());
   write_passage = Passage::kGo;
 }
 
-void Failed(void *, Failure failure, redis::About about, const char *text) noexcept {
+// A command has failed: of which breaker that tells depends on what it was and what it met.
+void NoteFailure(void *, Failure failure, redis::About about, const char *text) noexcept {
   shared::Count(redis_state->failures[static_cast<int>(failure)]);
   if (failure == Failure::kLocal) return;
-  if (about == redis::About::kValue) return FailedByItself();
+  if (about == redis::About::kValue) return NoteFailureOfValue();
   // A key that someone made a list says nothing of Redis.
   if (strncmp(text, "WRONGTYPE", 9) == 0) return EndProbe();
   const uint32_t random = pg_prng_uint32(&pg_global_prng_state);
@@ -92,7 +96,8 @@ void Failed(void *, Failure failure, redis::About about, const char *text) noexc
   if (changed) KeepText(text);
 }
 
-void Moved(void *, uint64_t sent, uint64_t received) noexcept {
+// So much has gone over the connections.
+void NoteBytes(void *, uint64_t sent, uint64_t received) noexcept {
   shared::Count(redis_state->bytes_sent, sent);
   shared::Count(redis_state->bytes_received, received);
 }
@@ -134,10 +139,10 @@ bool EnterRedis(RedisUse use, int64_t now) {
   return true;
 }
 
-redis::Observer RedisObserver() { return {Answered, Failed, Moved, nullptr}; }
+redis::Observer RedisObserver() { return {NoteAnswer, NoteFailure, NoteBytes, nullptr}; }
 
 void FailRedis(const char *text) {
-  Failed(nullptr, Failure::kConnect, redis::About::kServer, text);
+  NoteFailure(nullptr, Failure::kConnect, redis::About::kServer, text);
   LogRedisChanges();
 }
 

@@ -1,3 +1,5 @@
+// Written without taking memory, as each look-up needs a name. A session keeps the part that all its names begin with.
+
 #include "pg/base/server.h"
 
 #include "pg/redis/names.h"
@@ -10,7 +12,7 @@ namespace {
 
 constexpr size_t kHashDigits = 16;
 
-void Append(RedisName *name, const char *text, size_t size) {
+void AppendText(RedisName *name, const char *text, size_t size) {
   memcpy(name->text + name->size, text, size);
   name->size += size;
 }
@@ -30,7 +32,7 @@ void AppendNumber(RedisName *name, uint64_t number) {
 }
 
 // Everything before the function's part, which only another prefix changes.
-void Begin(RedisName *name) {
+void BeginName(RedisName *name) {
   static RedisName begin;
   static char prefix[kMostPrefix + 1];
   static uint64_t identity[2];
@@ -40,7 +42,7 @@ void Begin(RedisName *name) {
     memcpy(identity, now, sizeof(now));
     strlcpy(prefix, settings::redis_prefix, sizeof(prefix));
     begin.size = 0;
-    Append(&begin, prefix, strlen(prefix));
+    AppendText(&begin, prefix, strlen(prefix));
     begin.text[begin.size++] = ':';
     AppendNumber(&begin, GetSystemIdentifier());
     begin.text[begin.size++] = ':';
@@ -56,10 +58,10 @@ void Begin(RedisName *name) {
 }  // namespace
 
 void NameResult(const Definition *definition, uint64_t key_hash, RedisName *name) {
-  Begin(name);
+  BeginName(name);
   AppendNumber(name, definition->function);
   name->text[name->size++] = ':';
-  Append(name, definition->key_name, strlen(definition->key_name));
+  AppendText(name, definition->key_name, strlen(definition->key_name));
   name->text[name->size++] = ':';
   AppendHex(name, key_hash);
 }
@@ -70,7 +72,7 @@ void RenameResult(uint64_t key_hash, RedisName *name) {
 }
 
 void NameResults(Oid function, RedisName *pattern) {
-  Begin(pattern);
+  BeginName(pattern);
   if (OidIsValid(function)) {
     AppendNumber(pattern, function);
     pattern->text[pattern->size++] = ':';
@@ -80,7 +82,7 @@ void NameResults(Oid function, RedisName *pattern) {
 
 Oid FunctionInName(const char *text, size_t size) {
   RedisName begin;
-  Begin(&begin);
+  BeginName(&begin);
   Oid function = InvalidOid;
   for (size_t i = begin.size; i < size && text[i] >= '0' && text[i] <= '9'; i++)
     function = function * 10 + text[i] - '0';

@@ -1,3 +1,5 @@
+// A session reads the file when the configuration has been read anew, and keeps the secret in its memory.
+
 #include "pg/base/server.h"
 
 #include "pg/redis/secret.h"
@@ -34,7 +36,8 @@ const Secret &CurrentSecret() {
   return secret;
 }
 
-bool Prove(const Secret &secret, const RedisName &name, const void *frame, size_t size, unsigned char *proof) {
+// The proof of a frame under a name; false: it cannot be computed.
+bool ComputeProof(const Secret &secret, const RedisName &name, const void *frame, size_t size, unsigned char *proof) {
   pg_hmac_ctx *context = pg_hmac_create(PG_SHA256);
   if (context == nullptr) return false;
   const auto *text = reinterpret_cast<const unsigned char *>(name.text);
@@ -58,7 +61,7 @@ const char *AppendProof(const RedisName &name, redis::Buffer *value) {
   if (secret.problem) return secret.problem;
   if (secret.size == 0) return nullptr;
   if (!value->Reserve(value->size + kProofBytes)) return "out of memory";
-  if (!Prove(secret, name, value->bytes, value->size, value->bytes + value->size))
+  if (!ComputeProof(secret, name, value->bytes, value->size, value->bytes + value->size))
     return "the proof of aggcache.redis_secret_file could not be computed";
   value->size += kProofBytes;
   return nullptr;
@@ -76,7 +79,7 @@ bool CheckProof(const RedisName &name, const void *value, size_t *size) {
   if (*size < kProofBytes) return false;
   const size_t frame = *size - kProofBytes;
   unsigned char proof[kProofBytes];
-  if (!Prove(secret, name, value, frame, proof)) return false;
+  if (!ComputeProof(secret, name, value, frame, proof)) return false;
   // in a time that does not tell how much of it is right
   unsigned char difference = 0;
   for (size_t i = 0; i < kProofBytes; i++)

@@ -1,3 +1,7 @@
+// State of this session: its client, made when it is first needed and after each change of the configuration; the set
+// of events it waits for; the timer that closes idle connections, whose signal handler keeps away while client_busy is
+// set.
+
 #include "pg/base/server.h"
 
 #include "pg/redis/session.h"
@@ -87,8 +91,8 @@ bool MakeClient() {
   return true;
 }
 
-// Sets last_use if Redis can be used.
-bool Prepare(RedisUse use) {
+// Whether a command may be sent now, by a client that is made if need be. If so, last_use is now.
+bool PrepareClient(RedisUse use) {
   if (redis_state == nullptr || !RedisIsConfigured() || proc_exit_inprogress) return false;
   const int64_t now = RedisClock();
   if (!EnterRedis(use, now)) return false;
@@ -154,7 +158,8 @@ bool FitWaitSet() {
   return true;
 }
 
-void Advance() {
+// Lets the client do what can be done without waiting.
+void AdvanceClient() {
   client_busy = 1;
   last_use = RedisClock();
   client->Advance(last_use);
@@ -191,11 +196,11 @@ bool WaitOnce(redis::Ticket ticket) {
     }
     PG_END_TRY();
   }
-  Advance();
+  AdvanceClient();
   return true;
 }
 
-// REQUIRES: Prepare, just now.
+// REQUIRES: PrepareClient, just now.
 redis::Ticket Submit(int master, const redis::Argument *arguments, int count) {
   client_busy = 1;
   const redis::Ticket ticket =
@@ -206,15 +211,15 @@ redis::Ticket Submit(int master, const redis::Argument *arguments, int count) {
   return ticket;
 }
 
-// Between HoldRedis and ReleaseRedis; an Advance would send what is held.
+// Between HoldRedis and ReleaseRedis; AdvanceClient would send what is held.
 bool holding = false;
 
 // Before more is sent: the replies to what was posted earlier, if they have come.
 void TakeReplies() {
-  if (!holding && !client->IsIdle()) Advance();
+  if (!holding && !client->IsIdle()) AdvanceClient();
 }
 
-const char *Explain(Failure failure) {
+const char *DescribeFailure(Failure failure) {
   switch (failure) {
     case Failure::kNone: return nullptr;
     case Failure::kTimeout: return "Redis did not take it in time";
@@ -228,13 +233,13 @@ const char *Explain(Failure failure) {
 }  // namespace
 
 redis::Ticket SendToRedis(RedisUse use, const redis::Argument *arguments, int count) {
-  if (!Prepare(use)) return redis::kNoTicket;
+  if (!PrepareClient(use)) return redis::kNoTicket;
   TakeReplies();
   return Submit(-1, arguments, count);
 }
 
 redis::Ticket SendToRedisMaster(int master, RedisUse use, const redis::Argument *arguments, int count) {
-  if (!Prepare(use)) return redis::kNoTicket;
+  if (!PrepareClient(use)) return redis::kNoTicket;
   TakeReplies();
   return Submit(master, arguments, count);
 }
@@ -248,11 +253,11 @@ void HoldRedis() {
 void ReleaseRedis() {
   if (!holding) return;
   holding = false;
-  Advance();
+  AdvanceClient();
 }
 
 int CountRedisMasters() {
-  if (!Prepare(RedisUse::kRead)) return 0;
+  if (!PrepareClient(RedisUse::kRead)) return 0;
   if (client->MasterCount() == 0) {
     // Any command makes the client learn what the cluster looks like. The key is one that the user may ask for.
     char key[80];
@@ -277,13 +282,12 @@ void ForgetRedis(redis::Ticket ticket) {
 }
 
 const char *PostToRedis(RedisUse use, const redis::Argument *arguments, int count) {
-  if (!Prepare(use)) return "Redis could not be reached";
+  if (!PrepareClient(use)) return "Redis could not be reached";
   TakeReplies();
   const redis::Ticket ticket = Submit(-1, arguments, count);
   if (ticket == redis::kNoTicket) return "too much is on its way to Redis";
-  // Whoever probes has to know how it ended. What does not fit into the socket now would wait for the session's
-  // next use
-  // of Redis.
+  // Whoever probes has to know how it ended. What does not fit into the socket now would wait for the session's next
+  // use of Redis.
   const bool probes = ProbesRedis();
   if (probes || !client->IsSent(ticket)) {
     const bool done = AwaitRedis(ticket) != nullptr;
@@ -293,7 +297,7 @@ const char *PostToRedis(RedisUse use, const redis::Argument *arguments, int coun
   }
   const Failure failure = client->IsDone(ticket) ? client->FailureOf(ticket) : Failure::kNone;
   client->Forget(ticket);
-  return Explain(failure);
+  return DescribeFailure(failure);
 }
 
 void AwaitAllOfRedis() {

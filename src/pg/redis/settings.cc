@@ -1,3 +1,5 @@
+// PostgreSQL sets the variables; each process has its own.
+
 #include "pg/base/server.h"
 
 #include "pg/redis/settings.h"

@@ -1,3 +1,6 @@
+// The pointer is set when shared memory is set up. A session looks at the clocks at each use, and at the place once a
+// second; entries are removed under the locks of their partitions, one after the other.
+
 #include "pg/base/server.h"
 
 #include "pg/redis/state.h"
@@ -18,7 +21,7 @@ namespace {
 
 constexpr int64_t kLookEvery = 1000000;
 
-uint64_t HashBytes(const char *bytes, ssize_t size, uint64_t seed) {
+uint64_t HashPlaceBytes(const char *bytes, ssize_t size, uint64_t seed) {
   return hash_bytes_extended(reinterpret_cast<const unsigned char *>(bytes), static_cast<int>(Max(size, 0)), seed);
 }
 
@@ -29,12 +32,12 @@ uint64_t HashFile(const char *path, uint64_t seed) {
   if (file < 0) return seed;
   ssize_t size = read(file, bytes, sizeof(bytes));
   close(file);
-  return HashBytes(bytes, size, seed);
+  return HashPlaceBytes(bytes, size, seed);
 }
 
 uint64_t HashLink(const char *path, uint64_t seed) {
   char bytes[256];
-  return HashBytes(bytes, readlink(path, bytes, sizeof(bytes)), seed);
+  return HashPlaceBytes(bytes, readlink(path, bytes, sizeof(bytes)), seed);
 }
 
 // Of the kernel, the machine and the containers.
@@ -46,9 +49,9 @@ uint64_t HashPlace() {
   hash = HashLink("/proc/self/ns/net", hash);
   char name[256] = {0};
   (void)gethostname(name, sizeof(name) - 1);
-  hash = HashBytes(name, static_cast<ssize_t>(strlen(name)), hash);
+  hash = HashPlaceBytes(name, static_cast<ssize_t>(strlen(name)), hash);
 #ifdef AGGCACHE_DEBUG
-  hash = HashBytes(settings::debug_place, static_cast<ssize_t>(strlen(settings::debug_place)), hash);
+  hash = HashPlaceBytes(settings::debug_place, static_cast<ssize_t>(strlen(settings::debug_place)), hash);
 #endif
   return hash;
 }
@@ -67,13 +70,13 @@ int64_t ClockDistance() {
   return (static_cast<int64_t>(day.tv_sec) - boot.tv_sec) * 1000000 + (day.tv_nsec - boot.tv_nsec) / 1000;
 }
 
-bool IsAny(void *, const EntryInfo &) noexcept { return true; }
+bool IsAnyEntry(void *, const EntryInfo &) noexcept { return true; }
 
 // What was taken over from Redis may be another's; it cannot be told apart.
 void RemoveAllEntries() {
   for (uint32_t partition = 0; partition < kPartitions; partition++) {
     LWLockAcquire(shared::PartitionLockAt(partition), LW_EXCLUSIVE);
-    shared::store.RemoveIf(partition, IsAny, nullptr);
+    shared::store.RemoveIf(partition, IsAnyEntry, nullptr);
     LWLockRelease(shared::PartitionLockAt(partition));
   }
 }

@@ -1,3 +1,6 @@
+// The check hook parses the URL, the assign hook takes what it has made: the value itself says nothing. State of each
+// process: the target that is set, the latest that was not empty, and a count of changes.
+
 #include "pg/base/server.h"
 
 #include "pg/redis/target.h"
@@ -20,7 +23,7 @@ constexpr size_t kMostUrl = 8192;
 // the configuration file, password and all, if the value has become another one.
 constexpr char kValue[] = "(kept apart)";
 
-struct Wanted {
+struct WantedTarget {
   redis::Target target;  // with its password
   char shown[kMostUrl];  // the URL with its password masked; empty: none is set
 };
@@ -30,12 +33,13 @@ char *password_file = nullptr;
 char *secret_file = nullptr;
 char *certificate_file = nullptr;
 
-Wanted wanted;
+WantedTarget wanted;
 // The latest that was not empty. A parallel worker is handed the setting's value, after an empty one: it means what the
 // process has inherited.
-Wanted latest;
+WantedTarget latest;
 
-bool ParseWanted(const char *text, Wanted *parsed) {
+// Reads the setting's text; false, with an error for PostgreSQL to raise, if it is no URL.
+bool ParseWanted(const char *text, WantedTarget *parsed) {
   memset(static_cast<void *>(parsed), 0, sizeof(*parsed));
   if (strcmp(text, kValue) == 0)
     *parsed = latest;
@@ -53,7 +57,7 @@ bool ParseWanted(const char *text, Wanted *parsed) {
 }
 
 bool CheckUrl(char **value, void **extra, GucSource) {
-  auto *parsed = static_cast<Wanted *>(compat::AllocateSetting(sizeof(Wanted)));
+  auto *parsed = static_cast<WantedTarget *>(compat::AllocateSetting(sizeof(WantedTarget)));
   auto *constant = static_cast<char *>(compat::AllocateSetting(sizeof(kValue)));
   if (parsed == nullptr || constant == nullptr || !ParseWanted(*value ? *value : "", parsed)) {
     if (constant) compat::FreeSetting(constant);
@@ -69,7 +73,7 @@ bool CheckUrl(char **value, void **extra, GucSource) {
 
 void AssignUrl(const char *, void *extra) {
   redis_target_generation++;
-  wanted = *static_cast<Wanted *>(extra);
+  wanted = *static_cast<WantedTarget *>(extra);
   if (wanted.shown[0] != '\0') latest = wanted;
 }
 
@@ -101,7 +105,7 @@ const char *ReadSmallFile(const char *path, const char *setting, char *text, siz
   return nullptr;
 }
 
-bool IsSet(const char *setting) { return setting != nullptr && *setting != '\0'; }
+bool IsPathSet(const char *setting) { return setting != nullptr && *setting != '\0'; }
 
 }  // namespace
 
@@ -135,7 +139,7 @@ uint64_t RedisTargetHash() {
   add(wanted.shown, strlen(wanted.shown));
   add(wanted.target.password, strlen(wanted.target.password));
   for (const char *path : {password_file, secret_file, certificate_file}) {
-    if (!IsSet(path)) path = "";
+    if (!IsPathSet(path)) path = "";
     add(path, strlen(path) + 1);
     struct stat file;
     if (stat(path, &file) != 0) continue;
@@ -148,7 +152,7 @@ uint64_t RedisTargetHash() {
 
 const char *ReadRedisTarget(redis::Target *target) {
   *target = wanted.target;
-  if (!IsSet(password_file)) return nullptr;
+  if (!IsPathSet(password_file)) return nullptr;
   size_t size;
   char password[sizeof(target->password)];
   const char *problem = ReadSmallFile(password_file, "aggcache.redis_password_file", password, sizeof(password), &size);
@@ -163,7 +167,7 @@ const char *RedisCertificateFile() { return certificate_file ? certificate_file 
 
 const char *ReadRedisSecret(unsigned char *secret, size_t limit, size_t *size) {
   *size = 0;
-  if (!IsSet(secret_file)) return nullptr;
+  if (!IsPathSet(secret_file)) return nullptr;
   return ReadSmallFile(secret_file, "aggcache.redis_secret_file", reinterpret_cast<char *>(secret), limit, size);
 }
 

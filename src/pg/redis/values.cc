@@ -1,3 +1,6 @@
+// GET, SET and UNLINK, one key each. State of this session: the bytes of the result that is being sent, those of the
+// latest that was fetched, and the ticket that holds its reply.
+
 #include "pg/base/server.h"
 
 #include "pg/redis/values.h"
@@ -31,9 +34,10 @@ redis::Buffer frame;    // of a result to be sent
 redis::Buffer scratch;  // of the latest fetched result, where its value had to be moved
 Ticket fetched = redis::kNoTicket;
 
-Argument Text(const char *text) { return {text, strlen(text)}; }
+Argument TextArgument(const char *text) { return {text, strlen(text)}; }
 
-void Trim(redis::Buffer *buffer) {
+// Empties the buffer, and gives its memory back if that is much.
+void TrimBuffer(redis::Buffer *buffer) {
   if (buffer->capacity > kKeptBuffer) buffer->Free();
   buffer->size = 0;
 }
@@ -41,9 +45,10 @@ void Trim(redis::Buffer *buffer) {
 void ForgetFetched() {
   ForgetRedis(fetched);
   fetched = redis::kNoTicket;
-  Trim(&scratch);
+  TrimBuffer(&scratch);
 }
 
+// Whose result a frame is, as it has to say itself.
 redis::FrameIdentity IdentityOf(const Definition *definition, const Key &key) {
   redis::FrameIdentity identity;
   ServerIdentity(identity.boot);
@@ -54,14 +59,13 @@ redis::FrameIdentity IdentityOf(const Definition *definition, const Key &key) {
   return identity;
 }
 
-Ticket Ask(const RedisName &name) {
-  const Argument get[] = {Text("GET"), {name.text, name.size}};
+Ticket AskForValue(const RedisName &name) {
+  const Argument get[] = {TextArgument("GET"), {name.text, name.size}};
   return SendToRedis(RedisUse::kRead, get, 2);
 }
 
-// Whether times and ids are those of the past. None is a length, but a result from the future would never be too
-// old for
-// aggcache.max_staleness, and one that is stored under a later snapshot would have seen writes to come.
+// Whether times and ids are those of the past. None is a length, but a result from the future would never be too old
+// for aggcache.max_staleness, and one that is stored under a later snapshot would have seen writes to come.
 bool IsOfThePast(const redis::FrameContents &contents) {
   return IS_VALID_TIMESTAMP(contents.stored_at) && contents.stored_at <= SteadyNow() &&
          IS_VALID_TIMESTAMP(contents.expires_at) && contents.snapshot.xmax <= compat::NextXid();
@@ -74,8 +78,8 @@ uint64_t PlausibleCost(uint64_t cost_ns) {
 }
 
 // Makes bytes from Redis a result. *strange is set if they are those of another key.
-bool Read(const Definition *definition, const Key &key, const RedisName &name, const redis::Reply &reply,
-          redis::FrameContents *contents, bool *strange) {
+bool ReadValue(const Definition *definition, const Key &key, const RedisName &name, const redis::Reply &reply,
+               redis::FrameContents *contents, bool *strange) {
   size_t size = reply.size;
   if (!CheckProof(name, reply.bytes, &size)) {
     shared::Count(redis_state->unauthentic);
@@ -99,7 +103,7 @@ bool Read(const Definition *definition, const Key &key, const RedisName &name, c
 }
 
 // How long Redis keeps a result, in milliseconds; 0: it has expired.
-int64_t Life(const NewEntry &entry) {
+int64_t MillisecondsToLive(const NewEntry &entry) {
   if (entry.expires_at == 0) return static_cast<int64_t>(settings::redis_ttl_s) * 1000;
   return Max(int64_t{0}, (entry.expires_at - SteadyNow() + 999) / 1000);
 }
@@ -116,7 +120,7 @@ bool FetchFromRedis(const Definition *definition, const Key &key, redis::FrameCo
   RedisName name;
   if (!was_asked || WantsProof()) NameResult(definition, key.hash, &name);
   if (!was_asked) {
-    const Ticket ticket = Ask(name);
+    const Ticket ticket = AskForValue(name);
     if (ticket == redis::kNoTicket) return false;
     // If an interrupt ends the wait, the ticket is forgotten already.
     reply = AwaitRedis(ticket);
@@ -124,7 +128,7 @@ bool FetchFromRedis(const Definition *definition, const Key &key, redis::FrameCo
   }
   bool strange = false;
   if (reply != nullptr && reply->type == redis::Reply::Type::kString &&
-      Read(definition, key, name, *reply, contents, &strange))
+      ReadValue(definition, key, name, *reply, contents, &strange))
     return true;
   if (reply != nullptr && reply->type == redis::Reply::Type::kNil) shared::Count(redis_state->misses);
   ForgetFetched();
@@ -141,7 +145,7 @@ const char *StoreInRedis(const Definition *definition, const NewEntry &entry) {
     shared::Count(redis_state->skipped);
     return obstacle;
   }
-  const int64_t life = Life(entry);
+  const int64_t life = MillisecondsToLive(entry);
   if (life == 0) return "the result has expired";
   redis::FrameContents contents;
   contents.snapshot = entry.snapshot;
@@ -165,8 +169,11 @@ const char *StoreInRedis(const Definition *definition, const NewEntry &entry) {
   if (why == nullptr) {
     char milliseconds[24];
     snprintf(milliseconds, sizeof(milliseconds), INT64_FORMAT, life);
-    const Argument set[] = {
-        Text("SET"), {name.text, name.size}, {frame.bytes, frame.size}, Text("PX"), Text(milliseconds)};
+    const Argument set[] = {TextArgument("SET"),
+                            {name.text, name.size},
+                            {frame.bytes, frame.size},
+                            TextArgument("PX"),
+                            TextArgument(milliseconds)};
     why = PostToRedis(RedisUse::kWrite, set, 5);
     if (why == nullptr) {
       shared::Count(redis_state->writes_sent);
@@ -175,7 +182,7 @@ const char *StoreInRedis(const Definition *definition, const NewEntry &entry) {
       why = obstacle;
     }
   }
-  Trim(&frame);
+  TrimBuffer(&frame);
   return why;
 }
 
@@ -183,7 +190,7 @@ bool RemoveFromRedis(const Definition *definition, const Key &key) {
   if (!RedisIsConfigured()) return false;
   RedisName name;
   NameResult(definition, key.hash, &name);
-  const Argument unlink[] = {Text("UNLINK"), {name.text, name.size}};
+  const Argument unlink[] = {TextArgument("UNLINK"), {name.text, name.size}};
   const Ticket ticket = SendToRedis(RedisUse::kRead, unlink, 2);
   if (ticket == redis::kNoTicket) return false;
   const redis::Reply *reply = AwaitRedis(ticket);
@@ -202,33 +209,35 @@ struct Removal {
   void *context;
 };
 
-bool IsString(const redis::Reply &reply) { return reply.type == redis::Reply::Type::kString; }
+bool IsStringReply(const redis::Reply &reply) { return reply.type == redis::Reply::Type::kString; }
 
 // Removes those of one batch of names that are of the functions. False: Redis cannot be written to.
 bool RemoveNames(const Removal &removal, const redis::Reply &names) {
   for (size_t i = 0; i < names.element_count; i++) {
     const redis::Reply &name = names.elements[i];
-    if (!IsString(name)) continue;
+    if (!IsStringReply(name)) continue;
     if (!removal.all && !list_member_oid(removal.functions, FunctionInName(name.bytes, name.size))) continue;
     removal.visit(removal.context, HashInName(name.bytes, name.size));
-    const Argument unlink[] = {Text("UNLINK"), {name.bytes, name.size}};
+    const Argument unlink[] = {TextArgument("UNLINK"), {name.bytes, name.size}};
     if (PostToRedis(RedisUse::kRead, unlink, 2) != nullptr) return false;
   }
   return true;
 }
 
+// Goes through the names that one master has.
 void RemoveFromMaster(int master, const Removal &removal) {
   char cursor[32] = "0";
   bool going = true;
   while (going) {
     CHECK_FOR_INTERRUPTS();
-    const Argument scan[] = {Text("SCAN"),  Text(cursor), Text("MATCH"), {removal.pattern.text, removal.pattern.size},
-                             Text("COUNT"), Text("1000")};
+    const Argument scan[] = {TextArgument("SCAN"),  TextArgument(cursor),
+                             TextArgument("MATCH"), {removal.pattern.text, removal.pattern.size},
+                             TextArgument("COUNT"), TextArgument("1000")};
     const Ticket ticket = SendToRedisMaster(master, RedisUse::kRead, scan, 6);
     if (ticket == redis::kNoTicket) return;
     const redis::Reply *reply = AwaitRedis(ticket);
     going = reply != nullptr && reply->type == redis::Reply::Type::kArray && reply->element_count == 2 &&
-            IsString(reply->elements[0]) && reply->elements[0].size < sizeof(cursor) &&
+            IsStringReply(reply->elements[0]) && reply->elements[0].size < sizeof(cursor) &&
             reply->elements[1].type == redis::Reply::Type::kArray;
     if (going) {
       memcpy(cursor, reply->elements[0].bytes, reply->elements[0].size);
