@@ -45,17 +45,20 @@ struct Change {
 Note *notes = nullptr;         // kSets * kWays
 BlameCount *counts = nullptr;  // settings::max_blames; free where key.function is InvalidOid
 
+// The first of the places where notes of the transaction are.
 Note *SetOf(Xid xid) { return &notes[(xid % kSets) * kWays]; }
 
-bool Lock(Note *note) {
+// False if another session is writing it.
+bool LockNote(Note *note) {
   uint64_t sequence = note->sequence.load(std::memory_order_relaxed);
   return (sequence & 1) == 0 &&
          note->sequence.compare_exchange_strong(sequence, sequence + 1, std::memory_order_acq_rel);
 }
 
-void Unlock(Note *note) { note->sequence.fetch_add(1, std::memory_order_release); }
+void UnlockNote(Note *note) { note->sequence.fetch_add(1, std::memory_order_release); }
 
-bool Read(const Note &note, Xid xid, Change *change) {
+// False if the note is another transaction's, of another database, or being written.
+bool ReadNote(const Note &note, Xid xid, Change *change) {
   const uint64_t sequence = note.sequence.load(std::memory_order_acquire);
   if ((sequence & 1) != 0 || note.xid.load(std::memory_order_acquire) != xid) return false;
   const uint64_t object = note.object.load(std::memory_order_acquire);
@@ -69,32 +72,32 @@ bool Read(const Note &note, Xid xid, Change *change) {
 
 // A note of the same change takes the columns in; else the oldest note of the set makes room, which for the first of a
 // transaction, mostly the only one, follows from its id. Another session that writes there at this moment has its way.
-void Write(const Change &change) {
+void WriteNote(const Change &change) {
   static Xid latest = kNoXid;
   Note *set = SetOf(change.xid);
   Note *place = &set[change.xid / kSets % kWays];
   for (int i = 0; change.xid == latest && i < kWays; i++) {
     Change there;
-    if (Read(set[i], change.xid, &there) && there.relation == change.relation && there.command == change.command &&
+    if (ReadNote(set[i], change.xid, &there) && there.relation == change.relation && there.command == change.command &&
         there.query_id == change.query_id) {
-      if (!Lock(&set[i])) return;
+      if (!LockNote(&set[i])) return;
       // it may have had to make room meanwhile
       if (set[i].xid.load(std::memory_order_relaxed) == change.xid)
         for (int w = 0; w < kColumnWords; w++)
           set[i].columns[w].fetch_or(change.columns.words[w], std::memory_order_release);
-      Unlock(&set[i]);
+      UnlockNote(&set[i]);
       return;
     }
     if (set[i].xid.load(std::memory_order_relaxed) < place->xid.load(std::memory_order_relaxed)) place = &set[i];
   }
   latest = change.xid;
-  if (!Lock(place)) return;
+  if (!LockNote(place)) return;
   place->object.store(shared::ObjectId(change.relation), std::memory_order_release);
   for (int i = 0; i < kColumnWords; i++) place->columns[i].store(change.columns.words[i], std::memory_order_release);
   place->query_id.store(change.query_id, std::memory_order_release);
   place->command.store(static_cast<uint32_t>(change.command), std::memory_order_release);
   place->xid.store(change.xid, std::memory_order_release);
-  Unlock(place);
+  UnlockNote(place);
 }
 
 ChangedColumns ColumnsOf(const Bitmapset *updated) {
@@ -109,6 +112,7 @@ ChangedColumns ColumnsOf(const Bitmapset *updated) {
   return columns;
 }
 
+// The command of the portal that is running: mostly what the client has sent, not what functions run in it.
 CommandTag TopCommand() { return ActivePortal ? ActivePortal->commandTag : CMDTAG_UNKNOWN; }
 
 bool SameKey(const BlameKey &a, const BlameKey &b) {
@@ -116,16 +120,17 @@ bool SameKey(const BlameKey &a, const BlameKey &b) {
          memcmp(&a.columns, &b.columns, sizeof(a.columns)) == 0 && a.query_id == b.query_id;
 }
 
-uint64_t Hash(const BlameKey &key) {
+uint64_t HashBlame(const BlameKey &key) {
   uint64_t hash = Mix((uint64_t{key.database} << 32) | key.function);
   hash = Mix(hash ^ ((uint64_t{key.relation} << 32) | static_cast<uint32_t>(key.command)));
   for (uint64_t word : key.columns.words) hash = Mix(hash ^ word);
   return Mix(hash ^ key.query_id);
 }
 
-void Count(const BlameKey &key) {
+// Counts one invalidation with this cause.
+void CountBlame(const BlameKey &key) {
   const int64_t now = GetCurrentTimestamp();
-  const uint64_t start = Hash(key) % static_cast<uint64_t>(settings::max_blames);
+  const uint64_t start = HashBlame(key) % static_cast<uint64_t>(settings::max_blames);
   const int probes = Min(kProbes, settings::max_blames);
   LWLockAcquire(shared::state->blame_lock, LW_EXCLUSIVE);
   // The rarest of the neighbours makes room for what is new.
@@ -147,7 +152,8 @@ void Count(const BlameKey &key) {
   LWLockRelease(shared::state->blame_lock);
 }
 
-bool Reads(const Definition *definition, Oid relation) {
+// Whether the definition depends on the relation.
+bool DependsOn(const Definition *definition, Oid relation) {
   for (int i = 0; i < definition->relation_count; i++)
     if (definition->relations[i].relation == relation) return true;
   return false;
@@ -196,12 +202,12 @@ void NoteRowChange(const TriggerData *data) {
     change.command = CMDTAG_UPDATE;
   else if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
     change.command = CMDTAG_INSERT;
-  Write(change);
+  WriteNote(change);
 }
 
 void NoteWideChange(Oid relation) {
   if (settings::max_blames == 0 || notes == nullptr) return;
-  Write({OwnXid(), relation, TopCommand(), {}, static_cast<uint64_t>(pgstat_get_my_query_id())});
+  WriteNote({OwnXid(), relation, TopCommand(), {}, static_cast<uint64_t>(pgstat_get_my_query_id())});
 }
 
 void CountInvalidation(const Definition *definition, Xid writer) {
@@ -213,16 +219,16 @@ void CountInvalidation(const Definition *definition, Xid writer) {
     // Which of several changes of one transaction it was, the slot does not tell: each is counted.
     for (int i = 0; i < kWays; i++) {
       Change change;
-      if (!Read(set[i], writer, &change) || !Reads(definition, change.relation)) continue;
+      if (!ReadNote(set[i], writer, &change) || !DependsOn(definition, change.relation)) continue;
       key.relation = change.relation;
       key.command = change.command;
       key.columns = change.columns;
       key.query_id = change.query_id;
-      Count(key);
+      CountBlame(key);
       found = true;
     }
   }
-  if (!found) Count(key);
+  if (!found) CountBlame(key);
 }
 
 int CopyBlames(BlameCount *copies) {

@@ -1,3 +1,6 @@
+// The lock is one of PostgreSQL's lock table, on an object that does not exist; it goes with the transaction. State:
+// whether this transaction needs it.
+
 #include "pg/base/server.h"
 
 #include "pg/write/catalog_commits.h"
@@ -28,7 +31,7 @@ LOCKTAG SharedCommitLock() {
   return tag;
 }
 
-bool IsFree(const LOCKTAG &tag) {
+bool IsLockFree(const LOCKTAG &tag) {
   if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL) return false;
   LockRelease(&tag, ShareLock, false);
   return true;
@@ -50,7 +53,7 @@ void AnnounceCommitOfCatalogs() {
 void ForgetChangedCatalogs() { changed = false; }
 
 bool CatalogsAreSettled() {
-  if (!IsFree(CommitLock()) || !IsFree(SharedCommitLock())) return false;
+  if (!IsLockFree(CommitLock()) || !IsLockFree(SharedCommitLock())) return false;
   AcceptInvalidationMessages();
   return true;
 }

@@ -1,3 +1,6 @@
+// The counts are PostgreSQL's own, read where it keeps them until the transaction ends. State of this transaction: what
+// triggers had reported when each savepoint came to report, in an array that grows.
+
 #include "pg/base/server.h"
 
 #include "pg/write/counted_writes.h"
@@ -32,6 +35,7 @@ void AddMark(ReportedRows *reported, int level) {
   marks[mark_count++] = {reported, *reported, level};
 }
 
+// Whether the savepoint has its mark among the first `count`.
 bool IsMarkedAt(const ReportedRows *reported, int level, int count) {
   for (int i = count - 1; i >= 0 && marks[i].level >= level; i--)
     if (marks[i].level == level && marks[i].reported == reported) return true;

@@ -1,3 +1,7 @@
+// State of this session: what the utility statement at hand concerns, how deep such statements nest, and what it has
+// committed. Callbacks of messages may neither wait nor fail, so they defer what cannot be registered at once
+// (registration.h).
+
 #include "pg/base/server.h"
 
 #include "pg/write/hooks.h"
@@ -30,6 +34,7 @@ OwnCommits own_commits;
 ExecutorStart_hook_type previous_executor_start = nullptr;
 ProcessUtility_hook_type previous_utility = nullptr;
 
+// Notes the relations that a statement is about to write.
 void NoteStatement(QueryDesc *query, int flags) {
   PlannedStmt *statement = query->plannedstmt;
   if ((flags & EXEC_FLAG_EXPLAIN_ONLY) != 0 || statement->resultRelations == NIL) return;
@@ -41,7 +46,7 @@ void NoteStatement(QueryDesc *query, int flags) {
     if (entry->rtekind != RTE_RELATION || entry->rellockmode != RowExclusiveLock) continue;
     NoteWritten(entry->relid);
     // Only REFRESH … CONCURRENTLY has one of these as its target, and no trigger reports it. A plain REFRESH gives it
-    // another file, which OnRelation learns of.
+    // another file, which NoteRelationMessage learns of.
     if (entry->relkind == RELKIND_MATVIEW) RegisterWide(entry->relid);
   }
 }
@@ -87,11 +92,12 @@ bool CommitsPrepared(Node *statement) {
          reinterpret_cast<TransactionStmt *>(statement)->kind == TRANS_STMT_COMMIT_PREPARED;
 }
 
-// The messages of the last command reach OnRelation when the next begins.
+// The messages of the last command reach NoteRelationMessage when the next begins.
 void LookAtMessages() {
   if (IsTransactionState() && OwnXid() != kNoXid) CommandCounterIncrement();
 }
 
+// Whether objects of the kind count as names of which no message tells.
 bool IsNamedKind(ObjectType type) {
   switch (type) {
     case OBJECT_ATTRIBUTE:
@@ -127,6 +133,7 @@ bool ChangesNames(Node *statement) {
   }
 }
 
+// Registers a statement that changes such names.
 void RegisterNames(Node *statement) {
   if (!IsRecording() || OwnXid() == kNoXid || !ChangesNames(statement)) return;
   const uint64_t tag = NamesTag();
@@ -184,7 +191,7 @@ void OnUtility(PlannedStmt *statement, const char *text, bool read_only, Process
 
 // A message about a relation. Messages of others come here too and cannot be told apart; registering for them is a
 // needless miss.
-void OnRelation(Oid relation) {
+void NoteRelationMessage(Oid relation) {
   ForgetWatchedTables(relation);
   if (!OidIsValid(relation) || !IsRecording() || concern == Concern::kNothing) return;
   // A transaction that rolls back, and one that is prepared, undoes its messages after OnTransaction has forgotten what
@@ -204,7 +211,7 @@ void OnRelation(Oid relation) {
 }
 
 // The same for functions, operators, casts, enums and schemas, and for roles.
-void OnNames(bool roles) {
+void NoteNamesMessage(bool roles) {
   if (!IsRecording() || compat::IsAutovacuum() || !IsTransactionState() || OwnXid() == kNoXid) return;
   RegisterTagOrDefer(roles ? RolesTag() : NamesTag());
   NoteChangedCatalogs();
@@ -213,7 +220,7 @@ void OnNames(bool roles) {
 }  // namespace
 
 void RegisterBeforeCommit() {
-  // The messages of the last command reach OnRelation only when the next begins.
+  // The messages of the last command reach NoteRelationMessage only when the next begins.
   if (IsRecording() && OwnXid() != kNoXid) {
     CommandCounterIncrement();
     FollowUpAtCommit();
@@ -243,8 +250,8 @@ void InstallTrackingHooks() {
   ExecutorStart_hook = OnExecutorStart;
   previous_utility = ProcessUtility_hook;
   ProcessUtility_hook = OnUtility;
-  OnRelationChanged(OnRelation);
-  OnNamesChanged(OnNames);
+  OnRelationChanged(NoteRelationMessage);
+  OnNamesChanged(NoteNamesMessage);
 }
 
 }  // namespace aggcache

@@ -1,3 +1,5 @@
+// Takes triggers off and puts them on anew, by AttachTable. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/write/reattach.h"

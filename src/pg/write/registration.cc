@@ -1,3 +1,6 @@
+// Slots have no lock: who finds one taken tries again, after a sleep on the latch. State: the tags that this
+// transaction has left for later.
+
 #include "pg/base/server.h"
 
 #include "pg/write/registration.h"

@@ -1,3 +1,6 @@
+// State of this session: a hash table of its tables, each with a memory context of its own. Messages only mark a table;
+// its memory is given back when no row change is being looked at.
+
 #include "pg/base/server.h"
 
 #include "pg/write/row_tags.h"
@@ -75,6 +78,7 @@ bool Intersects(const Word *a, const Word *b, int words) {
   return false;
 }
 
+// The entry of a key column, made if there is none; NULL if its values cannot be hashed.
 HashedColumn *FindHashed(WatchedTable *table, Relation relation, AttrNumber attribute) {
   for (int i = 0; i < table->hashed_count; i++)
     if (table->hashed[i].column.attribute == attribute) return &table->hashed[i];
@@ -88,7 +92,7 @@ HashedColumn *FindHashed(WatchedTable *table, Relation relation, AttrNumber attr
 // tags a row image can have under it, 0 if it cannot be used: then `owner` has changed so that no result uses it. That
 // its key columns cannot be hashed is no such change, for no lock keeps it from coming: all rows count to one tag then,
 // which every result that rests on a hash of this kind carries too (dependencies.cc).
-int AddWatch(WatchedTable *table, Relation relation, Relation owner, const Watch &watch, const AttrMap *map) {
+int LoadWatch(WatchedTable *table, Relation relation, Relation owner, const Watch &watch, const AttrMap *map) {
   RowWatch *row = &table->watches[table->watch_count];
   memset(row, 0, sizeof(*row));
   auto local = [&](AttrNumber attribute) { return map ? map->attnums[attribute - 1] : attribute; };
@@ -120,7 +124,7 @@ int AddWatch(WatchedTable *table, Relation relation, Relation owner, const Watch
 }
 
 // Reads the watches of the relation and of the partitioned tables above it.
-void Load(WatchedTable *table, Relation relation) {
+void LoadWatches(WatchedTable *table, Relation relation) {
   MemoryContext outer = MemoryContextSwitchTo(table->context);
   table->words = RelationGetNumberOfAttributes(relation) / kWordBits + 1;
   table->watched = static_cast<Word *>(palloc0(sizeof(Word) * table->words));
@@ -148,7 +152,7 @@ void Load(WatchedTable *table, Relation relation) {
       table->watches = static_cast<RowWatch *>(table->watches ? repalloc(table->watches, size) : palloc(size));
     }
     ListCell *watch;
-    foreach (watch, watches) most_tags += AddWatch(table, relation, owner, *static_cast<Watch *>(lfirst(watch)), map);
+    foreach (watch, watches) most_tags += LoadWatch(table, relation, owner, *static_cast<Watch *>(lfirst(watch)), map);
     if (!own) relation_close(owner, NoLock);
   }
   table->last_watched = 0;
@@ -162,7 +166,7 @@ void Load(WatchedTable *table, Relation relation) {
 
 // Whether two values of a column differ. Unchanged values that are stored out of line keep their place there, so most
 // of them need not be read.
-bool Differ(TupleDesc descriptor, int attribute, Datum a, bool a_is_null, Datum b, bool b_is_null) {
+bool ValuesDiffer(TupleDesc descriptor, int attribute, Datum a, bool a_is_null, Datum b, bool b_is_null) {
   if (a_is_null || b_is_null) return a_is_null != b_is_null;
   Form_pg_attribute form = TupleDescAttr(descriptor, attribute - 1);
   if (form->attbyval) return a != b;
@@ -186,8 +190,8 @@ bool FindChanged(WatchedTable *table, TupleTableSlot *old_row, TupleTableSlot *n
   };
   read(table->last_watched);
   auto differs = [&](int attribute) {
-    return Differ(descriptor, attribute, old_row->tts_values[attribute - 1], old_row->tts_isnull[attribute - 1],
-                  new_row->tts_values[attribute - 1], new_row->tts_isnull[attribute - 1]);
+    return ValuesDiffer(descriptor, attribute, old_row->tts_values[attribute - 1], old_row->tts_isnull[attribute - 1],
+                        new_row->tts_values[attribute - 1], new_row->tts_isnull[attribute - 1]);
   };
   for (int word = 0; word < table->words; word++) {
     Word rest = table->watched[word];
@@ -211,7 +215,7 @@ bool FindChanged(WatchedTable *table, TupleTableSlot *old_row, TupleTableSlot *n
 enum Image { kOld, kNew };
 
 // REQUIRES: the watch has a predicate.
-bool Passes(WatchedTable *table, const RowWatch &watch, TupleTableSlot *row) {
+bool PassesPredicate(WatchedTable *table, const RowWatch &watch, TupleTableSlot *row) {
   ExprContext *evaluation = table->evaluation;
   evaluation->ecxt_scantuple = row;
   bool is_null;
@@ -247,6 +251,7 @@ bool StaysInPlace(const WatchedTable *table, const RowWatch &watch) {
   return watch.range.attribute == 0 || !HasChanged(table, watch.range.attribute);
 }
 
+// Adds the tags that an image of the row has under the watch.
 void AddTags(WatchedTable *table, const RowWatch &watch, TupleTableSlot *row, Image image, TagList *list) {
   uint64_t tag = KeyTagOf(watch, row, image);
   list->tags[list->count++] = tag;
@@ -262,7 +267,7 @@ void AddTags(WatchedTable *table, const RowWatch &watch, TupleTableSlot *row, Im
 WatchedTable *latest = nullptr;
 
 // Gives the memory of tables back that have changed, or are gone.
-void FreeInvalid() {
+void FreeInvalidTables() {
   if (!any_invalid || in_use > 0) return;
   any_invalid = false;
   HASH_SEQ_STATUS scan;
@@ -293,7 +298,7 @@ WatchedTable *WatchedTableOf(Relation relation) {
   auto *entry = static_cast<TableEntry *>(hash_search(tables, &oid, HASH_FIND, nullptr));
   if (entry && entry->table->valid) return latest = entry->table;
 
-  FreeInvalid();
+  FreeInvalidTables();
   auto *context = AllocSetContextCreate(CurrentMemoryContext, "aggcache watched table", ALLOCSET_SMALL_SIZES);
   auto *table = static_cast<WatchedTable *>(MemoryContextAllocZero(context, sizeof(WatchedTable)));
   table->relation = oid;
@@ -312,7 +317,7 @@ WatchedTable *WatchedTableOf(Relation relation) {
   table->valid = true;
   const int outer_in_use = in_use++;
   PG_TRY();
-  { Load(table, relation); }
+  { LoadWatches(table, relation); }
   PG_CATCH();
   {
     // Half a list of watches would leave writes unregistered.
@@ -342,8 +347,8 @@ TagList TagsOfChange(WatchedTable *table, TupleTableSlot *old_row, TupleTableSlo
     const RowWatch &watch = table->watches[i];
     if (update && !Intersects(table->changed, watch.all_columns ? table->watched : watch.columns, table->words))
       continue;
-    bool was = old_row && (watch.predicate == nullptr || Passes(table, watch, old_row));
-    bool is = new_row && (watch.predicate == nullptr || Passes(table, watch, new_row));
+    bool was = old_row && (watch.predicate == nullptr || PassesPredicate(table, watch, old_row));
+    bool is = new_row && (watch.predicate == nullptr || PassesPredicate(table, watch, new_row));
     if (was) AddTags(table, watch, old_row, kOld, &list);
     if (is && !(was && StaysInPlace(table, watch))) AddTags(table, watch, new_row, kNew, &list);
   }

@@ -1,3 +1,6 @@
+// A hit leaves its lock before it looks for writers; a writer leaves its id before it looks for locks: one of two finds
+// the other. State of this session: which relation its transaction has shown last.
+
 #include "pg/base/server.h"
 
 #include "pg/write/serializable.h"
@@ -26,8 +29,8 @@ bool IsKept(Step step) {
 
 uint32_t IntentSlot(Oid relation) { return shared::stamps.SlotOf(IntentTag(MyDatabaseId, relation)); }
 
-// REQUIRES: the relation is locked, so that TRUNCATE and rewrites, which look for SIREAD locks under an exclusive lock,
-// come before or after.
+// Shows that this transaction has read the relation; false if only running the query can. REQUIRES: the relation is
+// locked, so that TRUNCATE and rewrites, which look for SIREAD locks under an exclusive lock, come before or after.
 bool ShowRead(Relation relation, ::Snapshot snapshot) {
   // The lock comes first: a write that it is too late for has to be found below.
   if (IsKept(Step::kReadLock)) PredicateLockRelation(relation, snapshot);

@@ -33,6 +33,7 @@ void Escalate(WrittenTable *table, const WatchedTable *watched, Oid relation) {
   if (statistics) shared::Count(statistics->bulk);
 }
 
+// Registers a changed row: in its tags, or for all of the table once those are too many.
 void TrackRow(TriggerData *data) {
   Oid relation = RelationGetRelid(data->tg_relation);
   WrittenTable *table = NoteWritten(relation);

@@ -1,3 +1,6 @@
+// State of this transaction, in variables of the session: the relations that it has written, the tags that it has
+// lately registered in, and the relations whose partitioned tables are still to be told.
+
 #include "pg/base/server.h"
 
 #include "pg/write/written.h"
@@ -67,6 +70,7 @@ void ForgetRecent() {
   recent_count = 0;
 }
 
+// Leaves a relation for RegisterSubtrees.
 void NoteBelow(List **list, Oid relation) {
   MemoryContext outer = MemoryContextSwitchTo(TopTransactionContext);
   *list = lappend_oid(*list, relation);
@@ -101,6 +105,7 @@ bool MayBeTracked(Oid oid, bool written_by_executor) {
   return may;
 }
 
+// Registers a relation of which more rows were counted than its trigger has reported; goes on.
 bool RegisterUnreported(void *, Oid oid, Relation relation, const RowCounts &counts) {
   if (oid < FirstNormalObjectId) return false;
   const WrittenTable *table = FindWritten(oid);
@@ -113,6 +118,7 @@ bool RegisterUnreported(void *, Oid oid, Relation relation, const RowCounts &cou
   return false;
 }
 
+// Whether the definition depends on a relation that has counts.
 bool IsRelationOf(void *definition, Oid oid, Relation, const RowCounts &) {
   const auto *looked_at = static_cast<const Definition *>(definition);
   for (int i = 0; i < looked_at->relation_count; i++)
