@@ -1,3 +1,6 @@
+// Triggers and watches of a table change under SHARE ROW EXCLUSIVE, which keeps writers out and lets readers in. Keeps
+// no state: who needs what is in the extension's catalogs (watch/catalog.h).
+
 #include "pg/base/server.h"
 
 #include "pg/write/attach.h"
@@ -17,7 +20,7 @@ namespace aggcache {
 
 namespace {
 
-bool Exists(Oid relation) { return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)); }
+bool RelationExists(Oid relation) { return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)); }
 
 bool IsPartitionedTable(Oid relation) { return get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE; }
 
@@ -44,6 +47,7 @@ List *TablesOf(Oid relation) {
   return tables;
 }
 
+// Both the role and the current one may.
 bool MayPutTriggersOn(Oid relation, Oid role) {
   return pg_class_aclcheck(relation, role, ACL_TRIGGER) == ACLCHECK_OK &&
          pg_class_aclcheck(relation, GetUserId(), ACL_TRIGGER) == ACLCHECK_OK;
@@ -125,7 +129,7 @@ bool HasPendingEvents(Oid table) {
 }
 
 void ReleaseTable(Oid relation, Oid role, const List *watches) {
-  if (!Exists(relation)) return;
+  if (!RelationExists(relation)) return;
   if (get_rel_relkind(relation) == RELKIND_MATVIEW) return;  // nothing is on it
   if (FunctionsOfRelation(relation) == NIL && CanBeAttached(relation, role) && !WasAttachedByHand(relation) &&
       !HasPendingEvents(relation))
@@ -206,7 +210,7 @@ void ForgetGone() {
   ListCell *cell;
   foreach (cell, RelationsOfGoneFunctions()) {
     Oid relation = lfirst_oid(cell);
-    if (!Exists(relation)) {
+    if (!RelationExists(relation)) {
       DeleteDependenciesOfRelation(relation);
       DeleteWatches(relation);
       DeleteCellWidths(relation);

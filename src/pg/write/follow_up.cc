@@ -33,7 +33,7 @@ void NoteIn(List **list, Oid object) {
   MemoryContextSwitchTo(outer);
 }
 
-bool Exists(Oid relation) { return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)); }
+bool RelationExists(Oid relation) { return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)); }
 
 // What a child needs for one of its parents.
 void AttachPart(Oid part, Relation parent, const List *watches, const List *functions) {
@@ -63,7 +63,7 @@ Oid OwnerOfRelation(Oid relation) {
 // makes it, by triggers or an extension: the triggers are put on with the rights of the owner, if parent and child are
 // one role's.
 void AttachChild(Oid child) {
-  if (!Exists(child) || get_rel_relispartition(child)) return;
+  if (!RelationExists(child) || get_rel_relispartition(child)) return;
   bool pending;
   List *parts = lcons_oid(child, PartsOf(child, &pending));
   List *parents = NIL;
@@ -131,7 +131,8 @@ void RemoveEntriesOfDatabase(Oid database) {
   }
 }
 
-void OnObjectAccess(ObjectAccessType access, Oid class_id, Oid object, int sub_id, void *argument) {
+// The hook: notes what FollowUp has to look at when the statement is done. Results of a database go at once.
+void NoteForFollowUp(ObjectAccessType access, Oid class_id, Oid object, int sub_id, void *argument) {
   if (previous_object_access) previous_object_access(access, class_id, object, sub_id, argument);
   if (sub_id != 0) return;
   // Sessions that are still in it may store after it began to be dropped; when the later one is made, nobody can.
@@ -195,7 +196,7 @@ void AbandonFollowUp() { changed_functions = dropped_relations = new_children = 
 
 void InstallFollowUpHook() {
   previous_object_access = object_access_hook;
-  object_access_hook = OnObjectAccess;
+  object_access_hook = NoteForFollowUp;
 }
 
 }  // namespace aggcache

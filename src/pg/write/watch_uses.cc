@@ -50,6 +50,7 @@ bool IsAmong(const List *watches, uint64_t id) {
   return false;
 }
 
+// Whether that use is noted already.
 bool IsUsedBy(Oid function, Oid relation, uint64_t watch) {
   ListCell *cell;
   foreach (cell, WatchUsesOfFunction(function)) {
