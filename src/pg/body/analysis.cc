@@ -31,7 +31,7 @@ char *NameFunction(const char *schema, const char *name) {
   return plain;
 }
 
-struct Call {
+struct AnalysedCall {
   HeapTuple row;     // of pg_proc
   Node *expression;  // the call, for polymorphism; may be NULL
   Oid collation;
@@ -60,7 +60,7 @@ bool HasFixedTypes(HeapTuple row) {
 }
 
 // Fills definition->result.
-void ShapeResult(Definition *definition, const Call &call, const Query *query, bool returns_tuple) {
+void ShapeResult(Definition *definition, const AnalysedCall &call, const Query *query, bool returns_tuple) {
   Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(call.row));
   ResultShape *shape = &definition->result;
   shape->type = call.result_type;
@@ -81,7 +81,7 @@ void ShapeResult(Definition *definition, const Call &call, const Query *query, b
 }
 
 // Why results of this shape are not kept, or NULL.
-const char *FindResultObstacle(const Definition *definition, const Call &call) {
+const char *FindResultObstacle(const Definition *definition, const AnalysedCall &call) {
   const ResultShape &shape = definition->result;
   if (shape.type == VOIDOID) return "the function returns nothing";
   if (shape.returns_tuple) {
@@ -153,7 +153,7 @@ void AddHiddenParameters(Definition *definition, List *expressions) {
 }
 
 // Parses and rewrites the body. Returns NIL if it does not have exactly one statement.
-List *RewriteBody(const Definition *definition, const Call &call, SQLFunctionParseInfoPtr info, int *count) {
+List *RewriteBody(const Definition *definition, const AnalysedCall &call, SQLFunctionParseInfoPtr info, int *count) {
   bool is_null;
   Datum parsed = SysCacheGetAttr(PROCOID, call.row, Anum_pg_proc_prosqlbody, &is_null);
   if (is_null) {
@@ -173,14 +173,14 @@ List *RewriteBody(const Definition *definition, const Call &call, SQLFunctionPar
 }
 
 // Names of a body that is kept as a tree are resolved for good. One that writes is refused.
-void AddNamesOfBody(Definition *definition, const Call &call, const Query *query) {
+void AddNamesOfBody(Definition *definition, const AnalysedCall &call, const Query *query) {
   bool is_null;
   (void)SysCacheGetAttr(PROCOID, call.row, Anum_pg_proc_prosqlbody, &is_null);
   if (is_null && !query->hasModifyingCTE) AddNamesOf(definition->source, &definition->names);
 }
 
 // What stands in pg_proc.
-void ReadDeclaration(Definition *definition, const Call &call, Refusal *refusal) {
+void ReadDeclaration(Definition *definition, const AnalysedCall &call, Refusal *refusal) {
   Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(call.row));
   definition->name = psprintf("%s", format_procedure(definition->function));
   char *schema = get_namespace_name(form->pronamespace);
@@ -212,7 +212,7 @@ void AddArguments(Definition *definition, SQLFunctionParseInfoPtr info) {
 
 // The body's SELECT, which returns what the function is declared to. NULL, with the obstacle set, if it is anything
 // else.
-Query *ReadSelect(Definition *definition, const Call &call, SQLFunctionParseInfoPtr info, Refusal *refusal) {
+Query *ReadSelect(Definition *definition, const AnalysedCall &call, SQLFunctionParseInfoPtr info, Refusal *refusal) {
   int statement_count;
   List *rewritten = RewriteBody(definition, call, info, &statement_count);
   Query *query = list_length(rewritten) == 1 ? linitial_node(Query, rewritten) : nullptr;
@@ -271,7 +271,7 @@ void AddFingerprint(Definition *definition, const List *families, const Composit
 }
 
 // Does the work in the definition's context; what the parser leaves behind stays there with it.
-void AnalyseDefinition(Definition *definition, const Call &call, Refusal *refusal) {
+void AnalyseDefinition(Definition *definition, const AnalysedCall &call, Refusal *refusal) {
   ReadDeclaration(definition, call, refusal);
   SQLFunctionParseInfoPtr info = prepare_sql_fn_parse_info(call.row, call.expression, call.collation);
   AddArguments(definition, info);
@@ -323,7 +323,7 @@ void AnalyseDefinition(Definition *definition, const Call &call, Refusal *refusa
 // Parse analysis locks what it finds until the transaction ends. A definition is kept valid by invalidation, not by
 // locks, and whoever waits for a lock of this session keeps it from waiting for others (single_flight.h): so these go
 // at once.
-void AnalyseWithoutLocks(Definition *definition, const Call &call, Refusal *refusal) {
+void AnalyseWithoutLocks(Definition *definition, const AnalysedCall &call, Refusal *refusal) {
   ResourceOwner outer = CurrentResourceOwner;
   ResourceOwner owner = ResourceOwnerCreate(outer, "aggcache analysis");
   PG_TRY();
@@ -380,7 +380,7 @@ Definition *MakeDefinition(FunctionCallInfo fcinfo) {
   MemoryContext outer = MemoryContextSwitchTo(definition->context);
   HeapTuple row = SearchSysCacheCopy1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", function);
-  Call call;
+  AnalysedCall call;
   memset(&call, 0, sizeof(call));
   call.row = row;
   call.expression = fcinfo->flinfo->fn_expr;
@@ -406,7 +406,7 @@ Definition *AnalyseFunction(Oid function, Refusal *refusal, const Definition *ca
   MemoryContext outer = MemoryContextSwitchTo(definition->context);
   HeapTuple row = SearchSysCacheCopy1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", function);
-  Call call;
+  AnalysedCall call;
   memset(&call, 0, sizeof(call));
   call.row = row;
   call.result_class = get_func_result_type(function, &call.result_type, &call.result_descriptor);
