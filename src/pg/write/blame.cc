@@ -1,5 +1,6 @@
 // Memory: the notes, in sets of kWays by transaction id, each with a sequence number that is odd while it is written;
-// and the counts, under shared::state->blame_lock.
+// and the counts, under shared::state->blame_lock. State of this session: the change that it noted last, which the next
+// row mostly repeats.
 
 #include "pg/base/server.h"
 
