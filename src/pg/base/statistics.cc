@@ -98,6 +98,7 @@ void GiveBackPlace(Statistics *places, int count, Statistics *place) {
   }
 }
 
+// Gives the place of the id back, if it has one.
 template <class Statistics>
 void GiveBackId(Statistics *places, int count, uint64_t id) {
   Statistics *free;

@@ -18,6 +18,7 @@ uint32_t running_limit = 0;
 // Half of what 32 bits can tell apart is left to what is assigned meanwhile.
 bool IsTooOld(Xid xid) { return xid + (1ULL << 30) < compat::NextXid(); }
 
+// How a transaction has ended, so far as the server can still tell.
 Outcome ServerOutcome(void *, Xid xid) noexcept {
   TransactionId narrow = static_cast<TransactionId>(xid);
   if (IsTooOld(xid)) return Outcome::kUnknown;
@@ -31,6 +32,7 @@ Outcome ServerOutcome(void *, Xid xid) noexcept {
   return outcome;
 }
 
+// Whether the snapshot, the context, has seen the transaction end.
 bool HasFinishedInSnapshot(void *context, Xid xid) noexcept {
   const auto *snapshot = static_cast<const SnapshotData *>(context);
   if (IsTooOld(xid)) return false;
