@@ -109,6 +109,7 @@ bool TakesCatalogObject(Form_pg_proc form) {
   return false;
 }
 
+// The verdict on one of PostgreSQL's own functions; `source` is its name in the source.
 Reads WhatBuiltInReads(Form_pg_proc form, const char *source) {
   if (TakesCatalogObject(form)) return Reads::kAnything;
   if (form->provolatile == PROVOLATILE_STABLE)
@@ -159,6 +160,7 @@ bool IsInC(Oid function) {
   return is;
 }
 
+// `as_support`: of a function that an aggregate is made of.
 Reads WhatReads(Oid function, bool as_support) {
   HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for function %u", function);

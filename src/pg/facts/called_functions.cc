@@ -84,6 +84,7 @@ void AddSupport(FoundFunctions *found, Oid family, Oid left, Oid right) {
   ReleaseCatCacheList(rows);
 }
 
+// Whether the operator is in a built-in family of that access method.
 bool HasBuiltInFamily(const List *memberships, Oid method) {
   ListCell *cell;
   foreach (cell, memberships) {
@@ -93,6 +94,7 @@ bool HasBuiltInFamily(const List *memberships, Oid method) {
   return false;
 }
 
+// Adds all functions of a family, and those of its operators.
 void AddWholeFamily(FoundFunctions *found, Oid family) {
   AddSupport(found, family, InvalidOid, InvalidOid);
   ListCell *cell;
@@ -256,6 +258,7 @@ bool HoldsOthersRange(Oid type) {
   return OidIsValid(RangeOf(OidIsValid(element) ? element : type));
 }
 
+// Whether an argument that is declared so can be of any type.
 bool TakesAnyType(Oid type) {
   return IsPolymorphicType(type) || type == RECORDOID || type == RECORDARRAYOID || type == ANYOID;
 }
@@ -372,6 +375,7 @@ bool VisitList(const List *functions, FunctionVisitor visit, void *context) {
   return false;
 }
 
+// Adds the functions by which the clauses tell groups apart.
 void AddEqualities(List **functions, const List *clauses) {
   ListCell *cell;
   foreach (cell, clauses) {

@@ -36,6 +36,7 @@ bool AreStorageOptions(const Node *definitions) {
   return true;
 }
 
+// Whether an ALTER TABLE changes nothing but how the table is stored and planned.
 bool ChangesStorageOnly(const AlterTableStmt *statement) {
   ListCell *cell;
   foreach (cell, statement->cmds) {
@@ -56,6 +57,7 @@ bool ChangesStorageOnly(const AlterTableStmt *statement) {
   return true;
 }
 
+// VACUUM FULL
 bool IsFull(const VacuumStmt *statement) {
   bool full = false;
   ListCell *cell;
