@@ -108,6 +108,7 @@ void AddAllRelations(Definition *definition, List *read, const Composition &comp
   foreach (cell, composition.row_types) AddRowType(definition, lfirst_oid(cell));
 }
 
+// Adds rows of catalogs, by PlanInvalItem.
 void AddCatalogs(Definition *definition, List *items) {
   definition->catalogs =
       static_cast<CatalogDependency *>(palloc(sizeof(CatalogDependency) * Max(1, list_length(items))));
@@ -254,6 +255,7 @@ void AddDependencies(Definition *definition, Query *query, List **relations, Lis
   definition->has_row_security |= row_security_used;
 }
 
+// Mixes in what is executed: the body, what it calls, and the form of the result.
 void AddFingerprint(Definition *definition, const List *families, const Composition &composition) {
   MixFingerprint(definition, reinterpret_cast<Node *>(definition->query), families);
   for (int i = 0; i < 2; i++)

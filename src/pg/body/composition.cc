@@ -74,6 +74,7 @@ struct CalledFunction {
   bool changes_settings;  // other than ours
 };
 
+// Whether the SET clauses set anything but settings of this extension.
 bool ChangesSettings(ArrayType *config) {
   if (config == nullptr) return false;
   Datum *elements;

@@ -65,6 +65,7 @@ bool HoldsName(const Definition *definition, Oid, int, uint32 hash) {
   return hash == 0 || HasName(definition->names, hash);
 }
 
+// For catalogs of which any row may matter.
 bool DependsOnAll(const Definition *, Oid, int, uint32) { return true; }
 
 void InvalidateOnRelation(Datum, Oid relation) {

@@ -149,6 +149,7 @@ struct ExtractContext {
   List **hidden;
 };
 
+// Whether the expression has to be taken out, and can be.
 bool IsHidden(Node *node, bool stated) {
   HiddenContext found = {stated, false, false};
   HiddenWalker(node, &found);

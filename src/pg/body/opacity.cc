@@ -162,6 +162,7 @@ bool CanConvertThroughText(CoerceViaIO *conversion, OpacityContext *context) {
   return false;
 }
 
+// Whether the arguments of the node, if it has any, are all of plain types.
 bool ArgumentsArePlain(Node *node) {
   List *arguments = NIL;
   switch (nodeTag(node)) {

@@ -29,6 +29,7 @@ Reading ReadClocks() {
   return {before, day, shared::ElapsedTime()};
 }
 
+// A moment of the time of day by the steady clock.
 int64_t SteadyTime(TimestampTz then) {
   const Reading reading = ReadClocks();
   (void)shared::state->clock.Watch(reading.day, reading.elapsed, GetCurrentTransactionStartTimestamp(),

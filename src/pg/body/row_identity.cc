@@ -382,6 +382,7 @@ bool IsAllOutputKnown(const Query *query, const List *known) {
   return true;
 }
 
+// LIMIT 1, or less
 bool IsCutToOne(const Query *query) {
   if (query->limitOption == LIMIT_OPTION_WITH_TIES || query->limitCount == nullptr || !IsA(query->limitCount, Const))
     return false;

@@ -167,6 +167,7 @@ bool MergesDifferent(const Query *query, const List *clauses) {
   return false;
 }
 
+// The same of set operations.
 bool MergesDifferent(const Node *operation) {
   if (!IsA(operation, SetOperationStmt)) return false;
   auto *set = reinterpret_cast<const SetOperationStmt *>(operation);

@@ -40,6 +40,7 @@ void NoteStructure(SourceRelation *source) {
   relation_close(relation, NoLock);
 }
 
+// Adds a relation and what it is; what stands in its way stands in the definition's, unless something does already.
 void AddSource(Definition *definition, Oid relation, SourceRole role, Oid root, ReadBy read_by) {
   // doubled when it is full, at powers of two
   int count = definition->relation_count;

@@ -274,6 +274,7 @@ char *Decompress(const char *value, Size size) {
   return nullptr;
 }
 
+// Whether a varlena begins there, in any form that it can have in a row; *taken is how many bytes it takes.
 bool IsVarlena(const ValueCheck &check, const char *value, const char *end, Size *taken) {
   Body body;
   if (!UnpackVarlena(value, end, &body, taken)) return false;

@@ -127,6 +127,7 @@ bool IsRowDatum(const ResultShape &shape, const char *value, Size size) {
   return IsRow(*shape.checks, header, size) && HeapTupleHeaderGetTypeId(header) == shape.descriptor->tdtypeid;
 }
 
+// Whether bytes are a result of one value.
 bool IsScalar(const ResultShape &shape, const char *data, Size size, bool proven) {
   const int64 is_null = *reinterpret_cast<const int64 *>(data);
   if (is_null != 0) return is_null == 1 && size == sizeof(int64);
