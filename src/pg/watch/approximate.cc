@@ -22,6 +22,7 @@ Oid AccessMethodOf(Oid index) {
   return method;
 }
 
+// Why what the index finds is not exact, or NULL.
 const char *JudgeIndex(Oid index) {
   const Oid method = AccessMethodOf(index);
   if (!OidIsValid(method) || IsExactAccessMethod(method)) return nullptr;

@@ -56,6 +56,7 @@ void InsertRow(Member catalog_member, Datum *values) {
   table_close(catalog, NoLock);
 }
 
+// The values of a column in rows of aggcache.dependency.
 List *CollectOids(Member index, AttrNumber by, Oid value, AttrNumber wanted) {
   List *oids = NIL;
   ForRows(&Extension::dependency, index, by, value, AccessShareLock, [&](Relation catalog, HeapTuple row) {
@@ -79,6 +80,7 @@ bool IsWatchUsed(Oid relation, uint64_t watch) {
   return used;
 }
 
+// Whether the watch is one of those that are asked about, and no function uses it.
 bool IsUnusedWatch(Oid relation, uint64_t watch, const List *among) {
   bool asked = false;
   ListCell *cell;
@@ -89,6 +91,7 @@ bool IsUnusedWatch(Oid relation, uint64_t watch, const List *among) {
   return asked && !IsWatchUsed(relation, watch);
 }
 
+// Adds the relations in rows whose function is not there any more.
 List *GoneFunctions(Member catalog, Member index, AttrNumber function_attribute, AttrNumber relation_attribute,
                     List *relations) {
   ForRows(catalog, index, 0, InvalidOid, AccessShareLock, [&](Relation table, HeapTuple row) {
@@ -167,6 +170,7 @@ void InsertWatchUse(Oid function, Oid relation, uint64_t watch) {
 
 namespace {
 
+// A list of WatchUse; `take`: deletes their rows.
 List *UsesOfFunction(Oid function, bool take) {
   List *uses = NIL;
   ForRows(&Extension::watch_use, &Extension::watch_use_pkey, kUseFunction, function,

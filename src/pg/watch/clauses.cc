@@ -230,6 +230,7 @@ bool IsHashableEquality(const Comparison &comparison) {
          get_collation_isdeterministic(comparison.collation);
 }
 
+// Whether the operator compares by order, with a column whose ranges are followed.
 bool IsRangeComparison(const Comparison &comparison) {
   if (RangeKindOf(comparison.column->vartype) == RangeKind::kNone || !IsTrustedOrder(comparison.operation))
     return false;
