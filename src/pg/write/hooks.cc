@@ -141,6 +141,8 @@ void RegisterNames(Node *statement) {
   NoteChangedCatalogs();
 }
 
+// Before the statement: what it concerns, for the messages that it causes. After it: what is to be registered and
+// followed up.
 void OnUtility(PlannedStmt *statement, const char *text, bool read_only, ProcessUtilityContext context,
                ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver,
                QueryCompletion *completion) {

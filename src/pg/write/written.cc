@@ -77,6 +77,7 @@ void NoteBelow(List **list, Oid relation) {
   MemoryContextSwitchTo(outer);
 }
 
+// Registers a relation in its wide tag, unless that is done, and leaves it for RegisterSubtrees.
 void RegisterWideBy(Oid relation, void (*register_tag)(uint64_t tag)) {
   if (!IsRecording()) return;
   NoteChangedCatalogs();
