@@ -17,6 +17,7 @@
 #include "pg/body/sources.h"
 #include "pg/body/wellformed.h"
 #include "pg/facts/called_functions.h"
+#include "pg/facts/operator_families.h"
 #include "pg/facts/function_facts.h"
 
 namespace aggcache {

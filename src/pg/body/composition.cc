@@ -16,6 +16,7 @@
 #include "pg/body/sources.h"
 #include "pg/facts/audited.h"
 #include "pg/facts/called_functions.h"
+#include "pg/facts/operator_families.h"
 #include "pg/facts/depends_on.h"
 
 namespace aggcache {

@@ -5,14 +5,11 @@
 
 #include "pg/facts/called_functions.h"
 
-#include "pg/facts/partitions.h"
-
 extern "C" {
 #include "catalog/pg_amop.h"
 #include "catalog/pg_amproc.h"
 #include "catalog/pg_opclass.h"
 #include "catalog/pg_operator.h"
-#include "catalog/pg_partitioned_table.h"
 #include "optimizer/tlist.h"
 }
 
@@ -25,8 +22,6 @@ struct FoundFunctions {
   const List *families;
   List *functions;  // Oids
 };
-
-bool IsBuiltIn(Oid oid) { return oid < FirstNormalObjectId; }
 
 // Adds a function; InvalidOid: there is none.
 void AddCalled(FoundFunctions *found, Oid function) {
@@ -384,42 +379,6 @@ void AddEqualities(List **functions, const List *clauses) {
   }
 }
 
-// Adds the family of an operator class unless it is built in.
-void AddOwnFamily(List **families, Oid operator_class) {
-  const Oid family = get_opclass_family(operator_class);
-  if (!IsBuiltIn(family)) *families = list_append_unique_oid(*families, family);
-}
-
-void AddIndexFamilies(List **families, Oid index) {
-  HeapTuple row = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
-  if (!HeapTupleIsValid(row)) return;
-  bool is_null;
-  auto *classes = reinterpret_cast<oidvector *>(
-      DatumGetPointer(SysCacheGetAttr(INDEXRELID, row, Anum_pg_index_indclass, &is_null)));
-  for (int i = 0; !is_null && i < classes->dim1; i++) AddOwnFamily(families, classes->values[i]);
-  ReleaseSysCache(row);
-}
-
-void AddPartitionFamilies(List **families, Oid relation) {
-  HeapTuple row = SearchSysCache1(PARTRELID, ObjectIdGetDatum(relation));
-  if (!HeapTupleIsValid(row)) return;
-  bool is_null;
-  auto *classes = reinterpret_cast<oidvector *>(
-      DatumGetPointer(SysCacheGetAttr(PARTRELID, row, Anum_pg_partitioned_table_partclass, &is_null)));
-  for (int i = 0; !is_null && i < classes->dim1; i++) AddOwnFamily(families, classes->values[i]);
-  ReleaseSysCache(row);
-}
-
-void AddRelationFamilies(List **families, Oid oid) {
-  Relation relation = try_relation_open(oid, AccessShareLock);
-  if (relation == nullptr) return;
-  ListCell *cell;
-  if (relation->rd_rel->relhasindex)
-    foreach (cell, RelationGetIndexList(relation)) AddIndexFamilies(families, lfirst_oid(cell));
-  if (relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) AddPartitionFamilies(families, oid);
-  relation_close(relation, NoLock);
-}
-
 }  // namespace
 
 List *FunctionsBehind(Node *node, const List *families) {
@@ -499,17 +458,6 @@ List *GroupingFunctions(Node *node) {
     default: break;
   }
   return functions;
-}
-
-List *FamiliesOfRelations(const List *relations) {
-  List *families = NIL;
-  ListCell *cell, *part;
-  foreach (cell, relations) {
-    AddRelationFamilies(&families, lfirst_oid(cell));
-    bool pending;
-    foreach (part, PartsOf(lfirst_oid(cell), &pending)) AddRelationFamilies(&families, lfirst_oid(part));
-  }
-  return families;
 }
 
 }  // namespace aggcache

@@ -23,7 +23,7 @@
 namespace aggcache {
 
 // Functions that the node calls without naming them: those of its operators and of the types that it compares. The
-// children of a node are not looked at, but a Query's clauses are. `families`: see FamiliesOfRelations. In the current
+// children of a node are not looked at, but a Query's clauses are. `families`: see operator_families.h. In the current
 // memory context, Oids, each once.
 List *FunctionsBehind(Node *node, const List *families);
 
@@ -35,11 +35,6 @@ bool VisitCalledFunctions(Node *node, const List *families, FunctionVisitor visi
 
 // Equality functions that grouping calls as the caller: with his privileges, and with a hook asked about them.
 List *GroupingFunctions(Node *node);
-
-// Operator families, not built in, of the indexes and partition keys of these relations and of what is below them.
-// Through them a plan may call other functions for a built-in operator than the built-in families have. REQUIRES: locks
-// on the relations.
-List *FamiliesOfRelations(const List *relations);
 
 }  // namespace aggcache
 

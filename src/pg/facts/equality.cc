@@ -38,8 +38,6 @@ const Pair kPairs[] = {
     {{"$libdir/pgmp", "pmpz_eq"}, {"$libdir/pgmp", "pmpz_hash"}},
 };
 
-bool IsBuiltIn(Oid oid) { return oid < FirstNormalObjectId; }
-
 char *ProcText(HeapTuple row, AttrNumber attribute) {
   bool is_null;
   Datum value = SysCacheGetAttr(PROCOID, row, attribute, &is_null);

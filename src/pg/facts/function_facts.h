@@ -7,6 +7,9 @@
 
 namespace aggcache {
 
+// Whether an object is one of PostgreSQL's own.
+inline bool IsBuiltIn(Oid object) { return object < FirstNormalObjectId; }
+
 // Whether values of the type are rows, or hold rows. Their type may change without a change of any relation that is
 // read.
 bool HoldsRows(Oid type);

@@ -230,6 +230,20 @@ List *DescribeRelations(const Definition *definition) {
   return uses;
 }
 
+ArrayType *ColumnNames(const RelationUse &use) {
+  int count = 0;
+  auto *names = static_cast<Datum *>(palloc(sizeof(Datum) * Max(1, list_length(use.columns))));
+  ListCell *cell;
+  foreach (cell, use.columns) {
+    char *name = get_attname(use.relation, static_cast<AttrNumber>(lfirst_int(cell)), true);
+    if (name == nullptr) continue;
+    auto *padded = static_cast<NameData *>(palloc(sizeof(NameData)));
+    namestrcpy(padded, name);
+    names[count++] = NameGetDatum(padded);
+  }
+  return construct_array(names, count, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR);
+}
+
 const char *QualifiedRelationName(Oid relation) {
   char *name = get_rel_name(relation);
   char *schema = name ? get_namespace_name(get_rel_namespace(relation)) : nullptr;

@@ -66,6 +66,9 @@ struct RelationUse {
 // REQUIRES: inside RunGuarded. The list (RelationUse *) is in the current memory context.
 List *DescribeRelations(const Definition *definition);
 
+// The names of use.columns, as an array of name.
+ArrayType *ColumnNames(const RelationUse &use);
+
 // "schema.name" of a relation, quoted as needed, or NULL.
 const char *QualifiedRelationName(Oid relation);
 
