@@ -1,4 +1,4 @@
-# The helper of test/docs/run.
+# The helper of test/docs/check_docs.sh.
 #
 #   docs.pl script README                        the README's sql blocks as one psql script, with a mark before each
 #   docs.pl check README OUTPUT OBJECTS          compares what the script printed with the README; the other checks

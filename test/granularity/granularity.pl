@@ -148,9 +148,9 @@ sub render
 	my $text = <<'END';
 # Granularity
 
-Which writes invalidate which results: **this file is written by a test** (`test/granularity/run --write`; without
-`--write` it checks that the file says what the extension does). Each result is cached, another session makes the write
-and commits, and the function is called again.
+Which writes invalidate which results: **this file is written by a test**
+(`test/granularity/check_granularity.sh --write`; without `--write` it checks that the file says what the extension
+does). Each result is cached, another session makes the write and commits, and the function is called again.
 
 | | |
 |---|---|
@@ -255,7 +255,7 @@ if (open my $file, '<:encoding(UTF-8)', $document) { local $/; $committed = <$fi
 if ($committed eq $text) { $passed++; }
 else
 {
-	fail('docs/granularity.md is not what test/granularity/run --write makes');
+	fail('docs/granularity.md is not what test/granularity/check_granularity.sh --write makes');
 	my @is = split /\n/, $committed;
 	my %is = map { $_ => 1 } @is;
 	my @differ = grep { !$is{$_} } split /\n/, $text;

@@ -1,6 +1,7 @@
 #!/bin/bash
-# test/extensions/run              checks what src/pg/facts/audited_extensions.cc says of extensions, on those that are installed
-# test/extensions/run --packages   prints Debian's packages that it would try
+# test/extensions/check_extensions.sh              checks what src/pg/facts/audited_extensions.cc says of extensions, on
+#                                                  those that are installed
+# test/extensions/check_extensions.sh --packages   prints Debian's packages that it would try
 #
 # Each extension's functions are run with arguments made by their types; those whose results change under other settings,
 # or after what their tables hold was changed, are compared, cached and plain (test/lib/every_function.sql). What is in

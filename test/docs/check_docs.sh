@@ -1,7 +1,7 @@
 #!/bin/bash
-# test/docs/run            checks that the documents say what the extension does
-# test/docs/run --update   puts what the server printed into the README's output blocks; read the difference before
-#                          committing it
+# test/docs/check_docs.sh            checks that the documents say what the extension does
+# test/docs/check_docs.sh --update   puts what the server printed into the README's output blocks; read the difference
+#                                    before committing it
 #
 # - README.md: its sql blocks, pasted in order into one session, print what the output blocks after them show.
 # - docs/reference.md: every setting, every function, table and view of the installed extension with every column, and

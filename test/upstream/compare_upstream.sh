@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs PostgreSQL's own test suites with the library preloaded, and compares with a server that does not have it.
 #
-#   test/upstream/run [--source DIRECTORY] [--suites LIST] [--modes LIST] [--work DIRECTORY]
+#   test/upstream/compare_upstream.sh [--source DIRECTORY] [--suites LIST] [--modes LIST] [--work DIRECTORY]
 #
 #   --source  PostgreSQL's source tree of the installed version, or a folder that holds its src/test (default: Debian's
 #             source package, fetched by apt with a configuration of our own; nothing of the machine's changes)
@@ -72,7 +72,8 @@ fetch_source() {
   command -v apt-get >/dev/null || cannot "no apt-get, and no --source"
   command -v dpkg-source >/dev/null || cannot "no dpkg-source to unpack a source package with, and no --source"
   mkdir -p "$apt"/{lists/partial,archives/partial,empty} "$WORK/source"
-  apt-cache madison "postgresql-$MAJOR" 2>/dev/null | awk -F ' *[|] *' '$3 ~ / Packages$/ { print $2, $3 }' >"$apt/known"
+  apt-cache madison "postgresql-$MAJOR" 2>/dev/null |
+    awk -F ' *[|] *' '$3 ~ / Packages$/ { print $2, $3 }' >"$apt/known"
   while read -r _ uri place _; do
     echo "deb-src $([ ! -e "$keyring" ] || echo "[signed-by=$keyring] ")$uri ${place%/*} ${place##*/}"
   done <"$apt/known" | sort -u >"$apt/sources.list"

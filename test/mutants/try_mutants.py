@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Mutants: each takes one thing out of the source that keeps answers right, and a test has to notice.
 
-  test/mutants/run [--long | --count N] [--seconds N] [--seed N] [--only REGEX] [--find] [--library FILE]
+  test/mutants/try_mutants.py [--long | --count N] [--seconds N] [--seed N] [--only REGEX] [--find] [--library FILE]
 
   --long      all of them (default: --count 5 at random, and none that would not end within --seconds 90)
   --seed      repeats a choice

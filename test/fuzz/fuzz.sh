@@ -1,7 +1,7 @@
 #!/bin/bash
 # Fuzzes what comes back from Redis: values (frame) and the protocol (reply). One closing line: fuzz: N passed, M failed
 #
-#   test/fuzz/run [--long] [--seconds N] [--only frame|reply] [--keep DIRECTORY]
+#   test/fuzz/fuzz.sh [--long] [--seconds N] [--only frame|reply] [--keep DIRECTORY]
 #
 #   --long     ten minutes for each instead of ten seconds, at once where there are two processors
 #   --seconds  another time

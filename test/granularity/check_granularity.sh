@@ -1,6 +1,6 @@
 #!/bin/bash
-# test/granularity/run           checks docs/granularity.md: which writes invalidate which results
-# test/granularity/run --write   writes it anew; read the difference before committing it
+# test/granularity/check_granularity.sh           checks docs/granularity.md: which writes invalidate which results
+# test/granularity/check_granularity.sh --write   writes it anew; read the difference before committing it
 #
 # granularity.pl has the query shapes, the write shapes, and how they are tried. Needs the extension installed in the
 # PostgreSQL of PG_CONFIG; starts a private server. Prints "granularity: N passed, M failed".
