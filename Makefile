@@ -1,6 +1,7 @@
 # Builds the extension as any PGXS extension is built:
 #
 #   make && make install && make installcheck        PG_CONFIG=… chooses another PostgreSQL
+#   make installcheck ISOLATION= TAP_TESTS=          of the three kinds of its tests only those in sql/
 #   make unit                                        unit tests of src/core, no server needed
 #   make DEBUG=1                                     with the switches that tests of the tests need
 #
@@ -18,6 +19,11 @@ OBJS = $(patsubst $(srcdir)/%.cc,%.o,$(CORE_SOURCES) $(REDIS_SOURCES) $(PG_SOURC
 
 REGRESS = $(patsubst $(srcdir)/sql/%.sql,%,$(sort $(wildcard $(srcdir)/sql/*.sql)))
 REGRESS_OPTS = --inputdir=$(srcdir) --load-extension=pg_aggcache
+SPECS = $(srcdir)/test/isolation/specs
+ISOLATION = $(patsubst $(SPECS)/%.spec,%,$(sort $(wildcard $(SPECS)/*.spec)))
+ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --load-extension=pg_aggcache
+TAP_TESTS = 1
+PROVE_TESTS = test/t/*.pl
 EXTRA_CLEAN = $(patsubst %.o,%.d,$(OBJS))
 
 SHLIB_LINK = -lstdc++ -lhiredis -lcares -llz4 $(TLS_LIBS)
@@ -34,6 +40,10 @@ include $(srcdir)/src/redis/tls.mk
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+# prove runs in $(srcdir)
+PROVE := test/lib/prove_tests.sh $(PROVE)
+PG_PROVE_FLAGS += -I test/lib
+export PG_CONFIG
 
 override CXXFLAGS := $(filter-out -Wdeclaration-after-statement -Wmissing-prototypes -Wstrict-prototypes,$(CXXFLAGS)) \
   -std=c++17 -fno-exceptions -fno-rtti -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers \

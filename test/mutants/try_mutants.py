@@ -235,7 +235,8 @@ class Workshop:
             return False
         env = {"PGHOST": self.server, "PGUSER": "postgres", "PGISOLATIONTIMEOUT": "60"}
         if kind == "regress":
-            command = ["make", "installcheck", "REGRESS=" + " ".join(tests), "PG_CONFIG=" + PG_CONFIG]
+            command = ["make", "installcheck", "REGRESS=" + " ".join(tests), "ISOLATION=", "TAP_TESTS=",
+                       "PG_CONFIG=" + PG_CONFIG]
         else:
             output = os.path.join(self.directory, "isolation")
             os.makedirs(output, exist_ok=True)

@@ -49,6 +49,22 @@ for my $name (sort keys %servers)
 	$node->stop;
 }
 
+# It has isolation and the TAP tests too: they run by themselves here, so this looks at what it would run.
+{
+	delete local @ENV{qw(MAKEFLAGS MFLAGS)};
+	my ($commands) = run_command([ 'make', '-n', '-C', $root, 'installcheck' ]);
+	for my $spec (map { basename($_, '.spec') } glob "$root/test/isolation/specs/*.spec")
+	{
+		like($commands, qr/pg_isolation_regress .* --load-extension=pg_aggcache .*\b$spec\b/s, "isolation: $spec");
+	}
+	like($commands, qr{-I test/lib .*test/t/\*\.pl}s, 'tap');
+	($commands) = run_command([ 'make', '-n', '-C', $root, 'installcheck', 'ISOLATION=', 'TAP_TESTS=' ]);
+	like($commands, qr/pg_regress .*\b$tests[0]\b/s, 'regress alone');
+	unlike($commands, qr/pg_isolation_regress|prove/, 'and nothing else');
+	my ($out) = run_command([ "$root/test/lib/prove_tests.sh", '/no/prove', 'test/t/*.pl' ]);
+	is($out, 'TAP tests are not run: there is no /no/prove', 'what is missing for TAP is said');
+}
+
 sub bindir
 {
 	my ($out) = run_command([ $ENV{PG_CONFIG} // 'pg_config', '--bindir' ]);
