@@ -1,5 +1,5 @@
 // Every reason why a call was answered as it was, or is not answered from the cache: one table, so that whoever is
-// asked says the same. docs/reference.md lists them, which test/docs/run compares.
+// asked says the same. docs/reference.md lists them, which test/docs/check_docs.sh compares.
 
 #ifndef AGGCACHE_PG_BASE_REASONS_H
 #define AGGCACHE_PG_BASE_REASONS_H

@@ -1,6 +1,6 @@
 // What a function may read besides its arguments, whatever it is declared. Of PostgreSQL's own functions a list tells,
 // which a test checks by running them (test/t/036_functions_of_postgres.pl); of C functions the list of audited
-// extensions, which test/extensions/run checks. All others may read anything.
+// extensions, which test/extensions/check_extensions.sh checks. All others may read anything.
 
 #ifndef AGGCACHE_PG_FACTS_AUDITED_H
 #define AGGCACHE_PG_FACTS_AUDITED_H

@@ -1,5 +1,6 @@
 // The extensions whose C functions have been looked at, each from the lowest to the highest version that was, and what
-// in them reads more than its arguments. test/extensions/run runs them under other settings and with other tables.
+// in them reads more than its arguments. test/extensions/check_extensions.sh runs them under other settings and with
+// other tables.
 //
 // Functions are named by their symbols, which a rename leaves; a name may end in an asterisk.
 
