@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Cursor test: random changes of definitions by other sessions between the rows of open cursors over cached functions.
 
-  test/cursors/run [--seconds N | --long] [--seed N] [--round N [--rounds N]] [--no-shrink]
+  test/cursors/cursors.py [--seconds N | --long] [--seed N] [--round N [--rounds N]] [--no-shrink]
 
 Uses the installed build on a private server. A round is a small random schema with cached functions, cursors over them
 in a transaction, and what other sessions do between their rows: they replace, alter and drop functions, views, tables,
