@@ -13,8 +13,9 @@ List *CollectFunctions(Query *query, List *functions);
 // Adds every Query of the tree.
 List *CollectQueries(Query *query, List *queries);
 
-// 128 bits over the tree, a Query or an expression, and the definitions of the functions that running it calls, named
-// or not, and of the types in it. `families` of the relations that it reads (called_functions.h).
+// 128 bits over the tree, a Query or an expression, and the definitions of the functions that running it calls, whether
+// the tree names them or its operators and types bring them. `families`: of the relations that it reads
+// (operator_families.h).
 void FingerprintTree(Node *tree, const List *families, uint64_t fingerprint[2]);
 
 }  // namespace aggcache

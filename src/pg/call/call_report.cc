@@ -1,3 +1,5 @@
+// The one variable of the session that call_report.h is about.
+
 #include "pg/base/server.h"
 
 #include "pg/call/call_report.h"

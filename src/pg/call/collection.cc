@@ -1,3 +1,6 @@
+// Keeps the innermost collection of the session in a variable; collections themselves lie on the stack of who computes,
+// their stamps in the computation's memory.
+
 #include "pg/base/server.h"
 
 #include "pg/call/collection.h"

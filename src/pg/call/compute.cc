@@ -1,3 +1,6 @@
+// A miss in steps over one struct: lock, plan, run, store. What it makes lies in a memory context of its own, which
+// goes at the one exit; an error drops it with the call's memory. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/call/compute.h"

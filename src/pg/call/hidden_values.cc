@@ -1,3 +1,6 @@
+// Evaluates hidden parameters, in a subtransaction where that can fail. Keeps, for the session, which functions'
+// parameters are being evaluated, by which recursion is noticed.
+
 #include "pg/base/server.h"
 
 #include "pg/call/hidden_values.h"

@@ -1,3 +1,5 @@
+// Builds the bytes of a key. Keeps a buffer for the latest, which calls within a call may overwrite.
+
 #include "pg/base/server.h"
 
 #include "pg/call/key.h"

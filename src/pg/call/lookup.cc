@@ -1,3 +1,6 @@
+// Looks under a partition's lock in shared mode, and judges by the stamps. Keeps a buffer for the latest value; no
+// memory is asked for while a partition is locked.
+
 #include "pg/base/server.h"
 
 #include "pg/call/lookup.h"

@@ -1,3 +1,5 @@
+// Hashes what an opaque function may notice, anew at each call. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/call/opaque_input.h"
@@ -12,7 +14,7 @@ uint64_t HashBytes(const void *bytes, size_t size, uint64_t seed) {
 
 uint64_t HashText(const char *text, uint64_t seed) { return text ? HashBytes(text, strlen(text), seed) : seed; }
 
-uint64_t HashSetting(const struct config_generic *setting, uint64_t seed) {
+uint64_t HashCustomSetting(const struct config_generic *setting, uint64_t seed) {
   seed = HashText(setting->name, seed);
   switch (setting->vartype) {
     case PGC_BOOL: return HashBytes(reinterpret_cast<const config_bool *>(setting)->variable, sizeof(bool), seed);
@@ -31,7 +33,7 @@ uint64_t HashSettings() {
   uint64_t hash = 0;
   for (int i = 0; i < count; i++)
     if (strchr(settings[i]->name, '.') && pg_strncasecmp(settings[i]->name, "aggcache.", 9) != 0)
-      hash = HashSetting(settings[i], hash);
+      hash = HashCustomSetting(settings[i], hash);
   return hash;
 }
 

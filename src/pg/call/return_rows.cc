@@ -1,3 +1,5 @@
+// Makes tuplestores of the bytes of a result. Keeps who takes rows one by one, if anybody does.
+
 #include "pg/base/server.h"
 
 #include "pg/call/return_rows.h"

@@ -1,3 +1,6 @@
+// The table of flights is in shared memory, each place under its own spinlock. A session keeps the flights that it
+// leads.
+
 #include "pg/base/server.h"
 
 #include "pg/call/single_flight.h"
@@ -48,7 +51,7 @@ uint64_t Combine(uint64_t seed, const void *bytes, Size size) {
   return hash_bytes_extended(static_cast<const unsigned char *>(bytes), static_cast<int>(size), seed);
 }
 
-uint64_t HashSetting(const struct config_generic *setting) {
+uint64_t HashExplainedSetting(const struct config_generic *setting) {
   const uint64_t seed = Combine(0, setting->name, strlen(setting->name));
   switch (setting->vartype) {
     case PGC_BOOL: return Combine(seed, reinterpret_cast<const config_bool *>(setting)->variable, sizeof(bool));
@@ -67,7 +70,7 @@ uint64_t HashOfSettings() {
   int count;
   struct config_generic **changed = get_explain_guc_options(&count);
   uint64_t hash = 0;
-  for (int i = 0; i < count; i++) hash += HashSetting(changed[i]);
+  for (int i = 0; i < count; i++) hash += HashExplainedSetting(changed[i]);
   pfree(changed);
   const int cache[] = {settings::store, settings::max_entry_size_kb, settings::ttl_ms, settings::redis_ttl_s};
   return Combine(hash, cache, sizeof(cache));

@@ -1,3 +1,6 @@
+// Makes room by evicting, one partition at a time under its lock in exclusive mode, and inserts. Keeps which partition
+// is next to give something up.
+
 #include "pg/base/server.h"
 
 #include "pg/call/store.h"
@@ -16,8 +19,8 @@ namespace aggcache {
 namespace {
 
 // Makes room for the candidate. False if what is there is worth more, or there is no more to evict.
-bool Reserve(const NewEntry &entry, EntryStore::Reservation *reserved, FunctionStatistics *statistics,
-             const char **why) {
+bool ReserveRoom(const NewEntry &entry, EntryStore::Reservation *reserved, FunctionStatistics *statistics,
+                 const char **why) {
   static uint32_t next_partition = 0;
   int rejections = 0;
   uint32_t empty = 0;
@@ -62,7 +65,7 @@ Snapshot CopyOf(const Snapshot &snapshot) {
 const char *StoreShared(const NewEntry &entry, FunctionStatistics *statistics) {
   EntryStore::Reservation reserved;
   const char *why = nullptr;
-  if (!Reserve(entry, &reserved, statistics, &why)) return why;
+  if (!ReserveRoom(entry, &reserved, statistics, &why)) return why;
   LWLock *lock = shared::PartitionLock(entry.key.hash);
   LWLockAcquire(lock, LW_EXCLUSIVE);
   StoreCode code = shared::store.Insert(entry, &reserved);

@@ -1,3 +1,5 @@
+// Finds the conversions as the parser would, and runs them as the executor would. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/sql/arguments.h"

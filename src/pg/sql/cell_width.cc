@@ -49,8 +49,8 @@ void SetWidth(Oid relation_oid, Name column, text *width) {
   RangeKind kind = RangeKindOf(type);
   if (kind == RangeKind::kNone)
     ereport(ERROR,
-            (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("ranges of type %s are not told apart", format_type_be(type)),
-             errhint("Dates, timestamps, integers and numeric are.")));
+            (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("columns of type %s have no cells", format_type_be(type)),
+             errhint("Dates, timestamps, integers and numeric have.")));
   int64_t parsed = width ? ParseWidth(kind, text_to_cstring(width)) : 0;
   table_close(relation, NoLock);
   SetCellWidth(relation_oid, column, parsed);

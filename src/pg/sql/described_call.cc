@@ -1,3 +1,6 @@
+// Makes arguments under the guard of own_code.h; the definition is the one that calls of the session use. Keeps no
+// state.
+
 #include "pg/base/server.h"
 
 #include "pg/sql/described_call.h"

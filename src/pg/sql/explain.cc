@@ -19,40 +19,41 @@ struct Explanation {
   List *lines;  // char *
 };
 
-void Say(Explanation *explanation, char *line) { explanation->lines = lappend(explanation->lines, line); }
+void SayLine(Explanation *explanation, char *line) { explanation->lines = lappend(explanation->lines, line); }
 
 void SayRelation(Explanation *explanation, const RelationUse &use) {
   const char *name = use.name ? use.name : "a dropped relation";
   if (use.view)
-    Say(explanation, psprintf("sees through view %s", name));
+    SayLine(explanation, psprintf("sees through view %s", name));
   else if (!use.tracked)
-    Say(explanation, psprintf("cannot follow changes of %s: %s", name, use.reason));
+    SayLine(explanation, psprintf("cannot follow changes of %s: %s", name, use.reason));
   else if (use.called)
-    Say(explanation,
-        psprintf("reads %s through cached functions: what leaves their results valid leaves this one", name));
+    SayLine(explanation,
+            psprintf("reads %s through cached functions: what leaves their results valid leaves this one", name));
   else if (use.watch == nullptr)
-    Say(explanation, psprintf("reads %s as a whole, so any change of its rows invalidates: %s", name, use.reason));
+    SayLine(explanation, psprintf("reads %s as a whole, so any change of its rows invalidates: %s", name, use.reason));
   else
-    Say(explanation, psprintf("reads %s %s: other changes leave a result valid", name, use.watch));
+    SayLine(explanation, psprintf("reads %s %s: other changes leave a result valid", name, use.watch));
 }
 
 // As it was written: planning has replaced by their values what the owner's functions compute.
 void SayHidden(Explanation *explanation, const HiddenParameter &hidden, Node *written) {
   char *text = deparse_expression(written, NIL, false, false);
   if (hidden.clock)
-    Say(explanation, psprintf("reads the clock in %s: a result is used until its ttl is over", text));
+    SayLine(explanation, psprintf("reads the clock in %s: a result is used until its ttl is over", text));
   else
-    Say(explanation, psprintf("evaluates %s (%s) at each call, like an argument", text, format_type_be(hidden.type)));
+    SayLine(explanation,
+            psprintf("evaluates %s (%s) at each call, like an argument", text, format_type_be(hidden.type)));
 }
 
 void SayTime(Explanation *explanation) {
   if (settings::ttl_ms > 0)
-    Say(explanation, psprintf("a result is used for at most %g s (aggcache.ttl)", settings::ttl_ms / 1000.0));
+    SayLine(explanation, psprintf("a result is used for at most %g s (aggcache.ttl)", settings::ttl_ms / 1000.0));
   else
-    Say(explanation, pstrdup("a result is used until something that it reads changes"));
+    SayLine(explanation, pstrdup("a result is used until something that it reads changes"));
   if (settings::max_staleness_ms > 0)
-    Say(explanation, psprintf("and after a change until it is %g s old (aggcache.max_staleness)",
-                              settings::max_staleness_ms / 1000.0));
+    SayLine(explanation, psprintf("and after a change until it is %g s old (aggcache.max_staleness)",
+                                  settings::max_staleness_ms / 1000.0));
 }
 
 // Depth first, in the order of the relations' names, so that the text does not depend on object ids.
@@ -67,28 +68,29 @@ void Explain(void *context) {
   const Definition *definition = AnalyseAsCalled(explanation->function);
   const Obstacle obstacle = FindObstacle(definition);
   if (obstacle)
-    Say(explanation, psprintf("function %s is not cached: %s", explanation->name, obstacle.Sentence()));
+    SayLine(explanation, psprintf("function %s is not cached: %s", explanation->name, obstacle.Sentence()));
   else
-    Say(explanation, psprintf("function %s is cached", explanation->name));
+    SayLine(explanation, psprintf("function %s is cached", explanation->name));
   List *uses = DescribeRelations(definition);
   list_sort(uses, CompareUses);
   ListCell *cell;
   foreach (cell, uses) SayRelation(explanation, *static_cast<RelationUse *>(lfirst(cell)));
-  if (uses == NIL && definition->query) Say(explanation, pstrdup("reads no relation"));
+  if (uses == NIL && definition->query) SayLine(explanation, pstrdup("reads no relation"));
   bool said_clock = false;
   for (int i = 0; i < definition->hidden_count; i++) {
     SayHidden(explanation, definition->hidden[i], static_cast<Node *>(list_nth(definition->hidden_originals, i)));
     said_clock |= definition->hidden[i].clock;
   }
   if (definition->reads_clock && !said_clock)
-    Say(explanation, pstrdup("reads the clock: a result is used until its ttl is over"));
+    SayLine(explanation, pstrdup("reads the clock: a result is used until its ttl is over"));
   if (definition->reads_settings)
-    Say(explanation, pstrdup("results under different settings, such as TimeZone and DateStyle, are kept apart"));
+    SayLine(explanation, pstrdup("results under different settings, such as TimeZone and DateStyle, are kept apart"));
   if (definition->opaque)
-    Say(explanation, pstrdup("calls functions that cannot be seen through: results of other roles, search paths and "
-                             "settings with a prefix are kept apart"));
+    SayLine(explanation,
+            pstrdup("calls functions that cannot be seen through: results of other roles, search paths and "
+                    "settings with a prefix are kept apart"));
   if (definition->has_row_security)
-    Say(explanation, pstrdup("row security applies: results under different policies are kept apart"));
+    SayLine(explanation, pstrdup("row security applies: results under different policies are kept apart"));
   if (!obstacle) SayTime(explanation);
 }
 
@@ -114,10 +116,10 @@ PGDLLEXPORT Datum aggcache_explain(PG_FUNCTION_ARGS) {
   InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
   const Obstacle of_session = FindSessionObstacle();
   if (explanation.row.polymorphic && of_session) {
-    Say(&explanation, psprintf("function %s is not cached: %s", explanation.name, of_session.Sentence()));
+    SayLine(&explanation, psprintf("function %s is not cached: %s", explanation.name, of_session.Sentence()));
   } else if (explanation.row.polymorphic) {
-    Say(&explanation,
-        psprintf("function %s is polymorphic: what it reads is known only when it is called", explanation.name));
+    SayLine(&explanation,
+            psprintf("function %s is polymorphic: what it reads is known only when it is called", explanation.name));
   } else {
     // Who may call the function, and asks about it by name, looks at it as a call would; others could be used by its
     // owner. Who has the owner's privileges could be used too, and looks at it as the owner.
@@ -128,7 +130,7 @@ PGDLLEXPORT Datum aggcache_explain(PG_FUNCTION_ARGS) {
     const char *problem = RunGuarded(explanation.row, act_as, Afterwards::kForget, Explain, &explanation);
     if (problem) {
       explanation.lines = NIL;
-      Say(&explanation, psprintf("function %s cannot be analysed: %s", explanation.name, problem));
+      SayLine(&explanation, psprintf("function %s cannot be analysed: %s", explanation.name, problem));
     }
   }
   Row row(fcinfo);

@@ -32,7 +32,7 @@ struct Line {
   const char *words;
 };
 
-void Say(CallExplanation *explanation, const Line &line) {
+void KeepLine(CallExplanation *explanation, const Line &line) {
   auto *kept = static_cast<Line *>(palloc(sizeof(Line)));
   *kept = line;
   explanation->lines = lappend(explanation->lines, kept);
@@ -149,7 +149,7 @@ Line DescribeItem(const CallExplanation &explanation, const RelationDependency &
 
 void SayObstacle(CallExplanation *explanation, const char *obstacle) {
   explanation->lines = NIL;
-  Say(explanation, {InvalidOid, "none", nullptr, nullptr, 0, nullptr, psprintf("not cached: %s", obstacle)});
+  KeepLine(explanation, {InvalidOid, "none", nullptr, nullptr, 0, nullptr, psprintf("not cached: %s", obstacle)});
 }
 
 void ExplainCall(void *context) {
@@ -172,7 +172,7 @@ void ExplainCall(void *context) {
   { definition->pins--; }
   PG_END_TRY();
   for (int i = 0; i < explanation->dependencies.count; i++)
-    Say(explanation, DescribeItem(*explanation, explanation->dependencies.items[i]));
+    KeepLine(explanation, DescribeItem(*explanation, explanation->dependencies.items[i]));
 }
 
 }  // namespace

@@ -1,3 +1,5 @@
+// Runs what looks at a function as its owner or as its caller, and tells what is found out. Keeps no state.
+
 #include "pg/base/server.h"
 
 #include "pg/sql/inspection.h"

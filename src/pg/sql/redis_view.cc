@@ -32,13 +32,13 @@ TimestampTz RetryAt(const redis::Breaker &breaker) {
   return GetCurrentTimestamp() + Max(int64_t{0}, breaker.Until() - RedisClock());
 }
 
-uint64_t Read(const std::atomic<uint64_t> &counter) { return counter.load(std::memory_order_relaxed); }
+uint64_t Counted(const std::atomic<uint64_t> &counter) { return counter.load(std::memory_order_relaxed); }
 
 void ShowRedis(Row row) {
   HeedRedisConfiguration();
   const RedisState &state = *redis_state;
-  auto failures = [&](Failure failure) { row.BigInt(Read(state.failures[static_cast<int>(failure)])); };
-  auto unreadable = [&](FrameCode code) { return Read(state.unreadable[static_cast<int>(code)]); };
+  auto failures = [&](Failure failure) { row.BigInt(Counted(state.failures[static_cast<int>(failure)])); };
+  auto unreadable = [&](FrameCode code) { return Counted(state.unreadable[static_cast<int>(code)]); };
   auto percentile = [&](double part) {
     const double microseconds = state.latency.Percentile(part);
     microseconds < 0 ? row.Null() : row.Float(microseconds / 1000);
@@ -49,13 +49,13 @@ void ShowRedis(Row row) {
   row.Text(has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_SETTINGS) ? RedisUrl() : nullptr);
   row.Time(RetryAt(closed ? state.writes : state.breaker));
   row.Int((closed ? state.writes : state.breaker).Attempts());
-  row.BigInt(Read(state.hits));
-  row.BigInt(Read(state.misses));
-  row.BigInt(Read(state.changed));
-  row.BigInt(Read(state.writes_sent));
-  row.BigInt(Read(state.skipped));
-  row.BigInt(Read(state.bytes_sent));
-  row.BigInt(Read(state.bytes_received));
+  row.BigInt(Counted(state.hits));
+  row.BigInt(Counted(state.misses));
+  row.BigInt(Counted(state.changed));
+  row.BigInt(Counted(state.writes_sent));
+  row.BigInt(Counted(state.skipped));
+  row.BigInt(Counted(state.bytes_sent));
+  row.BigInt(Counted(state.bytes_received));
   row.BigInt(state.latency.Count());
   percentile(0.5);
   percentile(0.95);
@@ -68,7 +68,7 @@ void ShowRedis(Row row) {
   row.BigInt(unreadable(FrameCode::kOtherVersion) + unreadable(FrameCode::kOtherBoot) +
              unreadable(FrameCode::kOtherRowType) + unreadable(FrameCode::kOtherKey));
   row.BigInt(unreadable(FrameCode::kTooLarge) + unreadable(FrameCode::kNoMemory));
-  row.BigInt(Read(state.unauthentic));
+  row.BigInt(Counted(state.unauthentic));
   row.End();
 }
 

@@ -18,7 +18,7 @@ namespace {
 
 bool IsOfThisDatabase(uint64_t id) { return id != 0 && id >> 32 == MyDatabaseId; }
 Oid ObjectOf(uint64_t id) { return static_cast<Oid>(id); }
-uint64_t Read(const std::atomic<uint64_t> &counter) { return counter.load(std::memory_order_relaxed); }
+uint64_t Counted(const std::atomic<uint64_t> &counter) { return counter.load(std::memory_order_relaxed); }
 
 // ---- Entries ----------------------------------------------------------------------------------------------------
 
@@ -124,12 +124,12 @@ void ShowFunctionStatistics(FunctionCallInfo fcinfo) {
     if (!IsOfThisDatabase(id)) continue;
     Row row(fcinfo);
     row.Object(ObjectOf(id));
-    for (const auto &calls : statistics.calls) row.BigInt(Read(calls));
-    row.BigInt(Read(statistics.stores));
-    row.BigInt(Read(statistics.rejected_stores));
-    row.BigInt(Read(statistics.evictions));
-    row.Milliseconds(Read(statistics.compute_ns));
-    row.Milliseconds(Read(statistics.saved_ns));
+    for (const auto &calls : statistics.calls) row.BigInt(Counted(calls));
+    row.BigInt(Counted(statistics.stores));
+    row.BigInt(Counted(statistics.rejected_stores));
+    row.BigInt(Counted(statistics.evictions));
+    row.Milliseconds(Counted(statistics.compute_ns));
+    row.Milliseconds(Counted(statistics.saved_ns));
     row.Time(statistics.last_changed.load(std::memory_order_relaxed));
     Held wanted = {id, 0, 0};
     auto *found = static_cast<Held *>(bsearch(&wanted, held, held_count, sizeof(Held), CompareHeld));
@@ -146,10 +146,10 @@ void ShowTableStatistics(FunctionCallInfo fcinfo) {
     if (!IsOfThisDatabase(id)) continue;
     Row row(fcinfo);
     row.Object(ObjectOf(id));
-    row.BigInt(Read(statistics.rows));
-    row.BigInt(Read(statistics.transactions));
-    row.BigInt(Read(statistics.bulk));
-    row.BigInt(Read(statistics.wide));
+    row.BigInt(Counted(statistics.rows));
+    row.BigInt(Counted(statistics.transactions));
+    row.BigInt(Counted(statistics.bulk));
+    row.BigInt(Counted(statistics.wide));
     row.End();
   }
 }

@@ -142,8 +142,10 @@ Oid Wrap(Oid function, text *name) {
   Form_pg_proc form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
   char *old_name = format_procedure(function);
   if (form->prokind != PROKIND_FUNCTION || form->prolang != SQLlanguageId)
-    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("%s cannot be wrapped", old_name),
-                    errdetail("Only plain functions of language sql can.")));
+    ereport(
+        ERROR,
+        (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("%s cannot be wrapped", old_name),
+         errdetail("Only functions of language sql can be wrapped, no aggregates, window functions or procedures.")));
   Oid caller;
   int security;
   GetUserIdAndSecContext(&caller, &security);

@@ -118,7 +118,7 @@ List *ReadWatches(Relation relation) {
   Relation catalog = table_open(extension->watch, AccessShareLock);
   if (RelationGetNumberOfAttributes(catalog) != kWatchAttributes)
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                    errmsg("extension \"pg_aggcache\" does not fit the library"),
+                    errmsg("extension \"pg_aggcache\" is of another version than the library"),
                     errhint("Run ALTER EXTENSION pg_aggcache UPDATE.")));
   ScanKeyData key;
   ScanKeyInit(&key, kWatchRelation, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(RelationGetRelid(relation)));
