@@ -111,7 +111,7 @@ class StampTable {
   StampCheck Settle(Stamp *stamp, const Snapshot &snapshot, const Transactions &transactions) noexcept;
 
   // Store rule, for a list of stamps: leaves out those that cannot be settled where another one of the tag can, and
-  // changes *count. Answers why the first tag cannot of which none can.
+  // changes *count. If no stamp of some tag can be settled, the answer says why, for the first such tag.
   StampCheck SettleAll(Stamp *stamps, uint32_t *count, const Snapshot &snapshot,
                        const Transactions &transactions) noexcept;
 

@@ -1,6 +1,6 @@
-// Of one server MGET asks for many values at once, which costs both sides a fraction of as many GETs. It is not one
-// MGET for all: the first values are looked at while Redis still collects the next. A cluster's nodes have some of the
-// keys each, and get GETs. State of this session: the values asked for, in the order of the calls to come.
+// One MGET asks one server for many values, at a fraction of what as many GETs cost. Several MGETs are sent, so that
+// the first values are read while Redis collects the next. The nodes of a cluster hold different keys, so they get
+// GETs. State of this session: the values asked for, in the order of the calls to come.
 
 #include "pg/base/server.h"
 

@@ -10,11 +10,12 @@
 
 namespace aggcache {
 
-// Whether a command needs Redis to take data: it may refuse that and still answer others. Removing is no such command.
+// Whether a command makes Redis store data. Redis may refuse such commands and still answer others. Removing counts as
+// kRead.
 enum class RedisUse : uint8_t { kRead, kWrite };
 
-// Closes the breakers if the configuration has become another one: that another Redis, or this one by another password,
-// could not be used says nothing of the one that is configured now. All functions here that ask the breakers do so.
+// Closes the breakers if the configuration has changed since they opened: a failure of another Redis, or with another
+// password, says nothing about what is configured now. All functions here that ask the breakers call this first.
 void HeedRedisConfiguration();
 
 // Whether a command may be sent now; it is counted if not. Whoever may has to see to it that the client is told of all
