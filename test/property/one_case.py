@@ -5,7 +5,8 @@ import random
 import re
 
 import helpers
-from play import Case, KEEPERS, Player, WRITERS
+from case import Case
+from play import KEEPERS, Player, WRITERS
 from schema import Schema
 from twins import Twins
 from writes import Writer

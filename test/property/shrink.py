@@ -2,7 +2,8 @@
 
 import time
 
-from play import Case, Cursor, replay
+from case import Case
+from play import Cursor, replay
 
 
 def reduced(parts, fails, until):

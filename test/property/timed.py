@@ -1,7 +1,7 @@
 """Functions whose answers may be old: aggcache.max_staleness, and aggcache.ttl with the clock. See judge.py."""
 
+from case import Function, Item
 from judge import NOW
-from play import Function, Item
 from queries import PREFIX, Query
 
 # short ones end on any machine, long ones let much through

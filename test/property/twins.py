@@ -5,7 +5,7 @@ import re
 import psycopg2
 
 import timed
-from play import Function, Item
+from case import Function, Item
 from queries import PREFIX, Query
 
 
