@@ -96,6 +96,15 @@ SELECT made('SELECT count(*) FROM task WHERE secret(dept) = d', 'SET aggcache.de
 CREATE TEMP TABLE own ();
 SELECT * FROM asked('temporary objects');
 
+-- an error of a function is about the function, whatever its class: it is raised only if the query comes to it
+CREATE FUNCTION failing() RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+  $$ BEGIN RAISE 'no answer' USING ERRCODE = '57000'; END $$;
+SELECT made('SELECT count(*) FROM task WHERE CASE WHEN d > 0 THEN dept = failing() ELSE true END');
+SELECT f(0);
+SELECT result, reason FROM aggcache.last_call();
+SELECT words FROM aggcache.explain('f(int)'::regprocedure, 0);
+SELECT f(1);
+
 -- polymorphic ones are known at a call only, but for what keeps all from being cached
 CREATE FUNCTION any_count(anyelement) RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT count(*) FROM task';
 SELECT state, reason FROM aggcache.functions WHERE function = 'any_count(anyelement)'::regprocedure;

@@ -7,7 +7,8 @@
 namespace aggcache {
 
 bool IsInterruption(const ErrorData *error) {
-  return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
+  return error->sqlerrcode == ERRCODE_QUERY_CANCELED || error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
+         error->sqlerrcode == ERRCODE_CRASH_SHUTDOWN;
 }
 
 ErrorData *Attempt(Attempts kind, void (*work)(void *), void *context) {

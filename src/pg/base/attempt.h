@@ -16,11 +16,12 @@ enum class Attempts : uint8_t {
 // Runs work(context) in a subtransaction, in the current memory context. Returns the error that it raised, or NULL if
 // it raised none. An error undoes what was done, and brings the role, the settings and the locks back.
 //
-// Raised again are errors that are not about the work: whatever cancels or shuts down (class 57), and, unless it is
-// part of a call, what lies in other transactions (class 40, such as a deadlock). REQUIRES: no parallel operation.
+// Raised again are errors that are not about the work: those of IsInterruption, and, unless it is part of a call, what
+// lies in other transactions (class 40, such as a deadlock). REQUIRES: no parallel operation.
 ErrorData *Attempt(Attempts kind, void (*work)(void *context), void *context);
 
-// Whether an error cancels or shuts down. Nobody may drop one.
+// Whether an error cancels or shuts down: 57014, 57P01, 57P02. Nobody may drop one. The rest of class 57 is only raised
+// by functions of users, and is about the work.
 bool IsInterruption(const ErrorData *error);
 
 }  // namespace aggcache
