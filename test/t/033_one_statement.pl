@@ -24,6 +24,10 @@ my $setup = q{
 	CREATE TYPE ct AS (k bigint, b text, c text);
 	CREATE FUNCTION body(x int) RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT sum(v) + x * 0 FROM m';
 	CREATE FUNCTION of_view(x int) RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT sum(v) + x * 0 FROM mv';
+	CREATE FUNCTION as_json(x int) RETURNS text LANGUAGE cached_sql STABLE
+		AS 'SELECT json_agg(m)::text || left(x::text, 0) FROM m';
+	CREATE FUNCTION view_as_json(x int) RETURNS text LANGUAGE cached_sql STABLE
+		AS 'SELECT json_agg(mv)::text || left(x::text, 0) FROM mv';
 	CREATE FUNCTION outer_of(x int) RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT s.body(x) + sum(v) FROM s.m';
 	CREATE FUNCTION rows_of(x bigint) RETURNS SETOF ct LANGUAGE cached_sql STABLE
 		AS 'SELECT k, b, c FROM src WHERE k = x';
@@ -182,6 +186,13 @@ when_hit('dropped column', "SELECT g, body(g) $series", change => 'ALTER TABLE m
 when_hit('column of another type', "SELECT g, body(g) $series",
 	change => 'DROP VIEW mv; ALTER TABLE m ALTER k TYPE text',
 	first => '1|1', then => qr/^2\|1 3\|1$|^ERROR:  55000$/, next => '1|1 2|1 3|1');
+# names that are part of the answer
+when_hit('renamed column', "SELECT g, as_json(g) $series", change => 'ALTER TABLE m RENAME v TO w',
+	first => '1|[{"k":1,"v":1}]', then => qr/^2\|\[\{"k":1,"v":1\}\] 3\|\[\{"k":1,"v":1\}\]$|^ERROR:  55000$/,
+	next => '1|[{"k":1,"w":1}] 2|[{"k":1,"w":1}] 3|[{"k":1,"w":1}]');
+when_hit('renamed column of a view', "SELECT g, view_as_json(g) $series", change => 'ALTER VIEW mv RENAME v TO w',
+	first => '1|[{"k":1,"v":1}]', then => qr/^2\|\[\{"k":1,"v":1\}\] 3\|\[\{"k":1,"v":1\}\]$|^ERROR:  55000$/,
+	next => '1|[{"k":1,"w":1}] 2|[{"k":1,"w":1}] 3|[{"k":1,"w":1}]');
 when_hit('dropped table', "SELECT g, body(g) $series", change => 'DROP TABLE m CASCADE', first => '1|1',
 	then => qr/^2\|1 3\|1$|^ERROR:  (55000|42P01)$/, next => 'ERROR:  42P01');
 when_hit('another table of the name', "SELECT g, body(g) $series",

@@ -48,6 +48,12 @@ $node->safe_psql('postgres', q{
 		AS 'SELECT sum(public.as_owner(k)) + 0 * x FROM public.part WHERE k = 1';
 	CREATE FUNCTION cached_names(x int) RETURNS bigint LANGUAGE cached_sql STABLE
 		AS 'SELECT sum(public.as_owner(k)) + 1 + 0 * x FROM public.part WHERE k = 1';
+	-- what is printed of an enum
+	CREATE TYPE mood AS ENUM ('good');
+	CREATE TABLE felt (m mood);
+	INSERT INTO felt VALUES ('good');
+	CREATE FUNCTION cached_mood(x int) RETURNS text LANGUAGE cached_sql STABLE
+		AS 'SELECT max(m::text) || left(x::text, 0) FROM public.felt';
 	SELECT cached_part(0), cached_nested(0), cached_roles(0), cached_names(0);
 });
 
@@ -77,6 +83,8 @@ between('part', 'ALTER TABLE part ATTACH PARTITION part2 FOR VALUES IN (2)',
 	q{count(*) = 2 FROM pg_inherits WHERE inhparent = 'part'::regclass}, 1, qr/^11$/);
 between('nested', 'ALTER TABLE nested1 ATTACH PARTITION nested12 FOR VALUES IN (2)',
 	q{count(*) = 2 FROM pg_inherits WHERE inhparent = 'nested1'::regclass}, 1, qr/^3$/);
+between('mood', q{ALTER TYPE mood RENAME VALUE 'good' TO 'fine'}, q{enumlabel = 'fine' FROM pg_enum
+	WHERE enumtypid = 'mood'::regtype}, 'good', qr/^fine$/);
 between('names', 'REVOKE EXECUTE ON FUNCTION unit(int) FROM PUBLIC',
 	q{NOT has_function_privilege('owner', 'unit(int)', 'EXECUTE')}, 6, qr/permission denied for function unit/);
 $node->safe_psql('postgres', 'GRANT EXECUTE ON FUNCTION unit(int) TO owner');

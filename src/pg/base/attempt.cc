@@ -43,4 +43,30 @@ ErrorData *Attempt(Attempts kind, void (*work)(void *), void *context) {
   return raised;
 }
 
+ErrorData *AttemptBuiltIn(void (*work)(void *), void *context) {
+  MemoryContext outer = CurrentMemoryContext;
+  ResourceOwner owner = CurrentResourceOwner;
+  ResourceOwner own = ResourceOwnerCreate(owner, "aggcache attempt");
+  ErrorData *volatile raised = nullptr;
+  PG_TRY();
+  {
+    CurrentResourceOwner = own;
+    work(context);
+  }
+  PG_CATCH();
+  {
+    MemoryContextSwitchTo(outer);
+    raised = CopyErrorData();
+    FlushErrorState();
+  }
+  PG_END_TRY();
+  CurrentResourceOwner = owner;
+  ResourceOwnerRelease(own, RESOURCE_RELEASE_BEFORE_LOCKS, false, false);
+  ResourceOwnerRelease(own, RESOURCE_RELEASE_LOCKS, false, false);
+  ResourceOwnerRelease(own, RESOURCE_RELEASE_AFTER_LOCKS, false, false);
+  ResourceOwnerDelete(own);
+  if (raised && IsInterruption(raised)) ReThrowError(raised);
+  return raised;
+}
+
 }  // namespace aggcache

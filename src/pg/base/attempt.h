@@ -1,4 +1,4 @@
-// Trying what may fail, in a subtransaction: the one place where errors are caught and not raised again.
+// Trying what may fail, mostly in a subtransaction: the one place where errors are caught and not raised again.
 
 #ifndef AGGCACHE_PG_BASE_ATTEMPT_H
 #define AGGCACHE_PG_BASE_ATTEMPT_H
@@ -19,6 +19,11 @@ enum class Attempts : uint8_t {
 // Raised again are errors that are not about the work: those of IsInterruption, and, unless it is part of a call, what
 // lies in other transactions (class 40, such as a deadlock). REQUIRES: no parallel operation.
 ErrorData *Attempt(Attempts kind, void (*work)(void *context), void *context);
+
+// The same without a subtransaction, so in parallel operations too: for work that leaves nothing behind, when it raises
+// an error, but what a resource owner holds, as PostgreSQL's own functions of values. Every error of IsInterruption is
+// raised again.
+ErrorData *AttemptBuiltIn(void (*work)(void *context), void *context);
 
 // Whether an error cancels or shuts down: 57014, 57P01, 57P02. Nobody may drop one. The rest of class 57 is only raised
 // by functions of users, and is about the work.

@@ -299,6 +299,16 @@ inline void TakePermissions(Query *query, ParseState *state) {
 #endif
 }
 
+// The columns of an entry of the range table, as Vars.
+inline void ExpandEntry(RangeTblEntry *entry, List **columns) {
+  List *names;
+#if PG_VERSION_NUM >= 180000
+  expandRTE(entry, 1, 0, VAR_RETURNING_DEFAULT, -1, false, &names, columns);
+#else
+  expandRTE(entry, 1, 0, -1, false, &names, columns);
+#endif
+}
+
 // Columns that are computed when they are read. The expression of one, or NULL if the column is no such one.
 #if PG_VERSION_NUM >= 180000
 constexpr bool kHasVirtualColumns = true;

@@ -44,6 +44,7 @@ constexpr ReasonText kTexts[] = {
     {Reason::kNotPermitted, kUncached, "the role may not run the query, or a check was not conclusive"},
     {Reason::kNotEvaluated, kUncached, "an expression that does not depend on rows could not be evaluated"},
     {Reason::kTooDeep, kUncached, "its calls of itself are nested too deeply"},
+    {Reason::kClockNotRounded, kUncached, "the arguments leave what the body reads of the clock unrounded"},
     {Reason::kLargeArguments, kUncached, "the arguments are larger than aggcache.max_entry_size"},
     {Reason::kKeepsChanging, kUncached, "the function, or what it reads, keeps being altered"},
     {Reason::kChangedMeanwhile, kUncached, "the function, or what it reads, was altered during the call"},

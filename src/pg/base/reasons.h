@@ -41,6 +41,7 @@ enum class Reason : uint8_t {
   kNotPermitted,
   kNotEvaluated,
   kTooDeep,
+  kClockNotRounded,
   kLargeArguments,
   kKeepsChanging,
   kChangedMeanwhile,

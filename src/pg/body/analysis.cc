@@ -6,7 +6,9 @@
 #include "pg/body/analysis.h"
 
 #include "pg/base/settings.h"
+#include "pg/body/clock.h"
 #include "pg/body/composition.h"
+#include "pg/body/expressions.h"
 #include "pg/body/fingerprint.h"
 #include "pg/body/hidden_parameters.h"
 #include "pg/body/inlining.h"
@@ -126,8 +128,21 @@ void MixFingerprint(Definition *definition, Node *tree, const List *families) {
   for (int i = 0; i < 2; i++) definition->fingerprint[i] = hash_combine64(definition->fingerprint[i], fingerprint[i]);
 }
 
+// What must be true of a call's arguments for the expressions to round the clock.
+List *ConditionsOf(List *expressions) {
+  List *conditions = NIL;
+  ListCell *cell;
+  foreach (cell, expressions) {
+    Node *expression = static_cast<Node *>(lfirst(cell));
+    if (!ShowsClock(expression)) conditions = list_union(conditions, RoundingConditions(expression));
+  }
+  return conditions;
+}
+
 void AddHiddenParameters(Definition *definition, List *expressions) {
   definition->hidden_originals = expressions;
+  const int parts = list_length(expressions);
+  expressions = list_concat_copy(expressions, ConditionsOf(expressions));
   definition->hidden_count = list_length(expressions);
   definition->hidden_built_in = true;
   definition->hidden =
@@ -135,12 +150,15 @@ void AddHiddenParameters(Definition *definition, List *expressions) {
   for (int i = 0; i < definition->hidden_count; i++) {
     Node *expression = static_cast<Node *>(list_nth(expressions, i));
     HiddenParameter *hidden = &definition->hidden[i];
-    hidden->clock = ShowsClock(expression);
+    hidden->condition = i >= parts;
+    hidden->clock = !hidden->condition && ShowsClock(expression);
     if (hidden->clock) {
-      expression = ClockExpression(expression, definition->argument_count + 1, expressions);
+      expression = ClockExpression(expression, definition->argument_count + 1, definition->hidden_originals);
       // It is not part of the key by its value, so it is by what it says.
       MixFingerprint(definition, expression, NIL);
-      definition->reads_settings |= FindExpressionOpacity(expression).reads_settings;
+      const Opacity opacity = FindExpressionOpacity(expression);
+      definition->reads_settings |= opacity.reads_settings;
+      definition->reads_names |= opacity.reads_names;
     }
     hidden->type = exprType(expression);
     get_typlenbyval(hidden->type, &hidden->length, &hidden->by_value);
@@ -300,6 +318,8 @@ void AnalyseDefinition(Definition *definition, const AnalysedCall &call, Refusal
   List *families = FamiliesOfRelations(relations);
   Opacity opacity = FindOpacity(definition->query, families);
   definition->reads_settings = opacity.reads_settings;
+  definition->reads_names = opacity.reads_names;
+  definition->shows_columns = opacity.shows_columns;
   definition->reads_clock = opacity.reads_clock;
   if (definition->obstacle == nullptr) definition->obstacle = opacity.obstacle;
 

@@ -9,6 +9,8 @@
 #include "pg/base/extension.h"
 #include "pg/base/settings.h"
 #include "pg/body/analysis.h"
+#include "pg/body/clock.h"
+#include "pg/body/expressions.h"
 #include "pg/body/fingerprint.h"
 #include "pg/body/hidden_parameters.h"
 #include "pg/body/inlining.h"
@@ -218,6 +220,8 @@ void AddCalledDefinition(Definition *definition, const CalledAnalysis &analysis,
   definition->hides_privileges |= called->hides_privileges;
   definition->opaque |= called->opaque;
   definition->reads_settings |= called->reads_settings;
+  definition->reads_names |= called->reads_names;
+  definition->shows_columns |= called->shows_columns;
   // The result of a cached function brings the end of its time along.
   definition->reads_clock |= called->reads_clock && analysis.called.kind != CalledKind::kCached;
   definition->shows_clock |= called->shows_clock;
@@ -312,6 +316,7 @@ void AddView(Definition *definition, Relation view, Composition *composition) {
   inlined = ExtractHiddenParameters(inlined, definition->argument_count + 1, false, &composition->hidden);
   Opacity opacity = FindOpacity(inlined, families);
   definition->reads_settings |= opacity.reads_settings;
+  definition->reads_names |= opacity.reads_names;
   definition->reads_clock |= opacity.reads_clock;
   if (opacity.obstacle) Hinder(composition, psprintf("%s (in a view of aggcache.depends_on)", opacity.obstacle));
   // Not run under the eyes of the collection, so what they read counts as a whole.
@@ -384,6 +389,7 @@ void ComposeArguments(Definition *definition, Composition *composition) {
     if (!HasParameter(expression) || ShowsClock(expression)) continue;
     Opacity opacity = FindExpressionOpacity(expression);
     definition->reads_settings |= opacity.reads_settings;
+    definition->reads_names |= opacity.reads_names;
     if (opacity.obstacle) Hinder(composition, opacity.obstacle);
     if (opacity.reads_clock) Hinder(composition, "the body reads the clock or the role in an expression on arguments");
     AddCalls(definition, opacity.calls, &found);

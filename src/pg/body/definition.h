@@ -25,8 +25,9 @@ struct HiddenParameter {
   Oid type;
   int16 length;
   bool by_value;
-  bool clock;     // shows the clock directly, so it never repeats; given in terms of earlier ones
-  bool can_fail;  // evaluating it may raise an error
+  bool condition;  // no part of the body: whether the arguments round the clock (clock.h)
+  bool clock;      // shows the clock directly, so it never repeats; given in terms of earlier ones
+  bool can_fail;   // evaluating it may raise an error
 };
 
 struct ResultChecks;
@@ -111,6 +112,8 @@ struct Definition {
   bool reads_clock;
   bool shows_clock;  // the result may: of a function that hides what it does, too, and of those that it calls
   bool reads_settings;
+  bool reads_names;          // labels of enums and the like: results rest on the tag of names (catalog_commits.h)
+  bool shows_columns;        // names of columns are part of what is computed
   bool opaque;               // runs functions that cannot be seen through: all that they can notice joins the key
   bool hides_privileges;     // the privileges of others than the caller count, or it cannot be told whose
   bool calls_functions;      // runs functions that the plan does not show

@@ -15,25 +15,9 @@ Query *ExtractHiddenParameters(Query *query, int first, bool stated, List **hidd
 // A function, neither built in nor cached, that the expression calls and that may read anything; or InvalidOid.
 Oid FindOpaqueCall(Node *expression);
 
-// Whether the expression depends on an argument of the cached function.
-bool HasParameter(Node *expression);
-
 // One of the list that shows the clock, in terms of the earlier ones: besides them it depends on the clock and, as
 // FindExpressionOpacity says, on settings.
 Node *ClockExpression(Node *expression, int first, List *hidden);
-
-// Whether the expression shows the clock without rounding it.
-bool ShowsClock(Node *expression);
-
-// Whether evaluating the expression can raise an error.
-bool CanFail(Node *expression);
-
-// Whether evaluating the expression runs nothing but PostgreSQL's own functions.
-bool RunsOnlyBuiltIns(Node *expression);
-
-// Whether the value is made of nothing but fixed functions, values of settings asked for by name, and the role: the
-// same in whatever search path and under whatever other settings it is evaluated.
-bool ReadsOnlyNamedSettings(Node *expression);
 
 }  // namespace aggcache
 

@@ -5,106 +5,42 @@
 
 #include "pg/body/opacity.h"
 
+#include "pg/body/printed.h"
 #include "pg/facts/audited.h"
 #include "pg/facts/called_functions.h"
 #include "pg/facts/function_facts.h"
+#include "pg/facts/text_search.h"
+
+#include <algorithm>
 
 namespace aggcache {
 
 namespace {
 
-// Types whose text form depends on the value and on SettingsImage only: no catalog, no user code.
-bool IsPlainType(Oid type) {
-  Oid element = get_element_type(type);
-  if (OidIsValid(element)) type = element;
-  switch (type) {
-    case BOOLOID:
-    case BYTEAOID:
-    case CHAROID:
-    case NAMEOID:
-    case INT8OID:
-    case INT2OID:
-    case INT4OID:
-    case TEXTOID:
-    case OIDOID:
-    case JSONOID:
-    case JSONBOID:
-    case FLOAT4OID:
-    case FLOAT8OID:
-    case NUMERICOID:
-    case BPCHAROID:
-    case VARCHAROID:
-    case DATEOID:
-    case TIMEOID:
-    case TIMESTAMPOID:
-    case TIMESTAMPTZOID:
-    case INTERVALOID:
-    case TIMETZOID:
-    case UUIDOID:
-    case INETOID:
-    case CIDROID:
-    case MACADDROID:
-    case MACADDR8OID:
-    case BITOID:
-    case VARBITOID:
-    case UNKNOWNOID:
-    case INT4RANGEOID:
-    case INT8RANGEOID:
-    case NUMRANGEOID:
-    case TSRANGEOID:
-    case TSTZRANGEOID:
-    case DATERANGEOID:
-    case INT4MULTIRANGEOID:
-    case INT8MULTIRANGEOID:
-    case NUMMULTIRANGEOID:
-    case TSMULTIRANGEOID:
-    case TSTZMULTIRANGEOID:
-    case DATEMULTIRANGEOID:
-    case POINTOID:
-    case LSEGOID:
-    case PATHOID:
-    case BOXOID:
-    case POLYGONOID:
-    case LINEOID:
-    case CIRCLEOID:
-    case MONEYOID:
-    case TSVECTOROID:
-    case TSQUERYOID:
-    case JSONPATHOID:
-    case PG_LSNOID:
-    case XIDOID:
-    case XID8OID:
-    case CIDOID:
-    case TIDOID: return true;
-    default: return false;
-  }
-}
-
-// Types whose text form can be a word like 'today', or depends on today's offset from UTC.
-bool MayReadClock(Oid type) {
-  Oid element = get_element_type(type);
-  if (OidIsValid(element)) type = element;
-  switch (type) {
-    case DATEOID:
-    case TIMEOID:
-    case TIMETZOID:
-    case TIMESTAMPOID:
-    case TIMESTAMPTZOID:
-    case TSRANGEOID:
-    case TSTZRANGEOID:
-    case DATERANGEOID:
-    case TSMULTIRANGEOID:
-    case TSTZMULTIRANGEOID:
-    case DATEMULTIRANGEOID: return true;
-    default: return false;
-  }
-}
-
 struct OpacityContext {
   Opacity opacity;
-  const List *families;  // of the relations' indexes
-  bool all_plain;        // of the node at hand: its arguments are of plain types
+  const List *families;     // of the relations' indexes
+  const QueryLevel *level;  // of the node at hand
+  Printed text;             // of the arguments of the node at hand, as a function may print them
+  Printed json;
+  bool rows;  // some of them are rows
 };
+
+// What the text of something that is printed, or of something that is read from a text, depends on; false if that is
+// not known.
+bool CanPrint(Printed printed, OpacityContext *context) {
+  if (printed == Printed::kUnknown) return false;
+  context->opacity.reads_settings = true;
+  context->opacity.reads_names |= printed == Printed::kByNames;
+  return true;
+}
+
+// Whether one of PostgreSQL's own functions prints what it gets as JSON.
+bool MakesJson(Oid function) {
+  if (!IsBuiltIn(function)) return false;
+  const char *name = get_func_name(function);
+  return strstr(name, "json") != nullptr;
+}
 
 // Decides on one function; true stops the walk.
 bool JudgeFunction(Oid function, Reads reads, OpacityContext *context) {
@@ -113,8 +49,15 @@ bool JudgeFunction(Oid function, Reads reads, OpacityContext *context) {
     context->opacity.reads_clock = true;
     return false;
   }
-  if (reads == Reads::kSettings && context->all_plain) {
-    context->opacity.reads_settings = true;
+  if (reads == Reads::kSettings) {
+    const bool json = MakesJson(function);
+    if (CanPrint(json ? context->json : context->text, context)) {
+      context->opacity.shows_columns |= json && context->rows;
+      return false;
+    }
+  }
+  if (IsSearchByDefault(function)) {
+    context->opacity.reads_settings = context->opacity.reads_names = true;
     return false;
   }
   if (function >= FirstNormalObjectId) {
@@ -134,17 +77,13 @@ bool VisitSupport(Oid function, void *context) {
   return JudgeFunction(function, WhatSupportReads(function), static_cast<OpacityContext *>(context));
 }
 
-// One half of a conversion through text, by a type's input or output function. `plain` says that settings are all that
-// a built-in one may read.
-bool CanConvert(Oid function, bool plain, OpacityContext *context) {
+// One half of a conversion through text, by a type's input or output function. `printed`: what a built-in one reads.
+bool CanConvert(Oid function, Printed printed, OpacityContext *context) {
   const Reads reads = WhatReads(function);
   if (reads == Reads::kArguments) return true;
-  if (function >= FirstNormalObjectId) {
-    context->opacity.calls = list_append_unique_oid(context->opacity.calls, function);
-    return true;
-  }
-  context->opacity.reads_settings |= plain;
-  return plain;
+  if (IsBuiltIn(function)) return CanPrint(printed, context);
+  context->opacity.calls = list_append_unique_oid(context->opacity.calls, function);
+  return true;
 }
 
 bool CanConvertThroughText(CoerceViaIO *conversion, OpacityContext *context) {
@@ -154,16 +93,16 @@ bool CanConvertThroughText(CoerceViaIO *conversion, OpacityContext *context) {
   bool is_varlena;
   getTypeOutputInfo(from, &output, &is_varlena);
   getTypeInputInfo(to, &input, &parameter);
-  if (CanConvert(output, IsPlainType(from), context) &&
-      CanConvert(input, IsPlainType(to) && !MayReadClock(to), context))
-    return true;
+  if (CanConvert(output, TextOf(from), context) && CanConvert(input, InputOf(to), context)) return true;
   context->opacity.obstacle =
       psprintf("the body converts %s to %s through text on rows", format_type_be(from), format_type_be(to));
   return false;
 }
 
-// Whether the arguments of the node, if it has any, are all of plain types.
-bool ArgumentsArePlain(Node *node) {
+// Notes how the arguments of the node would be printed, if it has any.
+void LookAtArguments(Node *node, OpacityContext *context) {
+  context->text = context->json = Printed::kBySettings;
+  context->rows = false;
   List *arguments = NIL;
   switch (nodeTag(node)) {
     case T_FuncExpr: arguments = reinterpret_cast<FuncExpr *>(node)->args; break;
@@ -173,21 +112,21 @@ bool ArgumentsArePlain(Node *node) {
     case T_ScalarArrayOpExpr: arguments = reinterpret_cast<ScalarArrayOpExpr *>(node)->args; break;
     case T_Aggref: arguments = reinterpret_cast<Aggref *>(node)->args; break;
     case T_WindowFunc: arguments = reinterpret_cast<WindowFunc *>(node)->args; break;
-    default: return true;
+    default: return;
   }
   ListCell *cell;
   foreach (cell, arguments) {
     Node *argument = static_cast<Node *>(lfirst(cell));
     if (IsA(argument, TargetEntry))
       argument = reinterpret_cast<Node *>(reinterpret_cast<TargetEntry *>(argument)->expr);
-    if (!IsPlainType(exprType(argument))) return false;
+    context->text = std::max(context->text, TextOf(exprType(argument)));
+    context->json = std::max(context->json, JsonOf(argument, context->level, &context->rows));
   }
-  return true;
 }
 
 // Comparisons and the like make no text of their arguments, whatever type these are of.
 bool CallsUnnamed(Node *node, OpacityContext *context) {
-  context->all_plain = true;
+  context->text = context->json = Printed::kBySettings;
   ListCell *cell;
   foreach (cell, FunctionsBehind(node, context->families))
     if (VisitSupport(lfirst_oid(cell), context)) return true;
@@ -230,9 +169,13 @@ bool OpacityWalker(Node *node, void *argument) {
       }
     }
     if (CallsUnnamed(node, context)) return true;
-    return compat::WalkQuery(query, OpacityWalker, context);
+    const QueryLevel level = {query, context->level};
+    context->level = &level;
+    const bool stop = compat::WalkQuery(query, OpacityWalker, context);
+    context->level = level.outer;
+    return stop;
   }
-  context->all_plain = ArgumentsArePlain(node);
+  LookAtArguments(node, context);
   if (compat::MakesXmlOrJson(nodeTag(node))) {
     context->opacity.obstacle = "the body makes XML or JSON by SQL syntax, whose conversions cannot be seen";
     return true;
@@ -267,7 +210,10 @@ bool OpacityWalker(Node *node, void *argument) {
       return true;
     default: break;
   }
-  if (check_functions_in_node(node, VisitFunction, context)) return true;
+  if (IsA(node, FuncExpr) && IsSearchByConstant(reinterpret_cast<FuncExpr *>(node)))
+    context->opacity.reads_names = true;
+  else if (check_functions_in_node(node, VisitFunction, context))
+    return true;
   if (OidIsValid(AggregateOf(node)) && VisitAggregateSupport(AggregateOf(node), VisitSupport, context)) return true;
   if (CallsUnnamed(node, context)) return true;
   return compat::WalkExpression(node, OpacityWalker, context);
@@ -276,13 +222,13 @@ bool OpacityWalker(Node *node, void *argument) {
 }  // namespace
 
 Opacity FindOpacity(Query *query, const List *families) {
-  OpacityContext context = {{nullptr, false, false, NIL}, families, true};
+  OpacityContext context = {{}, families, nullptr, Printed::kBySettings, Printed::kBySettings, false};
   OpacityWalker(reinterpret_cast<Node *>(query), &context);
   return context.opacity;
 }
 
 Opacity FindExpressionOpacity(Node *expression) {
-  OpacityContext context = {{nullptr, false, false, NIL}, NIL, true};
+  OpacityContext context = {{}, NIL, nullptr, Printed::kBySettings, Printed::kBySettings, false};
   OpacityWalker(expression, &context);
   return context.opacity;
 }

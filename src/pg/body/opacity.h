@@ -10,6 +10,8 @@ namespace aggcache {
 struct Opacity {
   const char *obstacle;  // what cannot be seen through; NULL if nothing
   bool reads_settings;   // calls a function that reads settings silently
+  bool reads_names;      // and labels of enums and the like, which change under the tag of names
+  bool shows_columns;    // prints the names of columns
   bool reads_clock;
   List *calls;  // Oids of functions, not built in, that may read anything; called on rows
 };

@@ -19,8 +19,8 @@ SourceRelation *FindNamed(Definition *definition, Oid relation) {
   return nullptr;
 }
 
-// A hash of what the first columns are.
-uint64_t StructureOf(Relation relation, int columns) {
+// A hash of what the first columns are, with their names or without.
+uint64_t StructureOf(Relation relation, int columns, bool with_names) {
   uint64_t hash = relation->rd_rel->relkind;
   for (int i = 0; i < columns; i++) {
     Form_pg_attribute column = TupleDescAttr(RelationGetDescr(relation), i);
@@ -28,15 +28,18 @@ uint64_t StructureOf(Relation relation, int columns) {
         hash_combine64(hash, static_cast<uint64_t>(column->atttypid) << 32 | static_cast<uint32_t>(column->atttypmod));
     hash = hash_combine64(
         hash, static_cast<uint64_t>(column->attcollation) << 1 | static_cast<uint64_t>(column->attisdropped));
+    if (with_names)
+      hash = hash_bytes_extended(reinterpret_cast<const unsigned char *>(NameStr(column->attname)),
+                                 static_cast<int>(strlen(NameStr(column->attname))), hash);
   }
   return hash;
 }
 
-void NoteStructure(SourceRelation *source) {
+void NoteStructure(SourceRelation *source, bool with_names) {
   Relation relation = try_relation_open(source->relation, AccessShareLock);
   if (relation == nullptr) return;
   source->column_count = RelationGetNumberOfAttributes(relation);
-  source->structure = StructureOf(relation, source->column_count);
+  source->structure = StructureOf(relation, source->column_count, with_names);
   relation_close(relation, NoLock);
 }
 
@@ -58,7 +61,7 @@ void AddSource(Definition *definition, Oid relation, SourceRole role, Oid root, 
   source->partitioned = get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE;
   if (role == SourceRole::kAncestor || role == SourceRole::kRowType) return;
   source->obstacle = FindTrackingObstacle(relation, &source->tracked);
-  if (role == SourceRole::kNamed) NoteStructure(source);
+  if (role == SourceRole::kNamed) NoteStructure(source, definition->shows_columns);
   if (source->obstacle && definition->obstacle == nullptr) definition->obstacle = source->obstacle;
 }
 
@@ -137,12 +140,14 @@ void AddRowType(Definition *definition, Oid relation) {
 const char *FindChangedSource(const Definition *definition) {
   for (int i = 0; i < definition->relation_count; i++) {
     const SourceRelation &source = definition->relations[i];
-    if (source.role != SourceRole::kNamed || get_rel_relkind(source.relation) == RELKIND_VIEW) continue;
+    if (source.role != SourceRole::kNamed) continue;
+    // the tree holds the query of a view, but not what the columns of its rows are called
+    if (!definition->shows_columns && get_rel_relkind(source.relation) == RELKIND_VIEW) continue;
     Relation relation = try_relation_open(source.relation, NoLock);
     if (relation == nullptr) return psprintf("%u", source.relation);
     const char *name = pstrdup(RelationGetRelationName(relation));
     bool same = RelationGetNumberOfAttributes(relation) >= source.column_count &&
-                StructureOf(relation, source.column_count) == source.structure;
+                StructureOf(relation, source.column_count, definition->shows_columns) == source.structure;
     relation_close(relation, NoLock);
     if (!same) return name;
   }

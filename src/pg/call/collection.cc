@@ -170,6 +170,9 @@ int AllStamps(const Definition *definition, const Dependencies &dependencies, Co
     shared::stamps.MakeStamps(NamesTag(), true, all + count);
     shared::stamps.MakeStamps(RolesTag(), true, all + count + 2);
     count += 4;
+  } else if (definition->reads_names) {
+    shared::stamps.MakeStamps(NamesTag(), true, all + count);
+    count += 2;
   }
   if (own->count > 0) memcpy(static_cast<void *>(all + count), own->stamps, sizeof(Stamp) * own->count);
   *stamps = all;

@@ -155,7 +155,8 @@ Obstacle LockForComputation(Computation *work) {
   if (definition->valid) AcquireRewriteLocks(static_cast<Query *>(copyObjectImpl(definition->query)), true, false);
   if (!definition->valid || !ArePartsCurrent(definition) || !definition->valid)
     return Because(Reason::kChangedMeanwhile);
-  work->settled = !definition->hides_privileges || CatalogsAreSettled();
+  const bool reads_catalogs = definition->hides_privileges || definition->reads_names;
+  work->settled = !reads_catalogs || CatalogsAreSettled();
   return Because(definition->valid ? Reason::kNone : Reason::kChangedMeanwhile);
 }
 

@@ -432,7 +432,8 @@ Obstacle FindCallObstacle(FunctionCallInfo fcinfo, Definition *definition) {
 // Evaluates the hidden parameters of a call, or tells what keeps it from that. *hidden becomes NULL if none was tried.
 Obstacle EvaluateForCall(FunctionCallInfo fcinfo, const Definition *definition, HiddenValues **hidden) {
   switch (EvaluateHidden(definition, fcinfo, *hidden)) {
-    case Evaluation::kDone: return Because(Reason::kNone);
+    case Evaluation::kDone:
+      return Because(IsClockRounded(definition, (*hidden)->values) ? Reason::kNone : Reason::kClockNotRounded);
     case Evaluation::kFailed: break;
     case Evaluation::kTooDeep: *hidden = nullptr; return Because(Reason::kTooDeep);
   }

@@ -63,43 +63,16 @@ void EvaluateRest(void *argument) {
   FreeExecutorState(state);
 }
 
-// A parallel operation cannot have subtransactions. What built-in functions leave behind when they raise an error is
-// what a resource owner holds.
-bool TryInResourceOwner(Pending *pending) {
-  MemoryContext outer = CurrentMemoryContext;
-  ResourceOwner owner = CurrentResourceOwner;
-  ResourceOwner own = ResourceOwnerCreate(owner, "aggcache evaluation");
-  volatile bool done = false;
-  PG_TRY();
-  {
-    CurrentResourceOwner = own;
-    EvaluateRest(pending);
-    done = true;
-  }
-  PG_CATCH();
-  {
-    MemoryContextSwitchTo(outer);
-    pending->hidden->error = CopyErrorData();
-    FlushErrorState();
-  }
-  PG_END_TRY();
-  CurrentResourceOwner = owner;
-  ResourceOwnerRelease(own, RESOURCE_RELEASE_BEFORE_LOCKS, false, false);
-  ResourceOwnerRelease(own, RESOURCE_RELEASE_LOCKS, false, false);
-  ResourceOwnerRelease(own, RESOURCE_RELEASE_AFTER_LOCKS, false, false);
-  ResourceOwnerDelete(own);
-  if (!done && IsInterruption(pending->hidden->error)) ReThrowError(pending->hidden->error);
-  return done;
-}
-
 bool Try(Pending *pending) {
   const Definition *definition = pending->definition;
   if (!definition->hidden_can_fail) {
     EvaluateRest(pending);
     return true;
   }
-  if (IsInParallelMode()) return definition->hidden_built_in && TryInResourceOwner(pending);
-  pending->hidden->error = Attempt(Attempts::kCall, EvaluateRest, pending);
+  // a parallel operation cannot have subtransactions
+  if (IsInParallelMode() && !definition->hidden_built_in) return false;
+  pending->hidden->error =
+      IsInParallelMode() ? AttemptBuiltIn(EvaluateRest, pending) : Attempt(Attempts::kCall, EvaluateRest, pending);
   return pending->hidden->error == nullptr;
 }
 
@@ -168,6 +141,12 @@ Evaluation EvaluateHidden(const Definition *definition, FunctionCallInfo fcinfo,
   { innermost = outer; }
   PG_END_TRY();
   return done ? Evaluation::kDone : Evaluation::kFailed;
+}
+
+bool IsClockRounded(const Definition *definition, const NullableDatum *values) {
+  for (int i = 0; i < definition->hidden_count; i++)
+    if (definition->hidden[i].condition && (values[i].isnull || !DatumGetBool(values[i].value))) return false;
+  return true;
 }
 
 bool EvaluateHiddenParameters(const Definition *definition, FunctionCallInfo fcinfo, NullableDatum *values) {

@@ -35,6 +35,9 @@ Evaluation EvaluateHidden(const Definition *definition, FunctionCallInfo fcinfo,
 // The same into values[definition->hidden_count]; false unless done.
 bool EvaluateHiddenParameters(const Definition *definition, FunctionCallInfo fcinfo, NullableDatum *values);
 
+// Whether the arguments of the call round all that the body reads of the clock: else no call would find the result.
+bool IsClockRounded(const Definition *definition, const NullableDatum *values);
+
 // Values of a call's arguments and hidden parameters, as the planner and executor take them: as constants. In the
 // current memory context.
 ParamListInfo CallParameters(const Definition *definition, FunctionCallInfo fcinfo, NullableDatum *hidden);

@@ -67,6 +67,7 @@ const char *const kStableSettingsReaders[] = {"age",
                                               "overlaps",
                                               "quote_literal",
                                               "quote_nullable",
+                                              "row_to_json",
                                               "textanycat",
                                               "time",
                                               "timestamp",
@@ -81,6 +82,9 @@ const char *const kStableSettingsReaders[] = {"age",
                                               "to_number",
                                               "to_timestamp"};
 
+// The same, by the name in the source: between money and numbers lc_monetary says how many digits are fractions.
+const char *const kStableSettingsSources[] = {"cash_numeric", "int4_cash", "int8_cash", "numeric_cash"};
+
 template <size_t count>
 bool Holds(const char *const (&list)[count], const char *name) {
   for (const char *entry : list)
@@ -94,7 +98,7 @@ bool IsStableSettingsReader(Form_pg_proc form, const char *source) {
   if (strcmp(name, "age") == 0) return form->pronargs == 2;
   // whether it is summer time in a zone is asked of the clock, where the time has no date
   if (strcmp(name, "timezone") == 0 && strncmp(source, "timetz_", 7) == 0) return false;
-  if (Holds(kStableSettingsReaders, name)) return true;
+  if (Holds(kStableSettingsReaders, name) || Holds(kStableSettingsSources, source)) return true;
   // the comparisons of dates and timestamps across types
   return (strncmp(name, "date_", 5) == 0 || strncmp(name, "timestamp_", 10) == 0 ||
           strncmp(name, "timestamptz_", 12) == 0) &&

@@ -80,7 +80,8 @@ Obstacle PrepareCall(DescribedCall *call) {
   PG_FINALLY();
   { definition->pins--; }
   PG_END_TRY();
-  return Because(evaluated ? Reason::kNone : Reason::kNotEvaluated);
+  if (!evaluated) return Because(Reason::kNotEvaluated);
+  return Because(IsClockRounded(definition, call->hidden) ? Reason::kNone : Reason::kClockNotRounded);
 }
 
 FuncExpr *ExpressionOf(const DescribedCall &call) {

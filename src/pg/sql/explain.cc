@@ -77,7 +77,7 @@ void Explain(void *context) {
   foreach (cell, uses) SayRelation(explanation, *static_cast<RelationUse *>(lfirst(cell)));
   if (uses == NIL && definition->query) SayLine(explanation, pstrdup("reads no relation"));
   bool said_clock = false;
-  for (int i = 0; i < definition->hidden_count; i++) {
+  for (int i = 0; i < definition->hidden_count && !definition->hidden[i].condition; i++) {
     SayHidden(explanation, definition->hidden[i], static_cast<Node *>(list_nth(definition->hidden_originals, i)));
     said_clock |= definition->hidden[i].clock;
   }

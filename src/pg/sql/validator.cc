@@ -6,6 +6,7 @@
 #include "pg/base/shared.h"
 #include "pg/body/analysis.h"
 #include "pg/body/definition.h"
+#include "pg/body/expressions.h"
 #include "pg/body/hidden_parameters.h"
 #include "pg/facts/own_code.h"
 #include "pg/write/attach.h"
