@@ -35,6 +35,7 @@ INSERT INTO body VALUES
 UPDATE body SET made = make(name, text) WHERE name ~ '^e_';
 SELECT name, made FROM body WHERE made <> 'cached';
 SELECT * FROM look_at('^e_'); SELECT * FROM look_at('^e_');
+SELECT explain FROM aggcache.explain('c_e_cast(text)') WHERE explain ~ 'labels';
 ALTER TYPE mood RENAME VALUE 'good' TO 'fine';
 SELECT * FROM look_at('^e_'); SELECT * FROM look_at('^e_');
 ALTER TYPE mood RENAME VALUE 'bad' TO 'good';

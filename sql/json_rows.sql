@@ -100,15 +100,22 @@ CREATE TYPE pair AS (a int, b int);
 CREATE TABLE refused (id int, of_class regclass, x xml, p pair, ps pair[], v tsvector, s name);
 SELECT column_name, make('refused_' || column_name, format('SELECT json_agg(t) FROM (SELECT id, %s FROM refused) t', column_name))
   FROM information_schema.columns WHERE table_name = 'refused' ORDER BY ordinal_position;
+-- rows of a type that somebody else's relation has
+CREATE TABLE shape (a int, b int);
+CREATE FUNCTION shaped() RETURNS SETOF shape LANGUAGE sql STABLE AS 'SELECT id, owner FROM part';
+SELECT make('shaped', 'SELECT json_agg(s ORDER BY a) FROM shaped() s'), make('shaped_too', 'SELECT json_agg(s ORDER BY s.a) FROM shaped() s WHERE EXISTS (SELECT FROM shape) IS NOT NULL');
+SELECT look('shaped'), look('shaped_too');
+ALTER TABLE shape RENAME b TO z;
+SELECT look('shaped'), look('shaped_too');
 SELECT make('whole', 'SELECT json_agg(r) FROM refused r'), make('arrays_of_rows', 'SELECT to_json(array_agg(p)) FROM part p'),
   make('inner_row', 'SELECT json_agg(t) FROM (SELECT id, ROW(id, owner) AS r FROM part) t'),
   make('functions', 'SELECT json_agg(r) FROM jsonb_to_recordset((SELECT doc FROM part LIMIT 1)) AS r(a int)'),
   make('concat', 'SELECT string_agg(concat(p), '','') FROM part p');
 
-DROP TABLE part, body, told, refused CASCADE;
+SET client_min_messages = warning;
+DROP TABLE part, body, told, refused, shape CASCADE;
 DROP TYPE mood, pair CASCADE;
 DROP DOMAIN amount;
-SET client_min_messages = warning;
 DO $$ DECLARE f regprocedure; BEGIN
   FOR f IN SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname ~ '^(c_|p_|make$|look)' LOOP
     EXECUTE format('DROP FUNCTION %s CASCADE', f);

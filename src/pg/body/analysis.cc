@@ -98,6 +98,20 @@ const char *FindResultObstacle(const Definition *definition, const AnalysedCall 
   return nullptr;
 }
 
+// Whoever is read is locked while a result is computed, so that its columns keep their names.
+const char *FindUnreadRowType(const Definition *definition, const List *named_rows) {
+  ListCell *cell;
+  foreach (cell, named_rows) {
+    bool read = false;
+    for (int i = 0; i < definition->relation_count; i++)
+      read |=
+          definition->relations[i].relation == lfirst_oid(cell) && definition->relations[i].role == SourceRole::kNamed;
+    if (!read)
+      return psprintf("the body prints rows of the type of %s, which it does not read", get_rel_name(lfirst_oid(cell)));
+  }
+  return nullptr;
+}
+
 void AddAllRelations(Definition *definition, List *read, const Composition &composition, Oid result_type) {
   AddRelations(definition, read, ReadBy::kBody);
   AddRelations(definition, composition.relations, ReadBy::kCachedFunction);
@@ -329,6 +343,7 @@ void AnalyseDefinition(Definition *definition, const AnalysedCall &call, Refusal
   ComposeBody(definition, call.row, opacity.calls, &composition, refusal);
   AddHiddenParameters(definition, composition.hidden);
   AddAllRelations(definition, relations, composition, call.result_type);
+  if (definition->obstacle == nullptr) definition->obstacle = FindUnreadRowType(definition, opacity.named_rows);
   AddCatalogs(definition, list_concat(items, composition.items));
   MergeNames(composition.names, &definition->names);
   SealNames(&definition->names);

@@ -23,7 +23,7 @@ struct OpacityContext {
   const QueryLevel *level;  // of the node at hand
   Printed text;             // of the arguments of the node at hand, as a function may print them
   Printed json;
-  bool rows;  // some of them are rows
+  PrintedRows rows;  // among them
 };
 
 // What the text of something that is printed, or of something that is read from a text, depends on; false if that is
@@ -42,6 +42,11 @@ bool MakesJson(Oid function) {
   return strstr(name, "json") != nullptr;
 }
 
+void AddPrintedRows(const PrintedRows &rows, Opacity *opacity) {
+  opacity->shows_columns |= rows.any;
+  opacity->named_rows = list_concat_unique_oid(opacity->named_rows, rows.relations);
+}
+
 // Decides on one function; true stops the walk.
 bool JudgeFunction(Oid function, Reads reads, OpacityContext *context) {
   if (reads == Reads::kArguments) return false;
@@ -52,7 +57,7 @@ bool JudgeFunction(Oid function, Reads reads, OpacityContext *context) {
   if (reads == Reads::kSettings) {
     const bool json = MakesJson(function);
     if (CanPrint(json ? context->json : context->text, context)) {
-      context->opacity.shows_columns |= json && context->rows;
+      if (json) AddPrintedRows(context->rows, &context->opacity);
       return false;
     }
   }
@@ -102,7 +107,7 @@ bool CanConvertThroughText(CoerceViaIO *conversion, OpacityContext *context) {
 // Notes how the arguments of the node would be printed, if it has any.
 void LookAtArguments(Node *node, OpacityContext *context) {
   context->text = context->json = Printed::kBySettings;
-  context->rows = false;
+  context->rows = {false, NIL};
   List *arguments = NIL;
   switch (nodeTag(node)) {
     case T_FuncExpr: arguments = reinterpret_cast<FuncExpr *>(node)->args; break;
@@ -222,13 +227,13 @@ bool OpacityWalker(Node *node, void *argument) {
 }  // namespace
 
 Opacity FindOpacity(Query *query, const List *families) {
-  OpacityContext context = {{}, families, nullptr, Printed::kBySettings, Printed::kBySettings, false};
+  OpacityContext context = {{}, families, nullptr, Printed::kBySettings, Printed::kBySettings, {false, NIL}};
   OpacityWalker(reinterpret_cast<Node *>(query), &context);
   return context.opacity;
 }
 
 Opacity FindExpressionOpacity(Node *expression) {
-  OpacityContext context = {{}, NIL, nullptr, Printed::kBySettings, Printed::kBySettings, false};
+  OpacityContext context = {{}, NIL, nullptr, Printed::kBySettings, Printed::kBySettings, {false, NIL}};
   OpacityWalker(expression, &context);
   return context.opacity;
 }

@@ -12,6 +12,7 @@ struct Opacity {
   bool reads_settings;   // calls a function that reads settings silently
   bool reads_names;      // and labels of enums and the like, which change under the tag of names
   bool shows_columns;    // prints the names of columns
+  List *named_rows;      // Oids of the relations whose row types say these
   bool reads_clock;
   List *calls;  // Oids of functions, not built in, that may read anything; called on rows
 };

@@ -115,7 +115,7 @@ Printed JsonOfType(Oid type) {
   return text == Printed::kByNames && HasCastToJson(InnerType(type)) ? Printed::kUnknown : text;
 }
 
-Printed JsonOfAll(const List *expressions, const QueryLevel *level, bool *rows) {
+Printed JsonOfAll(const List *expressions, const QueryLevel *level, PrintedRows *rows) {
   Printed printed = Printed::kBySettings;
   ListCell *cell;
   foreach (cell, expressions) printed = std::max(printed, JsonOf(static_cast<Node *>(lfirst(cell)), level, rows));
@@ -123,7 +123,7 @@ Printed JsonOfAll(const List *expressions, const QueryLevel *level, bool *rows) 
 }
 
 // Of the whole row of a relation of FROM. The columns are printed, so those that hold rows are not followed.
-Printed JsonOfWholeRow(const Var *row, const QueryLevel *level) {
+Printed JsonOfWholeRow(const Var *row, const QueryLevel *level, PrintedRows *rows) {
   for (Index up = 0; up < row->varlevelsup && level; up++) level = level->outer;
   if (level == nullptr) return Printed::kUnknown;
   RangeTblEntry *entry = rt_fetch(row->varno, level->query->rtable);
@@ -134,6 +134,8 @@ Printed JsonOfWholeRow(const Var *row, const QueryLevel *level) {
     case RTE_VALUES: break;
     default: return Printed::kUnknown;
   }
+  if (row->vartype != RECORDOID)
+    rows->relations = list_append_unique_oid(rows->relations, get_typ_typrelid(row->vartype));
   List *columns;
   compat::ExpandEntry(entry, &columns);
   Printed printed = Printed::kBySettings;
@@ -143,14 +145,14 @@ Printed JsonOfWholeRow(const Var *row, const QueryLevel *level) {
 }
 
 // Of the single column of a sub-select.
-Printed JsonOfSublink(const SubLink *link, const QueryLevel *level, bool *rows) {
+Printed JsonOfSublink(const SubLink *link, const QueryLevel *level, PrintedRows *rows) {
   if (link->subLinkType != EXPR_SUBLINK || !IsA(link->subselect, Query)) return Printed::kUnknown;
   const QueryLevel inner = {reinterpret_cast<Query *>(link->subselect), level};
   if (inner.query->setOperations) return Printed::kUnknown;
   return JsonOf(reinterpret_cast<Node *>(linitial_node(TargetEntry, inner.query->targetList)->expr), &inner, rows);
 }
 
-Printed JsonOfCase(const CaseExpr *choice, const QueryLevel *level, bool *rows) {
+Printed JsonOfCase(const CaseExpr *choice, const QueryLevel *level, PrintedRows *rows) {
   Printed printed = JsonOf(reinterpret_cast<Node *>(choice->defresult), level, rows);
   ListCell *cell;
   foreach (cell, choice->args) {
@@ -175,15 +177,15 @@ Printed InputOf(Oid type) {
   return MayReadClock(type) ? Printed::kUnknown : TextOf(type);
 }
 
-Printed JsonOf(Node *expression, const QueryLevel *level, bool *rows) {
+Printed JsonOf(Node *expression, const QueryLevel *level, PrintedRows *rows) {
   check_stack_depth();
   const Oid type = exprType(expression);
   if (!type_is_rowtype(type)) return JsonOfType(type);
-  *rows = true;
+  rows->any = true;
   switch (nodeTag(expression)) {
     case T_Var: {
       auto *row = reinterpret_cast<Var *>(expression);
-      return row->varattno == InvalidAttrNumber ? JsonOfWholeRow(row, level) : Printed::kUnknown;
+      return row->varattno == InvalidAttrNumber ? JsonOfWholeRow(row, level, rows) : Printed::kUnknown;
     }
     case T_RowExpr: {
       auto *row = reinterpret_cast<RowExpr *>(expression);

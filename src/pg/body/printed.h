@@ -23,9 +23,15 @@ Printed TextOf(Oid type);
 // The same of reading a value from a text, which must not show the clock.
 Printed InputOf(Oid type);
 
-// As JSON. Of a row all columns count, whose names are printed too; *rows becomes true. `level` is the query of which
-// the expression is a part; NULL if it reads no column.
-Printed JsonOf(Node *expression, const QueryLevel *level, bool *rows);
+// Rows that are printed with the names of their columns.
+struct PrintedRows {
+  bool any;
+  List *relations;  // Oids of those whose row types say the names; in other rows the query does
+};
+
+// As JSON. Of a row all columns count; it is added to *rows. `level` is the query of which the expression is a part;
+// NULL if it reads no column.
+Printed JsonOf(Node *expression, const QueryLevel *level, PrintedRows *rows);
 
 }  // namespace aggcache
 

@@ -85,6 +85,9 @@ void Explain(void *context) {
     SayLine(explanation, pstrdup("reads the clock: a result is used until its ttl is over"));
   if (definition->reads_settings)
     SayLine(explanation, pstrdup("results under different settings, such as TimeZone and DateStyle, are kept apart"));
+  if (definition->reads_names)
+    SayLine(explanation, pstrdup("reads labels of enums or a text search configuration: a change of these, or of any "
+                                 "function, operator, cast, schema or privilege, ends a result"));
   if (definition->opaque)
     SayLine(explanation,
             pstrdup("calls functions that cannot be seen through: results of other roles, search paths and "
