@@ -144,6 +144,11 @@ COMMIT;
 SELECT pg_sleep(1.2);
 SELECT same FROM twins(923);
 
+-- what a function of a user makes of the clock is rounded too
+CREATE FUNCTION p_later(timestamptz) RETURNS timestamptz LANGUAGE plpgsql STABLE AS 'BEGIN RETURN $1 + interval ''1 year''; END';
+SELECT make(925, $q$date_trunc('year', p_later(now()))$q$), make(926, $q$p_later(now())::date$q$), make(927, $q$extract(year FROM p_later(now()))$q$);
+SELECT same, result FROM twins(925); SELECT same, result FROM twins(925); SELECT same, result FROM twins(926);
+
 -- ---- what repeats for less than a second, or never ----
 SELECT e, make(931 + i::int, e, CASE WHEN e ~ '\$1' THEN 'int' ELSE '' END) FROM unnest(ARRAY[
   $q$now() - interval '7 days'$q$,

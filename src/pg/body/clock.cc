@@ -11,6 +11,8 @@
 #include "pg/body/opacity.h"
 #include "pg/facts/function_facts.h"
 
+#include <initializer_list>
+
 namespace aggcache {
 
 namespace {
@@ -39,8 +41,25 @@ bool ClockNodeWalker(Node *node, void *) {
   return IsClockNode(node) || compat::WalkExpression(node, ClockNodeWalker, nullptr);
 }
 
-// A day, a yes or no.
-bool IsRoundedByType(Node *node) { return exprType(node) == DATEOID || exprType(node) == BOOLOID; }
+bool IsBuiltInCall(Node *node, const char *name) {
+  if (!IsA(node, FuncExpr) || !IsBuiltIn(reinterpret_cast<FuncExpr *>(node)->funcid)) return false;
+  const char *function = get_func_name(reinterpret_cast<FuncExpr *>(node)->funcid);
+  return function && strcmp(function, name) == 0;
+}
+
+// Whether the node rounds whatever it gets, also what functions of users make of the clock: a day, a yes or no, or what
+// date_trunc rounds to a second or more.
+bool RoundsAnything(Node *node) {
+  if (!IsExpression(node)) return false;
+  if (exprType(node) == DATEOID || exprType(node) == BOOLOID) return true;
+  if (!IsBuiltInCall(node, "date_trunc")) return false;
+  auto *unit = static_cast<Const *>(linitial(reinterpret_cast<FuncExpr *>(node)->args));
+  if (!IsA(unit, Const) || unit->constisnull) return false;
+  const char *name = TextDatumGetCString(unit->constvalue);
+  for (const char *part : {"micro", "milli", "ms", "us"})
+    if (pg_strncasecmp(name, part, strlen(part)) == 0) return false;
+  return true;
+}
 
 // ---- Moments in the place of the clock ----------------------------------------------------------------------------
 
@@ -164,9 +183,8 @@ bool MayRound(Node *node) {
     case INT8OID: return true;
     default: break;
   }
-  const char *function = get_func_name(reinterpret_cast<FuncExpr *>(node)->funcid);
   for (const char *name : kNames)
-    if (function && strcmp(function, name) == 0) return true;
+    if (IsBuiltInCall(node, name)) return true;
   return false;
 }
 
@@ -184,13 +202,12 @@ Rounding FindRounding(Node *node) {
 bool ClockWalker(Node *node, void *) {
   if (node == nullptr) return false;
   if (IsClockNode(node)) return !IsWholeSeconds(node);
-  if (IsExpression(node) && IsRoundedByType(node)) return false;
+  if (RoundsAnything(node)) return false;
   return compat::WalkExpression(node, ClockWalker, nullptr) && FindRounding(node) == Rounding::kNone;
 }
 
 bool ConditionWalker(Node *node, void *argument) {
-  if (node == nullptr || IsClockNode(node)) return false;
-  if (IsExpression(node) && IsRoundedByType(node)) return false;
+  if (node == nullptr || IsClockNode(node) || RoundsAnything(node)) return false;
   if (compat::WalkExpression(node, ClockWalker, nullptr) && FindRounding(node) == Rounding::kAtCall) {
     auto **conditions = static_cast<List **>(argument);
     *conditions = lappend(*conditions, MakeTrial(node));
