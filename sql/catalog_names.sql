@@ -80,6 +80,8 @@ SELECT * FROM look_at('^t_');
 -- another one under its name
 ALTER TEXT SEARCH CONFIGURATION mine RENAME TO former;
 CREATE TEXT SEARCH CONFIGURATION mine (COPY = simple);
+-- version 18 keeps for the session what the names in a plain function meant
+\c -
 SELECT * FROM look_at('^t_'); SELECT * FROM look_at('^t_');
 DROP TEXT SEARCH CONFIGURATION mine;
 SELECT same, sum(count) FROM look_at('^t_') GROUP BY 1;
