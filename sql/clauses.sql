@@ -50,6 +50,8 @@ SELECT * FROM answers;
 -- far beyond the cells
 INSERT INTO item (amount) VALUES (1e30);
 SELECT * FROM answers;
+INSERT INTO item (day) VALUES ('1000-01-01');
+SELECT * FROM answers;
 UPDATE item SET dept = NULL WHERE dept = 7;
 SELECT * FROM answers;
 UPDATE item SET amount = 6 WHERE amount = 1;

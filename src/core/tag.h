@@ -74,9 +74,10 @@ constexpr uint64_t WithColumn(uint64_t tag, int16_t attribute, uint32_t value_ha
 constexpr uint64_t WithNull(uint64_t tag, int16_t attribute) noexcept {
   return Mix(tag ^ Mix((1ULL << 56) | static_cast<uint16_t>(attribute)));
 }
-// One cell of the range column.
+// One cell of the range column. An index can have all 64 bits, so the levels are set apart by a number of which
+// small multiples lie far from each other.
 constexpr uint64_t WithCell(uint64_t tag, int level, int64_t index) noexcept {
-  return Mix(tag ^ Mix((static_cast<uint64_t>(level + 1) << 58) ^ static_cast<uint64_t>(index)));
+  return Mix(tag ^ Mix(static_cast<uint64_t>(level + 1) * 0xd1342543de82ef95u + static_cast<uint64_t>(index)));
 }
 
 }  // namespace aggcache

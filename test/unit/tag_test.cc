@@ -29,8 +29,8 @@ TEST(Tag, EveryPartCounts) {
           add(WithNull(key, attribute));
           for (uint32_t hash : {0u, 1u, 0xffffffffu}) add(WithColumn(key, attribute, hash));
         }
-        for (int level : {0, 1, 9})
-          for (int64_t index : {int64_t{-1}, int64_t{0}, int64_t{1}, int64_t{1} << 29})
+        for (int level : {0, 1, 9, 15})
+          for (int64_t index : {INT64_MIN, int64_t{-1}, int64_t{0}, int64_t{1}, int64_t{1} << 58, INT64_MAX})
             add(WithCell(key, level, index));
       }
     }

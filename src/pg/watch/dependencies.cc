@@ -182,7 +182,8 @@ void SetWatchTags(RelationDependency *item, const BaseRelation &base, const Fit 
   Cell cells[kMostCells];
   int cell_count = -1;
   if (fit.range_clauses != NIL) {
-    cell_count = CoverRange(fit.range.low, fit.range.high, fit.range_column.levels, cells);
+    const int most = Min(kMostCells, kMostTags / Max(1, key_count));
+    cell_count = CoverRange(fit.range.low, fit.range.high, fit.range_column.grid, most, cells);
     if (cell_count * key_count > kMostTags) cell_count = -1;
   }
   item->by_range = cell_count >= 0;

@@ -5,6 +5,7 @@
 #include "pg/watch/ranges.h"
 
 extern "C" {
+#include "port/pg_bitutils.h"
 #include "utils/numeric.h"
 }
 
@@ -13,6 +14,11 @@ extern "C" {
 namespace aggcache {
 
 namespace {
+
+// How many cells of a level make one of the next, as a power of 2. With more of them, fewer levels reach far and rows
+// have fewer tags, and ranges are rounded more.
+constexpr int kTimeBits = 3;
+constexpr int kNumberBits = 4;
 
 int64_t FloorDivide(int64_t value, int64_t width) {
   int64_t quotient = value / width;
@@ -84,18 +90,21 @@ bool ConvertBound(const RangeColumn &column, Oid from, Datum value, int64_t *con
   }
 }
 
-// As many levels as reach, from the year 2000, 300 years with days and 119 with moments, whatever the width: values
-// beyond the highest level share cells. What numbers stand for is not known, so their reach grows with the width.
-int LevelsOf(RangeKind kind, int64_t width) {
+// The cells of numbers reach over all values of the type. Those of dates reach, from the year 2000, over 300 years, those
+// of moments over 119, whatever the width; what lies beyond shares cells.
+CellGrid GridOf(RangeKind kind, int length, int64_t width) {
   int64_t reach;
   switch (kind) {
     case RangeKind::kDate: reach = int64_t{300} * 365; break;
     case RangeKind::kTimestamp: reach = int64_t{119} * 365 * USECS_PER_DAY; break;
-    default: return 9;
+    default: {
+      const int digits = (kind == RangeKind::kInteger ? length * 8 : 64) - pg_leftmost_one_pos64(width);
+      return {Max(1, (digits + kNumberBits - 1) / kNumberBits), kNumberBits};
+    }
   }
-  int levels = 1;
-  while (levels < kMostCellLevels && ClampUnit(kLastUnit, levels) < reach / width) levels++;
-  return levels;
+  CellGrid grid = {1, kTimeBits};
+  while (grid.levels < kMostCellLevels && ClampUnit(kLastUnit, grid) < reach / width) grid.levels++;
+  return grid;
 }
 
 }  // namespace
@@ -133,10 +142,9 @@ bool DescribeRangeColumn(Relation relation, AttrNumber attribute, int64_t width,
   column->attribute = attribute;
   column->type = getBaseType(form->atttypid);
   column->kind = RangeKindOf(column->type);
-  column->length = form->attlen;
   column->width = width;
   if (column->kind == RangeKind::kNone) return false;
-  column->levels = LevelsOf(column->kind, width);
+  column->grid = GridOf(column->kind, form->attlen, width);
   return true;
 }
 

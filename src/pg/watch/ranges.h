@@ -18,13 +18,12 @@ enum class RangeKind : uint8_t { kNone, kInteger, kNumeric, kDate, kTimestamp };
 struct RangeColumn {
   AttrNumber attribute;  // 0: none
   RangeKind kind;
-  int16 length;   // of an integer
-  int levels;     // of cells
+  CellGrid grid;
   int64_t width;  // of the smallest cell: days, microseconds, or whole numbers
   Oid type;       // base type
 };
 
-// The kind of a column's type; kNone where ranges of it are not followed.
+// The kind of a type that is ordered in one way only; kNone where ranges of it are not followed, or only some (texts).
 RangeKind RangeKindOf(Oid type);
 // The width that a kind has unless the user sets another.
 int64_t DefaultCellWidth(RangeKind kind);

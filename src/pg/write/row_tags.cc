@@ -120,7 +120,7 @@ int LoadWatch(WatchedTable *table, Relation relation, Relation owner, const Watc
     row->predicate = ExecInitExpr(expression_planner(reinterpret_cast<Expr *>(predicate)), nullptr);
   }
   table->watch_count++;
-  return 1 + (row->range.attribute ? row->range.levels : 0);
+  return 1 + (row->range.attribute ? row->range.grid.levels : 0);
 }
 
 // Reads the watches of the relation and of the partitioned tables above it.
@@ -259,9 +259,9 @@ void AddTags(WatchedTable *table, const RowWatch &watch, TupleTableSlot *row, Im
   bool is_null;
   Datum value = slot_getattr(row, watch.range.attribute, &is_null);
   if (is_null) return;  // in no range; who asks for all values, or for none, uses the tag above
-  int64_t unit = ClampUnit(UnitOf(watch.range, value), watch.range.levels);
-  for (int level = 0; level < watch.range.levels; level++)
-    list->tags[list->count++] = WithCell(tag, level, CellIndex(unit, level));
+  int64_t unit = ClampUnit(UnitOf(watch.range, value), watch.range.grid);
+  for (int level = 0; level < watch.range.grid.levels; level++)
+    list->tags[list->count++] = WithCell(tag, level, CellIndex(unit, level, watch.range.grid));
 }
 
 WatchedTable *latest = nullptr;
