@@ -7,7 +7,7 @@ use warnings;
 use utf8;
 
 # What every write is undone by: these tables are filled anew from a copy.
-our @TABLES = qw(department task comment archive event base ticket);
+our @TABLES = qw(department task comment archive event base ticket message);
 
 our $SCHEMA = q{
 CREATE TABLE department (id int PRIMARY KEY, name text, head text, budget numeric);
@@ -27,6 +27,7 @@ CREATE TABLE child (extra text) INHERITS (base);
 CREATE TABLE ticket (id int, tenant int, amount int);
 ALTER TABLE ticket ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON ticket USING (tenant = current_setting('app.tenant')::int);
+CREATE TABLE message (id bigint, sent bigint, title text, code text COLLATE "C", size int);
 };
 
 # Departments 1 to 3 have tasks: those with an id up to 60 from January to March 2026, the others in May.
@@ -44,6 +45,9 @@ INSERT INTO event SELECT i, CASE WHEN i % 2 = 0 THEN 'eu' ELSE 'us' END, date '2
 INSERT INTO base SELECT i, CASE WHEN i % 2 = 0 THEN 'a' ELSE 'b' END, i FROM generate_series(1, 20) i;
 INSERT INTO child SELECT i, CASE WHEN i % 2 = 0 THEN 'a' ELSE 'b' END, i FROM generate_series(21, 40) i;
 INSERT INTO ticket SELECT i, 1 + i % 3, i FROM generate_series(1, 30) i;
+INSERT INTO message SELECT (ms - 1288834974657) << 22, ms, CASE WHEN i % 2 = 0 THEN 'task ' ELSE 'note ' END || i,
+    CASE WHEN i % 3 = 0 THEN 'B-' ELSE 'A-' END || i, i
+  FROM generate_series(0, 58) i, LATERAL (SELECT 1767225600000 + i * 86400000::bigint) AS day (ms);
 };
 
 # [name, what it is, arguments, body, the call's arguments; type of the rows if not numeric, role that creates the
@@ -103,6 +107,25 @@ our @ONE_TABLE = (
 		'WITH mine AS MATERIALIZED (SELECT hours FROM task WHERE department_id = d) SELECT sum(hours) FROM mine', '1'],
 	['subquery', 'sub-select', 'd int', 'SELECT count(*) FROM task WHERE department_id = d '
 		. 'AND hours > (SELECT avg(hours) FROM task WHERE department_id = d)', '1'],
+);
+our @NUMBERS_AND_TEXTS = (
+	['milliseconds', 'range of milliseconds since 1970', 'f bigint, t bigint',
+		'SELECT sum(size) FROM message WHERE sent >= f AND sent < t', '1767225600000, 1769904000000'],
+	['flakes', 'range of ids that begin with a time', 'f bigint, t bigint',
+		'SELECT sum(size) FROM message WHERE id >= f AND id < t', '2006515713438646272, 2017749737272246272'],
+	['like_prefix', '`LIKE`, beginning with an argument', 'b text',
+		q{SELECT sum(size) FROM message WHERE title LIKE b || ' 1%'}, q{'task'}],
+	['like_pattern', '`LIKE` an argument', 'p text', 'SELECT sum(size) FROM message WHERE title LIKE p', q{'task%'}],
+	['like_inner', '`LIKE` an argument that begins with `%`', 'p text',
+		'SELECT sum(size) FROM message WHERE title LIKE p', q{'%ask 1%'}],
+	['starts', '`^@`', 'b text', 'SELECT sum(size) FROM message WHERE title ^@ b', q{'task'}],
+	['regex', '`~` with a pattern that begins with `^`', 'p text', 'SELECT sum(size) FROM message WHERE title ~ p',
+		q{'^task'}],
+	['texts', 'range of texts, `COLLATE "C"`', 'f text, t text',
+		'SELECT sum(size) FROM message WHERE code >= f AND code < t', q{'A-1', 'A-3'}],
+	['texts_sorted', 'range of texts, another collation', 'f text, t text',
+		'SELECT sum(size) FROM message WHERE title COLLATE "und-x-icu" >= f AND title COLLATE "und-x-icu" < t',
+		q{'task', 'uniform'}],
 );
 our @SEVERAL_TABLES = (
 	['join_key', 'join, key of the dimension', 'd int',
@@ -219,6 +242,21 @@ REFRESH MATERIALIZED VIEW summary;}],
 	['own_tenant', 'INSERT of the own tenant', 'INSERT INTO ticket VALUES (901, 1, 50);'],
 	['other_tenant', 'INSERT of another tenant', 'INSERT INTO ticket VALUES (902, 2, 50);'],
 );
+our @MESSAGES = (
+	['msg_in', 'INSERT in period, title and code',
+		q{INSERT INTO message VALUES (2009777204229046272, 1768003200000, 'task 19', 'A-2', 50);}],
+	['msg_out', 'INSERT out of period',
+		q{INSERT INTO message VALUES (2053263748101046272, 1778371200000, 'task 19', 'A-2', 50);}],
+	['msg_after', 'INSERT a day after the period',
+		q{INSERT INTO message VALUES (2018112125137846272, 1769990400000, 'task 19', 'A-2', 50);}],
+	['msg_other', 'INSERT of another title and code',
+		q{INSERT INTO message VALUES (2009777204229046272, 1768003200000, 'note 19', 'B-2', 50);}],
+	['msg_none', 'INSERT outside of all',
+		q{INSERT INTO message VALUES (2053263748101046272, 1778371200000, 'note 19', 'B-2', 50);}],
+	['msg_move', 'UPDATE that moves out of period, title and code',
+		q{UPDATE message SET id = 2053263748101046272, sent = 1778371200000, title = 'note', code = 'C' WHERE size = 10;}],
+	['msg_else', 'UPDATE of a row outside of all', q{UPDATE message SET size = 0 WHERE size = 57;}],
+);
 # What happens to the whole of a table, or to nothing. Those that change definitions come last: adding a column and
 # dropping it leaves a trace.
 our @STATEMENTS = (
@@ -260,7 +298,7 @@ our @COARSE = (
 	[[names(\@PARTITIONS)], ['part_new', 'part_drop', 'part_detach'],
 		'a change of which partitions the table has concerns all results that name it'],
 	[['part_key', 'part_total'], ['part_move'], 'the row is deleted in one partition and inserted in the other'],
-	[['truncated', 'either', 'unequal', 'expression', 'like'], [names(\@ROWS, \@UPDATES), 'stale', 'refresh'], $unread],
+	[['truncated', 'either', 'unequal', 'expression'], [names(\@ROWS, \@UPDATES), 'stale', 'refresh'], $unread],
 	[['join_name'], [names(\@ROWS, \@UPDATES), 'stale', 'refresh'],
 		'only the data tell which department has the name, so changes of every task count'],
 	[['distinct'], [qw(ins_key ins_out ins_fails del_key move_in move_out)], $luck],
@@ -272,6 +310,8 @@ our @COARSE = (
 	[['join_all'], ['dim_ins'], $luck],
 	[['through', 'except'], [qw(child_key child_other)],
 		'no condition gives values or a range of a column of `comment`, so every row counts'],
+	[['like_inner', 'texts_sorted'], [names(\@MESSAGES)],
+		'a pattern without a fixed beginning, and an order that is not that of bytes, leave no range of texts'],
 	[['matview'], ['refresh_same'], 'REFRESH concerns the whole materialized view'],
 );
 
@@ -279,6 +319,7 @@ our @COARSE = (
 our @SECTIONS = (
 	['Inserts and deletes', \@ONE_TABLE, \@ROWS],
 	['Updates', \@ONE_TABLE, \@UPDATES],
+	['Numbers for times, and texts', \@NUMBERS_AND_TEXTS, \@MESSAGES],
 	['Several tables', \@SEVERAL_TABLES,
 		[ (grep { $_->[0] =~ /^(ins_key|ins_other|upd_unused|upd_other)$/ } @ROWS, @UPDATES), @AROUND ]],
 	['Partitioned tables', \@PARTITIONS, \@PARTITION_WRITES],

@@ -55,6 +55,8 @@ TIMES = quoted("2024-12-31 23:59:59.999999", "2025-01-01 00:00", "2025-01-01 00:
 MOMENTS = quoted("2024-12-31 23:59:59.999999+00", "2025-01-01 00:00+00", "2025-01-01 05:00+00", "2025-01-31 12:00+00",
                  "2025-02-01 00:00+00", "infinity")
 WORDS = quoted("a", "A", "b", "B", "", "c ")
+# which begin alike, up to the eighth byte and further
+TEXTS = WORDS + quoted("ab", "abcdefgh", "abcdefghi", "abcdefghj", "\u00e9")
 
 
 
@@ -84,8 +86,8 @@ KINDS = {kind.name: kind for kind in [
          line=hundredth),
     Kind("double precision", quoted(0, "-0", "1.5", "NaN", "Infinity", 1), ("integer", "numeric"),
          steady="({0} + 0)"),
-    Kind("text", WORDS, ("character varying",)),
-    Kind("character varying", WORDS, ("text",)),
+    Kind("text", TEXTS, ("character varying",)),
+    Kind("character varying", TEXTS, ("text",)),
     Kind("character(3)", WORDS, ("text",)),
     Kind("date", DATES, ("timestamp without time zone", "timestamp with time zone"), line=day),
     Kind("timestamp without time zone", TIMES, ("date", "timestamp with time zone"), line=hour),

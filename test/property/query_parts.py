@@ -4,6 +4,7 @@ import helpers
 from kinds import KINDS, Parameter
 
 WITHOUT_MAX = ("boolean", "uuid", "ltree", "cube", "seg")
+PATTERNED = ("text", "character varying", "character(3)", "folded")
 JOINABLE = ("integer", "bigint", "smallint", "small")
 
 
@@ -63,8 +64,9 @@ class Parts:
         r = self.r
         x, kind = self.column(scope)
         form = r.choices(["equal", "any", "in", "null", "same", "range", "between", "bound", "optional", "constant",
-                          "unequal", "or", "not", "row", "expression", "boolean", "setting", "extension", "helper"],
-                         [24, 8, 5, 4, 4, 10, 5, 5, 8, 4, 2, 4 if depth < 2 else 0, 2 if depth < 2 else 0, 3, 3, 2]
+                          "unequal", "or", "not", "row", "expression", "boolean", "pattern", "setting", "extension",
+                          "helper"],
+                         [24, 8, 5, 4, 4, 10, 5, 5, 8, 4, 2, 4 if depth < 2 else 0, 2 if depth < 2 else 0, 3, 3, 2, 4]
                          + self.more(3, 3, 3))[0]
         if form == "any":
             parameter = self.parameter(kind, True)
@@ -108,6 +110,17 @@ class Parts:
             if found:
                 return r.choice(["%s::bigint + 1 = %s", "coalesce(%s, 0) = %s", "%s::bigint = %s",
                                  "abs(%s) < %s"]) % (found[0], self.comparand(KINDS["bigint"]))
+        elif form == "pattern":
+            found = self.column(scope, lambda kind: kind.name in PATTERNED)
+            if found:
+                x, kind = found
+                # where the collation calls different letters equal, patterns are refused
+                if kind.name == "folded":
+                    x += ' COLLATE "C"'
+                return r.choice(["{0} LIKE {1}", "{0} LIKE {1} || '%'", "{0} LIKE '%' || {1}", "{0} LIKE 'ab%'",
+                                 "{0} ^@ {1}", "starts_with({0}, {1})", "{0} ~ ('^' || {1})", "{0} ~ '^ab'",
+                                 '{0} COLLATE "C" >= {1}', '{0} COLLATE "C" < {1}']).format(
+                                     x, self.comparand(KINDS["text"]))
         elif form == "setting":
             return helpers.condition_on_setting(r, self, scope)
         elif form in ("extension", "helper"):

@@ -5,6 +5,7 @@
 #include "pg/watch/clauses.h"
 
 #include "pg/facts/function_facts.h"
+#include "pg/watch/prefixes.h"
 
 namespace aggcache {
 
@@ -357,6 +358,7 @@ bool RestrictsToValues(Node *clause, Index relation, const KeyColumn &column, Va
 }
 
 bool RestrictsToRange(Node *clause, Index relation, const RangeColumn &column, UnitRange *range) {
+  if (column.kind == RangeKind::kText) return RestrictsToTexts(clause, relation, column, range);
   if (!IsA(clause, OpExpr)) return false;
   OpExpr *expression = reinterpret_cast<OpExpr *>(clause);
   Comparison comparison;
@@ -371,7 +373,7 @@ bool RestrictsToRange(Node *clause, Index relation, const RangeColumn &column, U
 
 ClauseColumns FindColumns(Node *clause, Index relation) {
   check_stack_depth();
-  ClauseColumns columns = {nullptr, nullptr, nullptr};
+  ClauseColumns columns = {nullptr, nullptr, TextRangeColumn(clause, relation)};
   if (clause == nullptr) return columns;
   switch (nodeTag(clause)) {
     case T_RestrictInfo:

@@ -44,6 +44,16 @@ int64_t NumericUnit(Datum value, int64_t width) {
   return static_cast<int64_t>(unit);
 }
 
+// Of a text that is stored elsewhere, or compressed, no more is read than is needed.
+int64_t TextUnit(Datum value) {
+  auto *stored = reinterpret_cast<struct varlena *>(DatumGetPointer(value));
+  const bool elsewhere = VARATT_IS_EXTERNAL(stored) || VARATT_IS_COMPRESSED(stored);
+  struct varlena *start = elsewhere ? detoast_attr_slice(stored, 0, kUnitBytes) : stored;
+  int64_t unit = UnitOfBytes(VARDATA_ANY(start), VARSIZE_ANY_EXHDR(start), 0);
+  if (elsewhere) pfree(start);
+  return unit;
+}
+
 // A value of type `from` in the values of the column, rounded down; false if the two are compared in a way that this
 // does not follow. Comparing a timestamp column with a timestamptz, for one, converts the column, and around a change
 // of the clocks that is not in order.
@@ -132,6 +142,17 @@ const char *CellWidthUnit(RangeKind kind) {
   }
 }
 
+bool IsTextType(Oid type) {
+  type = getBaseType(type);
+  return type == TEXTOID || type == VARCHAROID;
+}
+
+int64_t UnitOfBytes(const char *bytes, int length, unsigned char rest) {
+  uint64_t unit = 0;
+  for (int i = 0; i < kUnitBytes; i++) unit = unit << 8 | (i < length ? static_cast<unsigned char>(bytes[i]) : rest);
+  return static_cast<int64_t>(unit ^ uint64_t{1} << 63);
+}
+
 bool IsTrustedOrder(Oid operation) { return operation < FirstNormalObjectId; }
 
 bool DescribeRangeColumn(Relation relation, AttrNumber attribute, int64_t width, RangeColumn *column) {
@@ -141,7 +162,7 @@ bool DescribeRangeColumn(Relation relation, AttrNumber attribute, int64_t width,
   if (form->attisdropped) return false;
   column->attribute = attribute;
   column->type = getBaseType(form->atttypid);
-  column->kind = RangeKindOf(column->type);
+  column->kind = IsTextType(column->type) ? RangeKind::kText : RangeKindOf(column->type);
   column->width = width;
   if (column->kind == RangeKind::kNone) return false;
   column->grid = GridOf(column->kind, form->attlen, width);
@@ -153,6 +174,7 @@ int64_t UnitOf(const RangeColumn &column, Datum value) {
     case RangeKind::kInteger: return FloorDivide(IntegerOf(column.type, value), column.width);
     case RangeKind::kNumeric: return NumericUnit(value, column.width);
     case RangeKind::kDate: return FloorDivide(DatumGetDateADT(value), column.width);
+    case RangeKind::kText: return TextUnit(value);
     default: return FloorDivide(DatumGetTimestamp(value), column.width);
   }
 }

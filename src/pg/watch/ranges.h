@@ -1,4 +1,4 @@
-// Ordered columns: how values of dates, times and numbers become the units that cells (core/cells.h) are made of.
+// Ordered columns: how values of dates, times, numbers and texts become the units that cells (core/cells.h) are made of.
 //
 // The map from values to units never decreases, and a reader's bound is mapped so that every value within the bound
 // lies within the mapped one. What cannot be mapped so is no bound: the range is taken as open there.
@@ -12,7 +12,7 @@
 
 namespace aggcache {
 
-enum class RangeKind : uint8_t { kNone, kInteger, kNumeric, kDate, kTimestamp };
+enum class RangeKind : uint8_t { kNone, kInteger, kNumeric, kDate, kTimestamp, kText };
 
 // A column by whose ranges changes can be told apart.
 struct RangeColumn {
@@ -30,6 +30,10 @@ int64_t DefaultCellWidth(RangeKind kind);
 // What a width counts, in words.
 const char *CellWidthUnit(RangeKind kind);
 
+// Whether the type is one whose values can be put in the order of their bytes: text, varchar, or a domain of them. Others
+// that hold text have equalities of their own.
+bool IsTextType(Oid type);
+
 // Whether an operator of the family by which a type is ordered does order: others than PostgreSQL's own can be added.
 bool IsTrustedOrder(Oid operation);
 
@@ -38,6 +42,10 @@ bool DescribeRangeColumn(Relation relation, AttrNumber attribute, int64_t width,
 
 // The unit of a value of the column, for writers.
 int64_t UnitOf(const RangeColumn &column, Datum value);
+
+// The unit of a text: of its first bytes, most significant first; what is missing of them is `rest`.
+constexpr int kUnitBytes = 8;
+int64_t UnitOfBytes(const char *bytes, int length, unsigned char rest);
 
 // An interval of units, both ends included.
 struct UnitRange {
