@@ -100,8 +100,8 @@ bool ConvertBound(const RangeColumn &column, Oid from, Datum value, int64_t *con
   }
 }
 
-// The cells of numbers reach over all values of the type. Those of dates reach, from the year 2000, over 300 years, those
-// of moments over 119, whatever the width; what lies beyond shares cells.
+// The cells of numbers reach over all values of the type. Those of dates reach, from the year 2000, over 300 years,
+// those of moments over 119, whatever the width; what lies beyond shares cells.
 CellGrid GridOf(RangeKind kind, int length, int64_t width) {
   int64_t reach;
   switch (kind) {

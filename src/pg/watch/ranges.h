@@ -1,4 +1,5 @@
-// Ordered columns: how values of dates, times, numbers and texts become the units that cells (core/cells.h) are made of.
+// Ordered columns: how values of dates, times, numbers and texts become the units that cells (core/cells.h) are made
+// of.
 //
 // The map from values to units never decreases, and a reader's bound is mapped so that every value within the bound
 // lies within the mapped one. What cannot be mapped so is no bound: the range is taken as open there.
@@ -30,8 +31,8 @@ int64_t DefaultCellWidth(RangeKind kind);
 // What a width counts, in words.
 const char *CellWidthUnit(RangeKind kind);
 
-// Whether the type is one whose values can be put in the order of their bytes: text, varchar, or a domain of them. Others
-// that hold text have equalities of their own.
+// Whether the type is one whose values can be put in the order of their bytes: text, varchar, or a domain of them.
+// Others that hold text have equalities of their own.
 bool IsTextType(Oid type);
 
 // Whether an operator of the family by which a type is ordered does order: others than PostgreSQL's own can be added.
