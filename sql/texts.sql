@@ -106,5 +106,8 @@ CREATE FUNCTION inner_word() RETURNS bigint LANGUAGE cached_sql STABLE AS $$ SEL
 CREATE FUNCTION no_word(p text) RETURNS bigint LANGUAGE cached_sql STABLE AS $$ SELECT count(*) FROM texts.quiet WHERE title NOT LIKE p $$;
 CREATE FUNCTION any_case(p text) RETURNS bigint LANGUAGE cached_sql STABLE AS $$ SELECT count(*) FROM texts.quiet WHERE title ILIKE p $$;
 CREATE FUNCTION turned(v text) RETURNS bigint LANGUAGE cached_sql STABLE AS $$ SELECT count(*) FROM texts.quiet WHERE v LIKE title $$;
+CREATE FUNCTION any_word() RETURNS bigint LANGUAGE cached_sql STABLE AS $$ SELECT count(*) FROM texts.quiet WHERE title ~ 'x' $$;
+SELECT unnest(aggcache.watches('quiet'));
+CREATE FUNCTION one_word() RETURNS bigint LANGUAGE cached_sql STABLE AS $$ SELECT count(*) FROM texts.quiet WHERE title ~ '^x' $$;
 SELECT unnest(aggcache.watches('quiet'));
 DROP SCHEMA texts CASCADE;

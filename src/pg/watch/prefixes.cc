@@ -196,12 +196,19 @@ bool NarrowToTexts(TextCondition condition, Oid collation, text *value, UnitRang
   }
 }
 
-// Narrows by the clause, if its other side is a constant.
-bool NarrowByClause(const TextClause &clause, UnitRange *range) {
+// The constant at the other side, or NULL.
+text *ConstantOf(const TextClause &clause) {
   Node *other = WithoutRelabel(clause.other);
-  if (other == nullptr || !IsA(other, Const) || reinterpret_cast<Const *>(other)->constisnull) return false;
-  text *value = DatumGetTextPP(reinterpret_cast<Const *>(other)->constvalue);
-  return NarrowToTexts(clause.condition, clause.collation, value, range);
+  if (other == nullptr || !IsA(other, Const) || reinterpret_cast<Const *>(other)->constisnull) return nullptr;
+  return DatumGetTextPP(reinterpret_cast<Const *>(other)->constvalue);
+}
+
+// Whether the condition may narrow with this value. Of a regular expression, which may be a wrong one that is never
+// evaluated, only the first character is looked at.
+bool MayNarrow(const TextClause &clause, text *value) {
+  UnitRange range = {kFirstUnit, kLastUnit};
+  if (clause.condition == TextCondition::kRegex) return VARSIZE_ANY_EXHDR(value) > 0 && *VARDATA_ANY(value) == '^';
+  return NarrowToTexts(clause.condition, clause.collation, value, &range);
 }
 
 // Reads a column, or something that is computed elsewhere in the query.
@@ -216,7 +223,9 @@ bool ReadsQueryWalker(Node *node, void *) {
 
 bool RestrictsToTexts(Node *clause, Index relation, const RangeColumn &column, UnitRange *range) {
   TextClause read;
-  return ReadTextClause(clause, relation, &read) && read.column == column.attribute && NarrowByClause(read, range);
+  if (!ReadTextClause(clause, relation, &read) || read.column != column.attribute) return false;
+  text *value = ConstantOf(read);
+  return value && NarrowToTexts(read.condition, read.collation, value, range);
 }
 
 Bitmapset *TextRangeColumn(Node *clause, Index relation) {
@@ -224,9 +233,8 @@ Bitmapset *TextRangeColumn(Node *clause, Index relation) {
   if (clause == nullptr || !ReadTextClause(clause, relation, &read) || read.condition == TextCondition::kEqual ||
       ReadsQueryWalker(read.other, nullptr))
     return nullptr;
-  UnitRange range = {kFirstUnit, kLastUnit};
-  if (IsA(WithoutRelabel(read.other), Const) && !NarrowByClause(read, &range)) return nullptr;
-  return bms_make_singleton(read.column);
+  text *value = ConstantOf(read);
+  return value && !MayNarrow(read, value) ? nullptr : bms_make_singleton(read.column);
 }
 
 }  // namespace aggcache
