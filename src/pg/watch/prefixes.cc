@@ -47,7 +47,7 @@ bool DatabaseOrdersByBytes() {
 }
 
 bool OrdersByBytes(Oid collation) {
-  if (collation == C_COLLATION_OID || collation == POSIX_COLLATION_OID) return true;
+  if (collation == C_COLLATION_OID) return true;
   if (collation == DEFAULT_COLLATION_OID) return DatabaseOrdersByBytes();
   HeapTuple row = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
   if (!HeapTupleIsValid(row)) return false;
