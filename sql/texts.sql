@@ -39,7 +39,7 @@ INSERT INTO call (call) VALUES ($$likes('abc%')$$), ($$likes('abcdefgh%')$$), ($
   ($$likes('abcdefghij')$$), ($$likes('')$$), ($$likes('%')$$), ($$likes('_bc')$$), ($$likes('a\%b%')$$), ($$likes('a\_%')$$),
   ($$likes('é%')$$), ($$likes('old 1%')$$), ($$likes(NULL)$$), ($$escaped('a!%')$$), ($$constant()$$), ($$starts('abc')$$), ($$starts('')$$),
   ($$starts('abcdefghij')$$), ($$named('abc')$$), ($$regex('^abc')$$), ($$regex('^abc$')$$), ($$regex('abc')$$), ($$regex('^(abc|abd)')$$),
-  ($$regex('^abcdefghij')$$), ($$regex('(?i)^abc')$$), ($$regex('(?n)^abc')$$), ($$optional('abc%')$$), ($$optional(NULL)$$), ($$pattern('abc', 'abd')$$),
+  ($$regex('^abcdefghij')$$), ($$regex('(?i)^abc')$$), ($$regex('(?n)^abc')$$), ($$optional('abc%')$$), ($$pattern('abc', 'abd')$$),
   ($$bytes('é')$$), ($$sorted('xyz')$$), ($$codes('abc', 'abd')$$), ($$codes('abcdefghij', 'abcdefghik')$$), ($$below('abc')$$),
   ($$below('abcdefghij')$$), ($$below('')$$), ($$above('abc')$$), ($$above('abcdefghij')$$), ($$padded('abc%')$$), ($$loose('abc%')$$),
   ($$folded('abc')$$), ($$both('abc', 'ab%')$$);
