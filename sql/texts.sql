@@ -25,6 +25,7 @@ SELECT FROM twin('pattern', 'f text, t text', 'bigint', 'SELECT count(*) FROM no
 SELECT FROM twin('bytes', 'f text', 'bigint', 'SELECT count(*) FROM note WHERE title COLLATE "C" >= f');
 SELECT FROM twin('sorted', 'f text', 'bigint', 'SELECT count(*) FROM note WHERE title >= f');
 SELECT FROM twin('codes', 'f text, t text', 'bigint', 'SELECT count(*) FROM note WHERE code BETWEEN f AND t');
+SELECT FROM twin('within', 'f text, t text', 'bigint', 'SELECT count(*) FROM note WHERE code >= f AND code < t');
 SELECT FROM twin('below', 't text', 'bigint', 'SELECT count(*) FROM note WHERE code < t');
 SELECT FROM twin('above', 'f text', 'bigint', 'SELECT count(*) FROM note WHERE f < code');
 SELECT FROM twin('padded', 'p text', 'bigint', 'SELECT count(*) FROM note WHERE padded LIKE p');
@@ -42,7 +43,7 @@ INSERT INTO call (call) VALUES ($$likes('abc%')$$), ($$likes('abcdefgh%')$$), ($
   ($$regex('^abcdefghij')$$), ($$regex('(?i)^abc')$$), ($$regex('(?n)^abc')$$), ($$optional('abc%')$$), ($$pattern('abc', 'abd')$$),
   ($$bytes('é')$$), ($$sorted('xyz')$$), ($$codes('abc', 'abd')$$), ($$codes('abcdefghij', 'abcdefghik')$$), ($$below('abc')$$),
   ($$below('abcdefghij')$$), ($$below('')$$), ($$above('abc')$$), ($$above('abcdefghij')$$), ($$padded('abc%')$$), ($$loose('abc%')$$),
-  ($$folded('abc')$$), ($$both('abc', 'ab%')$$);
+  ($$folded('abc')$$), ($$within('abcdefgh', 'abcdefghij')$$), ($$both('abc', 'ab%')$$);
 SELECT * FROM probe();
 SELECT * FROM probe();
 INSERT INTO note (title) VALUES ('abc');
