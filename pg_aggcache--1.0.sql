@@ -50,6 +50,7 @@ CREATE TABLE aggcache.watch (
   range_width bigint,
   columns smallint[],
   predicate pg_node_tree,
+  apart boolean NOT NULL DEFAULT false,
   CONSTRAINT watch_pkey PRIMARY KEY (relation, id)
 );
 COMMENT ON TABLE aggcache.watch IS
@@ -66,15 +67,26 @@ COMMENT ON COLUMN aggcache.watch.columns IS
   'an UPDATE counts only if it changes one of these columns; null: if it changes any column';
 COMMENT ON COLUMN aggcache.watch.predicate IS
   'a change counts only if the old or the new row passes this; null: always';
+COMMENT ON COLUMN aggcache.watch.apart IS
+  'many functions share it: to each, an UPDATE counts only if it changes a column that this function uses';
 
 CREATE TABLE aggcache.watch_use (
   function oid NOT NULL,
   relation oid NOT NULL,
   watch bigint NOT NULL,
+  server integer NOT NULL,
+  key_columns smallint[] NOT NULL,
+  range_column smallint,
+  range_width bigint,
+  columns smallint[],
+  predicate pg_node_tree,
   CONSTRAINT watch_use_pkey PRIMARY KEY (function, relation, watch)
 );
 CREATE INDEX watch_use_relation_idx ON aggcache.watch_use (relation);
-COMMENT ON TABLE aggcache.watch_use IS 'which cached functions each watch is for';
+COMMENT ON TABLE aggcache.watch_use IS
+  'the watch that each cached function asks for; where many do, aggcache.watch has one for several of them';
+COMMENT ON COLUMN aggcache.watch_use.watch IS
+  'hash of the columns that follow, which are as in aggcache.watch; the id of the watch if it is in force as it is';
 
 -- Users set this, so it is dumped.
 CREATE TABLE aggcache.cell_width (

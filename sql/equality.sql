@@ -384,10 +384,10 @@ SET client_min_messages = warning;
 SELECT fate('SELECT count(*) FROM held WHERE r = comps(ROW (1)::comp, NULL)'),
   fate('SELECT count(*) FROM held WHERE s IS NULL'), fate('SELECT count(*) FROM held WHERE d IS NULL');
 RESET client_min_messages;
+CREATE FUNCTION cached_held() RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT count(*) FROM held';
 -- as an earlier version has left it
 INSERT INTO aggcache.watch (relation, id, server, key_columns, columns)
   SELECT 'held'::regclass, 1, current_setting('server_version_num')::int / 10000, '{2}', '{2}';
-CREATE FUNCTION cached_held() RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT count(*) FROM held';
 \c -
 SET search_path = equality, public;
 INSERT INTO held VALUES (1, comps(ROW (1)::comp, NULL));

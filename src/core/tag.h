@@ -74,6 +74,11 @@ constexpr uint64_t WithColumn(uint64_t tag, int16_t attribute, uint32_t value_ha
 constexpr uint64_t WithNull(uint64_t tag, int16_t attribute) noexcept {
   return Mix(tag ^ Mix((1ULL << 56) | static_cast<uint16_t>(attribute)));
 }
+// For watches that tell columns apart: an UPDATE that leaves the row under the narrowed tag, and changes this column;
+// or, for attribute 0, any. The tag itself then stands for rows that come and go.
+constexpr uint64_t WithChange(uint64_t tag, int16_t attribute) noexcept {
+  return Mix(tag ^ Mix((1ULL << 57) | static_cast<uint16_t>(attribute)));
+}
 // One cell of the range column. An index can have all 64 bits, so the levels are set apart by a number of which
 // small multiples lie far from each other.
 constexpr uint64_t WithCell(uint64_t tag, int level, int64_t index) noexcept {

@@ -100,7 +100,7 @@ my $read = q{CREATE TABLE public.r (a int, b int); CREATE TABLE public.gone (a i
 	CREATE FUNCTION reads_gone() RETURNS bigint LANGUAGE cached_sql STABLE
 		AS 'SELECT count(*) FROM public.gone WHERE a = 1';};
 my $upgrade = q{UPDATE aggcache.dependency SET function = (function::bigint + 1000000)::oid;
-	UPDATE aggcache.watch_use SET function = (function::bigint + 1000000)::oid, watch = watch # 1;
+	UPDATE aggcache.watch_use SET function = (function::bigint + 1000000)::oid, watch = watch # 1, server = 1;
 	UPDATE aggcache.watch SET server = 1, id = id # 1;};
 sub rows
 {

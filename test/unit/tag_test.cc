@@ -27,8 +27,10 @@ TEST(Tag, EveryPartCounts) {
         add(key);
         for (int16_t attribute : {1, 2, 1600}) {
           add(WithNull(key, attribute));
+          add(WithChange(key, attribute));
           for (uint32_t hash : {0u, 1u, 0xffffffffu}) add(WithColumn(key, attribute, hash));
         }
+        add(WithChange(key, 0));
         for (int level : {0, 1, 9, 15})
           for (int64_t index : {INT64_MIN, int64_t{-1}, int64_t{0}, int64_t{1}, int64_t{1} << 58, INT64_MAX})
             add(WithCell(key, level, index));

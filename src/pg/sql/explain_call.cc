@@ -8,6 +8,7 @@
 #include "pg/sql/described_call.h"
 #include "pg/sql/row.h"
 #include "pg/watch/dependencies.h"
+#include "pg/watch/sharing.h"
 
 namespace aggcache {
 
@@ -67,9 +68,29 @@ const char *GranularityOf(const RelationDependency &item) {
   return item.watch->key_count > 0 ? "key" : "columns";
 }
 
+// The watch that would tell conditions apart which the one that is used was made to do without, in words, or NULL.
+const char *FindLackingCondition(const CallExplanation &explanation, Relation relation,
+                                 const RelationDependency &item) {
+  if (item.watch == nullptr) return nullptr;
+  ListCell *cell, *proposed;
+  foreach (cell, ReadWatches(relation)) {
+    auto *watch = static_cast<Watch *>(lfirst(cell));
+    if (watch->id != item.watch->id) continue;
+    foreach (proposed, explanation.proposals) {
+      auto *proposal = static_cast<WatchProposal *>(lfirst(proposed));
+      if (proposal->relation == item.relation && LacksConditions(relation, *watch, proposal->watch))
+        return psprintf("a watch %s, for which the table has too many", DescribeWatch(relation, proposal->watch));
+    }
+  }
+  return nullptr;
+}
+
 // What would tell more changes apart, in words, or NULL.
 const char *FinerThan(const CallExplanation &explanation, Relation relation, const RelationDependency &item) {
   if (item.tag_count == 0) return nullptr;
+  if (item.any_column)
+    return "fewer columns or values, or a shorter range: with these, the columns of the watch are not told apart";
+  if (const char *condition = FindLackingCondition(explanation, relation, item)) return condition;
   if (item.by_range && item.watch->key_count > 0) return nullptr;
   if (item.by_range) return "an equality of a column with an argument, beside the range";
   if (item.watch && item.watch->range_column) return "a bound of the range";
@@ -81,8 +102,8 @@ const char *FinerThan(const CallExplanation &explanation, Relation relation, con
     auto *proposal = static_cast<WatchProposal *>(lfirst(cell));
     bool in_force = proposal->relation != item.relation;
     ListCell *watch;
-    foreach (watch, watches) in_force |= Serves(*static_cast<Watch *>(lfirst(watch)), proposal->watch);
-    if (!in_force && list_length(watches) >= kMostOwnWatches)
+    foreach (watch, watches) in_force |= Serves(relation, *static_cast<Watch *>(lfirst(watch)), proposal->watch);
+    if (!in_force && !HasRoomFor(relation, ReadWantedWatches(relation), proposal->watch))
       return psprintf("a watch %s, for which the table has too many", DescribeWatch(relation, proposal->watch));
     if (!in_force)
       return psprintf("a watch %s, which aggcache.refresh() makes", DescribeWatch(relation, proposal->watch));

@@ -11,8 +11,8 @@
 #include "pg/base/shared.h"
 #include "pg/facts/depends_on.h"
 #include "pg/facts/own_code.h"
-#include "pg/watch/dependencies.h"
-#include "pg/watch/watches.h"
+#include "pg/watch/changed_columns.h"
+#include "pg/watch/sharing.h"
 
 extern "C" {
 #include "catalog/pg_db_role_setting.h"
@@ -119,13 +119,13 @@ const char *DescribeError(const Guarded &guarded, const ErrorData *error) {
 }
 
 // The watch in force that serves for one that is asked for, itself if it is there; NULL if there is none.
-const Watch *FindServing(const List *watches, const Watch &wanted) {
+const Watch *FindServing(Relation relation, const List *watches, const Watch &wanted) {
   const Watch *found = nullptr;
   ListCell *cell;
   foreach (cell, watches) {
     auto *watch = static_cast<Watch *>(lfirst(cell));
     if (watch->id == wanted.id) return watch;
-    if (found == nullptr && Serves(*watch, wanted)) found = watch;
+    if ((found == nullptr || found->predicate == NIL) && Serves(relation, *watch, wanted)) found = watch;
   }
   return found;
 }
@@ -136,28 +136,35 @@ void DescribeKeys(const List *proposals, RelationUse *use) {
   if (relation == nullptr) return;
   List *watches = ReadWatches(relation);
   const Watch *finest = nullptr;
-  bool missing = false;
+  bool missing = false, full = false, lacks = false;
   ListCell *cell;
   foreach (cell, proposals) {
     auto *proposal = static_cast<WatchProposal *>(lfirst(cell));
     if (proposal->relation != use->relation) continue;
-    const Watch *in_force = FindServing(watches, proposal->watch);
+    const Watch *in_force = FindServing(relation, watches, proposal->watch);
     if (in_force == nullptr) {
       missing = true;
+      full |= !HasRoomFor(relation, ReadWantedWatches(relation), proposal->watch);
       continue;
     }
     const Watch &watch = *in_force;
+    lacks |= LacksConditions(relation, watch, proposal->watch);
     if (watch.range_column) use->range = watch.range_column;
     for (int i = 0; i < watch.key_count; i++) use->columns = list_append_unique_int(use->columns, watch.keys[i]);
     int narrows = watch.key_count + (watch.range_column != 0);
-    if (finest == nullptr || narrows > finest->key_count + (finest->range_column != 0)) finest = in_force;
+    if (finest && narrows <= finest->key_count + (finest->range_column != 0)) continue;
+    auto *seen = static_cast<Watch *>(palloc(sizeof(Watch)));
+    *seen = AsServes(watch, proposal->watch);
+    finest = seen;
   }
   list_sort(use->columns, list_int_cmp);
   use->granularity = use->range ? "range" : use->columns != NIL ? "key" : finest ? "columns" : "table";
   if (finest) use->watch = DescribeWatch(relation, *finest);
-  if (use->columns != NIL || use->range)
+  if (lacks)
+    use->reason = "conditions are not told apart, as the table has as many watches as it can have";
+  else if (use->columns != NIL || use->range)
     use->reason = "rows are selected by these columns";
-  else if (missing && list_length(watches) >= kMostOwnWatches)
+  else if (missing && full)
     use->reason = "changes could be told apart by a watch, and the table has as many as it can have";
   else if (missing)
     use->reason = "changes could be told apart by watches that are not there; aggcache.refresh() makes them";

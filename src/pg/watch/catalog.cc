@@ -14,7 +14,6 @@ namespace {
 using Member = Oid Extension::*;
 
 enum DependencyAttribute { kDependencyFunction = 1, kDependencyRelation = 2 };
-enum UseAttribute { kUseFunction = 1, kUseRelation = 2, kUseWatch = 3 };
 
 // Visits the rows of a catalog whose column `attribute`, the first of the index, is `value`, or all if that is 0;
 // deletes those for which visit says so. Returns how many it deleted.
@@ -80,17 +79,6 @@ bool IsWatchUsed(Oid relation, uint64_t watch) {
   return used;
 }
 
-// Whether the watch is one of those that are asked about, and no function uses it.
-bool IsUnusedWatch(Oid relation, uint64_t watch, const List *among) {
-  bool asked = false;
-  ListCell *cell;
-  foreach (cell, among) {
-    auto *use = static_cast<WatchUse *>(lfirst(cell));
-    asked |= use->relation == relation && use->watch == watch;
-  }
-  return asked && !IsWatchUsed(relation, watch);
-}
-
 // Adds the relations in rows whose function is not there any more.
 List *GoneFunctions(Member catalog, Member index, AttrNumber function_attribute, AttrNumber relation_attribute,
                     List *relations) {
@@ -154,18 +142,20 @@ void DeleteDependenciesOfRelation(Oid relation) {
 }
 
 bool HasUnusedWatches(Oid relation, const List *among) {
-  bool found = false;
-  ForRows(&Extension::watch, &Extension::watch_pkey, kWatchRelation, relation, AccessShareLock,
-          [&](Relation catalog, HeapTuple row) {
-            found |= IsUnusedWatch(relation, WatchOf(catalog, row, kWatchId), among);
-            return false;
-          });
-  return found;
+  ListCell *cell;
+  foreach (cell, among) {
+    auto *use = static_cast<WatchUse *>(lfirst(cell));
+    if (use->relation == relation && !IsWatchUsed(relation, use->watch)) return true;
+  }
+  return false;
 }
 
-void InsertWatchUse(Oid function, Oid relation, uint64_t watch) {
-  Datum values[] = {ObjectIdGetDatum(function), ObjectIdGetDatum(relation), Int64GetDatum(static_cast<int64>(watch))};
-  InsertRow(&Extension::watch_use, values);
+void InsertWatchUse(Oid function, Oid relation, const Watch &watch) {
+  Relation catalog = table_open(RequireExtension()->watch_use, RowExclusiveLock);
+  HeapTuple row = FormUseRow(catalog, function, relation, watch);
+  CatalogTupleInsert(catalog, row);
+  heap_freetuple(row);
+  table_close(catalog, NoLock);
 }
 
 namespace {
@@ -215,10 +205,18 @@ void DeleteWatches(Oid relation) {
   DeleteAll(&Extension::watch, &Extension::watch_pkey, kWatchRelation, relation);
 }
 
-int DeleteUnusedWatches(Oid relation, const List *among) {
-  return ForRows(
-      &Extension::watch, &Extension::watch_pkey, kWatchRelation, relation, RowExclusiveLock,
-      [&](Relation catalog, HeapTuple row) { return IsUnusedWatch(relation, WatchOf(catalog, row, kWatchId), among); });
+int DeleteOtherWatches(Oid relation, List **watches) {
+  return ForRows(&Extension::watch, &Extension::watch_pkey, kWatchRelation, relation, RowExclusiveLock,
+                 [&](Relation catalog, HeapTuple row) {
+                   const uint64_t id = WatchOf(catalog, row, kWatchId);
+                   ListCell *cell;
+                   foreach (cell, *watches) {
+                     if (static_cast<Watch *>(lfirst(cell))->id != id) continue;
+                     *watches = foreach_delete_current(*watches, cell);
+                     return false;
+                   }
+                   return true;
+                 });
 }
 
 void SetCellWidth(Oid relation, Name column, int64_t width) {

@@ -2,7 +2,7 @@
 //
 //   aggcache.dependency (function oid, relation oid)                   which function needs which table tracked
 //   aggcache.watch      (relation oid, id bigint, ...)                 what tells a table's changes apart (watches.h)
-//   aggcache.watch_use  (function oid, relation oid, watch bigint)     which function a watch is for
+//   aggcache.watch_use  (function oid, relation oid, watch bigint, ...) which watch a function asks for
 //   aggcache.cell_width (relation regclass, column name, width bigint) said by the user (ranges.h)
 //
 // All but the last follow from function bodies, so they are not dumped; aggcache.refresh() makes them anew. Changes
@@ -30,7 +30,7 @@ struct WatchUse {
   uint64_t watch;
 };
 
-void InsertWatchUse(Oid function, Oid relation, uint64_t watch);
+void InsertWatchUse(Oid function, Oid relation, const Watch &watch);
 List *WatchUsesOfFunction(Oid function);
 // Deletes the uses of a function; returns them, a list of WatchUse.
 List *TakeWatchUsesOfFunction(Oid function);
@@ -45,9 +45,11 @@ List *ForgetGoneFunctions(Oid relation);
 void InsertWatch(Oid relation, const Watch &watch);
 // Deletes all watches of the relation, with their uses.
 void DeleteWatches(Oid relation);
-// Those watches of the relation among a list of WatchUse that no function uses any more. Returns how many it deleted.
+// Deletes those watches of the relation whose id is not one of the list of Watch. Returns how many, and takes those out
+// of the list that are there.
+int DeleteOtherWatches(Oid relation, List **watches);
+// Whether a watch of the relation among a list of WatchUse is one that no function asks for any more.
 bool HasUnusedWatches(Oid relation, const List *among);
-int DeleteUnusedWatches(Oid relation, const List *among);
 
 // 0: that of the type again.
 void SetCellWidth(Oid relation, Name column, int64_t width);

@@ -8,6 +8,7 @@
 #include "core/tag.h"
 #include "pg/base/shared.h"
 #include "pg/facts/own_code.h"
+#include "pg/watch/changed_columns.h"
 #include "pg/watch/clauses.h"
 #include "pg/watch/proposals.h"
 
@@ -137,8 +138,9 @@ bool FitWatch(const BaseRelation &base, const Watch *watch, Fit *fit) {
     if (fit->range_clauses != NIL) fit->share *= Selectivity(base, fit->range_clauses);
   }
   // Of the updates of rows that pass, those of other columns do not come through.
-  if (!watch->all_columns)
-    fit->share *= 0.5 + 0.5 * bms_num_members(watch->columns) / (1.0 + RelationGetNumberOfAttributes(base.relation));
+  const Bitmapset *counted = watch->apart && !base.uses_all ? base.used : watch->columns;
+  if (!watch->all_columns || counted)
+    fit->share *= 0.5 + 0.5 * bms_num_members(counted) / (1.0 + RelationGetNumberOfAttributes(base.relation));
   return true;
 }
 
@@ -194,6 +196,7 @@ void SetWatchTags(RelationDependency *item, const BaseRelation &base, const Fit 
     for (int j = 0; j < cell_count; j++) *tag++ = WithCell(keys[i], cells[j].level, cells[j].index);
   }
   if (fit.replaceable) *tag = WatchTag(MyDatabaseId, item->relation, fit.watch->id);
+  AddColumnTags(item, base.used, base.uses_all, kMostTags);
 }
 
 // ---- Partitions -------------------------------------------------------------------------------------------------

@@ -18,14 +18,15 @@ namespace aggcache {
 // What one appearance of a relation in the plan depends on.
 struct RelationDependency {
   Oid relation;
-  int tag_count;   // 0: no row of the relation can matter
-  uint64_t *tags;  // of rows
-  bool seen;       // the planner showed its clauses
-  bool inherits;   // a partitioned table with its partitions
-  List *leaves;    // then: those that the plan reads (Oid)
-  bool by_leaves;  // the tags are those of the leaves, each as a whole
-  bool by_range;   // the tags are those of cells
-  bool by_order;   // the answer shows the order of rows, so every column counts
+  int tag_count;    // 0: no row of the relation can matter
+  uint64_t *tags;   // of rows
+  bool seen;        // the planner showed its clauses
+  bool inherits;    // a partitioned table with its partitions
+  List *leaves;     // then: those that the plan reads (Oid)
+  bool by_leaves;   // the tags are those of the leaves, each as a whole
+  bool by_range;    // the tags are those of cells
+  bool any_column;  // so many tags that the columns of a shared watch are not told apart
+  bool by_order;    // the answer shows the order of rows, so every column counts
   // For explanations; the clauses are those that narrow the tags, their columns Vars of relation 1.
   const Watch *watch;  // NULL: the whole table
   List *clauses;

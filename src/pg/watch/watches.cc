@@ -40,13 +40,12 @@ bool ChangedColumnWalker(Node *node, void *argument) {
   return compat::WalkExpression(node, ChangedColumnWalker, argument);
 }
 
-// False if the row cannot be used for the relation as it is now.
-bool ReadWatchRow(Relation catalog, HeapTuple row, Relation relation, Watch *watch) {
+// Reads the values of columns of aggcache.watch, but for the last. False if they cannot be used for the relation as it
+// is now. What a column that was dropped leaves of a watch that tells columns apart is as good as before.
+bool ReadWatch(const Datum *values, const bool *nulls, bool apart, Relation relation, Watch *watch) {
   TupleDesc descriptor = RelationGetDescr(relation);
-  Datum values[kWatchAttributes];
-  bool nulls[kWatchAttributes];
-  heap_deform_tuple(row, RelationGetDescr(catalog), values, nulls);
   memset(watch, 0, sizeof(*watch));
+  watch->apart = apart;
   watch->id = static_cast<uint64_t>(DatumGetInt64(values[kWatchId - 1]));
   if (DatumGetInt32(values[kWatchServer - 1]) != kServer) return false;
 
@@ -69,8 +68,10 @@ bool ReadWatchRow(Relation catalog, HeapTuple row, Relation relation, Watch *wat
     count = ReadColumnArray(values[kWatchColumns - 1], &columns);
     if (count < 0) return false;
     for (int i = 0; i < count; i++) {
-      if (!IsColumn(descriptor, columns[i])) return false;
-      watch->columns = bms_add_member(watch->columns, columns[i]);
+      if (IsColumn(descriptor, columns[i]))
+        watch->columns = bms_add_member(watch->columns, columns[i]);
+      else if (!apart)
+        return false;
     }
   }
   if (!nulls[kWatchPredicate - 1]) {
@@ -78,6 +79,45 @@ bool ReadWatchRow(Relation catalog, HeapTuple row, Relation relation, Watch *wat
     if (ChangedColumnWalker(reinterpret_cast<Node *>(watch->predicate), descriptor)) return false;
   }
   return true;
+}
+
+bool ReadWatchRow(Relation catalog, HeapTuple row, Relation relation, Watch *watch) {
+  Datum values[kWatchAttributes];
+  bool nulls[kWatchAttributes];
+  heap_deform_tuple(row, RelationGetDescr(catalog), values, nulls);
+  return ReadWatch(values, nulls, DatumGetBool(values[kWatchApart - 1]), relation, watch);
+}
+
+bool ReadUseRow(Relation catalog, HeapTuple row, Relation relation, Watch *watch) {
+  Datum values[kUseAttributes];
+  bool nulls[kUseAttributes];
+  heap_deform_tuple(row, RelationGetDescr(catalog), values, nulls);
+  return ReadWatch(values + kUseRelation - 1, nulls + kUseRelation - 1, false, relation, watch);
+}
+
+void RequireAttributes(Relation catalog, int count) {
+  if (RelationGetNumberOfAttributes(catalog) != count)
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("extension \"pg_aggcache\" is of another version than the library"),
+                    errhint("Run ALTER EXTENSION pg_aggcache UPDATE.")));
+}
+
+// The rows of a catalog, with that many columns, whose column `attribute` is the relation, as `read` reads them.
+List *ReadRows(Oid catalog_oid, Oid index, AttrNumber attribute, int attributes, Relation relation,
+               bool (*read)(Relation catalog, HeapTuple row, Relation relation, Watch *watch)) {
+  List *watches = NIL;
+  Relation catalog = table_open(catalog_oid, AccessShareLock);
+  RequireAttributes(catalog, attributes);
+  ScanKeyData key;
+  ScanKeyInit(&key, attribute, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(RelationGetRelid(relation)));
+  SysScanDesc scan = systable_beginscan(catalog, index, true, nullptr, 1, &key);
+  for (HeapTuple row = systable_getnext(scan); HeapTupleIsValid(row); row = systable_getnext(scan)) {
+    auto *watch = static_cast<Watch *>(palloc(sizeof(Watch)));
+    if (read(catalog, row, relation, watch)) watches = lappend(watches, watch);
+  }
+  systable_endscan(scan);
+  table_close(catalog, AccessShareLock);
+  return watches;
 }
 
 Datum ColumnArray(const AttrNumber *columns, int count) {
@@ -111,25 +151,24 @@ bool DescribeKeyColumn(Relation relation, AttrNumber attribute, KeyColumn *colum
 }
 
 List *ReadWatches(Relation relation) {
-  List *watches = NIL;
   const Extension *extension = FindExtension();
   if (extension == nullptr) return NIL;
-  Oid index = extension->watch_pkey;
-  Relation catalog = table_open(extension->watch, AccessShareLock);
-  if (RelationGetNumberOfAttributes(catalog) != kWatchAttributes)
-    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                    errmsg("extension \"pg_aggcache\" is of another version than the library"),
-                    errhint("Run ALTER EXTENSION pg_aggcache UPDATE.")));
-  ScanKeyData key;
-  ScanKeyInit(&key, kWatchRelation, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(RelationGetRelid(relation)));
-  SysScanDesc scan = systable_beginscan(catalog, index, true, nullptr, 1, &key);
-  for (HeapTuple row = systable_getnext(scan); HeapTupleIsValid(row); row = systable_getnext(scan)) {
-    auto *watch = static_cast<Watch *>(palloc(sizeof(Watch)));
-    if (ReadWatchRow(catalog, row, relation, watch)) watches = lappend(watches, watch);
+  return ReadRows(extension->watch, extension->watch_pkey, kWatchRelation, kWatchAttributes, relation, ReadWatchRow);
+}
+
+List *ReadWantedWatches(Relation relation) {
+  const Extension *extension = FindExtension();
+  if (extension == nullptr) return NIL;
+  List *wanted = NIL;
+  ListCell *cell, *earlier;
+  foreach (cell, ReadRows(extension->watch_use, extension->watch_use_relation_idx, kUseRelation, kUseAttributes,
+                          relation, ReadUseRow)) {
+    auto *watch = static_cast<Watch *>(lfirst(cell));
+    bool known = false;
+    foreach (earlier, wanted) known |= static_cast<Watch *>(lfirst(earlier))->id == watch->id;
+    if (!known) wanted = lappend(wanted, watch);
   }
-  systable_endscan(scan);
-  table_close(catalog, AccessShareLock);
-  return watches;
+  return wanted;
 }
 
 int64_t CellWidthOf(Relation relation, AttrNumber attribute) {
@@ -164,25 +203,17 @@ void IdentifyWatch(Watch *watch) {
     int column = -1;
     while ((column = bms_next_member(watch->columns, column)) >= 0) appendStringInfo(&text, " %d", column);
   }
+  if (watch->apart) appendStringInfoString(&text, " apart");
   if (watch->predicate != NIL) appendStringInfo(&text, " where %s", nodeToString(watch->predicate));
   watch->id = hash_bytes_extended(reinterpret_cast<unsigned char *>(text.data), text.len, 0);
   pfree(text.data);
 }
 
-bool Serves(const Watch &watch, const Watch &wanted) {
-  if (watch.id == wanted.id) return true;
-  if (watch.key_count != wanted.key_count || watch.range_column != wanted.range_column ||
-      watch.range_width != wanted.range_width)
-    return false;
-  for (int i = 0; i < watch.key_count; i++)
-    if (watch.keys[i] != wanted.keys[i]) return false;
-  if (!watch.all_columns && (wanted.all_columns || !bms_is_subset(wanted.columns, watch.columns))) return false;
-  return watch.predicate == NIL || equal(watch.predicate, wanted.predicate);
-}
+namespace {
 
-HeapTuple FormWatchRow(Relation catalog, Oid relation, const Watch &watch) {
-  Datum values[kWatchAttributes];
-  bool nulls[kWatchAttributes] = {false};
+// Fills in the columns of aggcache.watch.
+void FormWatch(Oid relation, const Watch &watch, Datum *values, bool *nulls) {
+  memset(nulls, 0, sizeof(bool) * kWatchPredicate);
   values[kWatchRelation - 1] = ObjectIdGetDatum(relation);
   values[kWatchId - 1] = Int64GetDatum(static_cast<int64>(watch.id));
   values[kWatchServer - 1] = Int32GetDatum(kServer);
@@ -197,6 +228,25 @@ HeapTuple FormWatchRow(Relation catalog, Oid relation, const Watch &watch) {
   values[kWatchColumns - 1] = ColumnArray(columns, count);
   nulls[kWatchPredicate - 1] = watch.predicate == NIL;
   values[kWatchPredicate - 1] = CStringGetTextDatum(nodeToString(watch.predicate));
+}
+
+}  // namespace
+
+HeapTuple FormWatchRow(Relation catalog, Oid relation, const Watch &watch) {
+  Datum values[kWatchAttributes];
+  bool nulls[kWatchAttributes];
+  FormWatch(relation, watch, values, nulls);
+  values[kWatchApart - 1] = BoolGetDatum(watch.apart);
+  nulls[kWatchApart - 1] = false;
+  return heap_form_tuple(RelationGetDescr(catalog), values, nulls);
+}
+
+HeapTuple FormUseRow(Relation catalog, Oid function, Oid relation, const Watch &watch) {
+  Datum values[kUseAttributes];
+  bool nulls[kUseAttributes];
+  FormWatch(relation, watch, values + kUseRelation - 1, nulls + kUseRelation - 1);
+  values[kUseFunction - 1] = ObjectIdGetDatum(function);
+  nulls[kUseFunction - 1] = false;
   return heap_form_tuple(RelationGetDescr(catalog), values, nulls);
 }
 
@@ -224,6 +274,8 @@ char *DescribeWatch(Relation relation, const Watch &watch) {
     appendStringInfoString(&text, watch.columns ? "in columns " : "in no column");
     AppendNames(&text, relation, watch.columns);
   }
+  if (watch.apart && (watch.all_columns || watch.columns))
+    appendStringInfo(&text, "%s", watch.all_columns ? ", each column by itself" : ", each by itself");
   return text.data;
 }
 

@@ -5,9 +5,10 @@
 //   columns       an UPDATE that changes none of these is no change
 //   predicate     a row that does not pass it is of no concern
 //
-// The catalog aggcache.watch holds them; it follows from the bodies of the cached functions (attach.h). Writers compute
-// the tags of their rows under all watches of the table, and of the partitioned tables above it (row_tags.h). Readers
-// choose among those that are in force (dependencies.h). Every tracked table has one more watch, of all columns and
+// The catalog aggcache.watch_use holds the watches that cached functions ask for; they follow from the functions'
+// bodies (attach.h). The catalog aggcache.watch holds those that are in force for them (sharing.h). Writers compute the
+// tags of their rows under all watches of the table that are in force, and of the partitioned tables above it
+// (row_tags.h). Readers choose among them (dependencies.h). Every tracked table has one more watch, of all columns and
 // without key columns and predicate, which has no row in the catalog: the table tag.
 //
 // A changed watch is announced by invalidating the relcache entries of the table and its partitions, under a lock that
@@ -24,10 +25,6 @@
 namespace aggcache {
 
 constexpr int kMostKeyColumns = 4;
-// Of one table. Each costs every writer of the table, so from the first number on functions share them: one with the
-// same keys and more columns, or without predicate, serves too. The second holds for those that are made to be shared.
-constexpr int kMostOwnWatches = 64;
-constexpr int kMostWatches = 128;
 
 struct Watch {
   uint64_t id;  // hash of all that follows
@@ -38,6 +35,7 @@ struct Watch {
   bool all_columns;
   Bitmapset *columns;  // unless all; key, range and predicate columns included
   List *predicate;     // implicitly ANDed clauses whose columns are Vars of relation 1; NIL: every row
+  bool apart;          // serves many functions: an UPDATE registers by the columns that it changes (changed_columns.h)
 };
 
 // How the values of a key column are hashed.
@@ -55,6 +53,9 @@ struct KeyColumn {
 // Watch.
 List *ReadWatches(Relation relation);
 
+// The watches that functions ask for, in the same way, each once.
+List *ReadWantedWatches(Relation relation);
+
 // Fills *column for a column whose type has a hash function that can be trusted to respect its equality; false if it
 // has none.
 bool DescribeKeyColumn(Relation relation, AttrNumber attribute, KeyColumn *column, MemoryContext context);
@@ -64,10 +65,6 @@ int64_t CellWidthOf(Relation relation, AttrNumber attribute);
 
 // Sets watch->id.
 void IdentifyWatch(Watch *watch);
-
-// Whether a function that asks for one watch is served by another: whatever invalidates under the one does under the
-// other, and both have the same key columns and range.
-bool Serves(const Watch &watch, const Watch &wanted);
 
 // In words: key columns, range column, predicate, columns.
 char *DescribeWatch(Relation relation, const Watch &watch);
@@ -82,11 +79,16 @@ enum WatchAttribute {
   kWatchWidth = 6,
   kWatchColumns = 7,
   kWatchPredicate = 8,
-  kWatchAttributes = 8
+  kWatchApart = 9,
+  kWatchAttributes = 9
 };
 
-// The row of aggcache.watch that stands for a watch.
+// Columns of aggcache.watch_use; from the relation on as those of aggcache.watch, to the predicate.
+enum UseAttribute { kUseFunction = 1, kUseRelation = 2, kUseWatch = 3, kUseAttributes = 9 };
+
+// The row of aggcache.watch that stands for a watch, and that of aggcache.watch_use for one that a function asks for.
 HeapTuple FormWatchRow(Relation catalog, Oid relation, const Watch &watch);
+HeapTuple FormUseRow(Relation catalog, Oid function, Oid relation, const Watch &watch);
 
 }  // namespace aggcache
 

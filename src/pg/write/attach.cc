@@ -87,10 +87,16 @@ const char *TrackRelation(Oid function, Oid owner, Oid relation, const List *pro
     if (list_member_oid(known, table) || (obstacle && !CanBeAttached(table, owner))) continue;
     InsertDependency(function, table);
     if (obstacle || !CanBeAttached(table, owner)) continue;
+    bool asked = false;
     foreach (proposed, proposals) {
       auto *proposal = static_cast<WatchProposal *>(lfirst(proposed));
-      if (proposal->relation == table && !AddWatch(function, table, proposal->watch)) *full = table;
+      if (proposal->relation != table) continue;
+      if (AskForWatch(function, table, proposal->watch))
+        asked = true;
+      else
+        *full = table;
     }
+    if (asked) PutWatchesInForce(table);
   }
   CommandCounterIncrement();
   return obstacle;

@@ -40,14 +40,22 @@ void AttachPart(Oid part, Relation parent, const List *watches, const List *func
   Relation table = table_open(part, AccessShareLock);
   AttrMap *map = compat::MapColumns(RelationGetDescr(table), RelationGetDescr(parent));
   AttachTable(part, IsAttachedByHand(parent));
-  ListCell *function, *watch;
+  ListCell *function, *watch, *use;
+  bool asked = false;
   foreach (function, functions) {
     if (list_member_oid(RelationsOfFunction(lfirst_oid(function)), part)) continue;
     InsertDependency(lfirst_oid(function), part);
+    List *uses = WatchUsesOfFunction(lfirst_oid(function));
     foreach (watch, watches)
-      (void)AddWatch(lfirst_oid(function), part, TranslateWatch(*static_cast<Watch *>(lfirst(watch)), map));
+      foreach (use, uses) {
+        auto *wanted = static_cast<Watch *>(lfirst(watch));
+        auto *of_function = static_cast<WatchUse *>(lfirst(use));
+        if (of_function->relation == RelationGetRelid(parent) && of_function->watch == wanted->id)
+          asked |= AskForWatch(lfirst_oid(function), part, TranslateWatch(*wanted, map));
+      }
     CommandCounterIncrement();
   }
+  if (asked) PutWatchesInForce(part);
   table_close(table, NoLock);
 }
 
@@ -84,7 +92,7 @@ void AttachChild(Oid child) {
     List *functions = FunctionsOfRelation(lfirst_oid(parent_cell));
     Relation parent = table_open(lfirst_oid(parent_cell), AccessShareLock);
     const bool tracked = functions != NIL || (IsAttachedByHand(parent) && HasTrackingTriggers(parent));
-    List *watches = tracked ? ReadWatches(parent) : NIL;
+    List *watches = tracked ? ReadWantedWatches(parent) : NIL;
     foreach (part, parts) {
       Oid owner = parent->rd_rel->relowner;
       if (!tracked) continue;

@@ -33,6 +33,9 @@ struct RowWatch {
   bool all_columns;
   Word *columns;
   ExprState *predicate;  // NULL: every row
+  bool apart;            // changed columns have tags (changed_columns.h)
+  Word *place;           // then: the columns by which a row is in its tags
+  AttrNumber *declared;  // and the numbers, as in `names`, of the columns here; by their number less one
 };
 
 }  // namespace
@@ -72,6 +75,10 @@ int in_use = 0;
 
 void AddColumn(Word *set, int attribute) { set[attribute / kWordBits] |= Word{1} << (attribute % kWordBits); }
 
+bool Contains(const Word *set, int attribute) {
+  return (set[attribute / kWordBits] >> (attribute % kWordBits) & 1) != 0;
+}
+
 bool Intersects(const Word *a, const Word *b, int words) {
   for (int i = 0; i < words; i++)
     if (a[i] & b[i]) return true;
@@ -86,6 +93,26 @@ HashedColumn *FindHashed(WatchedTable *table, Relation relation, AttrNumber attr
   if (!DescribeKeyColumn(relation, attribute, &hashed->column, CurrentMemoryContext)) return nullptr;
   table->hashed_count++;
   return hashed;
+}
+
+// What a watch that tells columns apart needs besides. Returns how many columns they are.
+int LoadColumns(RowWatch *row, Relation relation, Relation owner, const Watch &watch, const AttrMap *map) {
+  auto local = [&](AttrNumber attribute) { return map ? map->attnums[attribute - 1] : attribute; };
+  int count = 0;
+  row->apart = true;
+  row->declared = static_cast<AttrNumber *>(palloc0(sizeof(AttrNumber) * RelationGetNumberOfAttributes(relation)));
+  for (AttrNumber i = 1; i <= RelationGetNumberOfAttributes(owner); i++) {
+    const bool watched = watch.all_columns ? !TupleDescAttr(RelationGetDescr(owner), i - 1)->attisdropped
+                                           : bms_is_member(i, watch.columns);
+    if (!watched) continue;
+    AddColumn(row->columns, local(i));
+    row->declared[local(i) - 1] = i;
+    count++;
+  }
+  row->place = static_cast<Word *>(palloc0(sizeof(Word) * (RelationGetNumberOfAttributes(relation) / kWordBits + 1)));
+  for (int i = 0; i < watch.key_count; i++) AddColumn(row->place, local(watch.keys[i]));
+  if (watch.range_column) AddColumn(row->place, local(watch.range_column));
+  return count;
 }
 
 // Makes the watch of `owner` ready for rows of `relation`, which is the same or a partition below. Returns how many
@@ -112,6 +139,7 @@ int LoadWatch(WatchedTable *table, Relation relation, Relation owner, const Watc
   int column = -1;
   while ((column = bms_next_member(watch.columns, column)) >= 0)
     AddColumn(row->columns, local(static_cast<AttrNumber>(column)));
+  const int apart = watch.apart ? LoadColumns(row, relation, owner, watch, map) : 0;
   for (int i = 0; i < table->words; i++) table->watched[i] |= row->all_columns ? ~Word{0} : row->columns[i];
   if (watch.predicate != NIL) {
     Node *predicate = reinterpret_cast<Node *>(make_ands_explicit(watch.predicate));
@@ -120,7 +148,7 @@ int LoadWatch(WatchedTable *table, Relation relation, Relation owner, const Watc
     row->predicate = ExecInitExpr(expression_planner(reinterpret_cast<Expr *>(predicate)), nullptr);
   }
   table->watch_count++;
-  return 1 + (row->range.attribute ? row->range.grid.levels : 0);
+  return (1 + (row->range.attribute ? row->range.grid.levels : 0)) * (1 + apart);
 }
 
 // Reads the watches of the relation and of the partitioned tables above it.
@@ -157,7 +185,7 @@ void LoadWatches(WatchedTable *table, Relation relation) {
   }
   table->last_watched = 0;
   for (int i = 1; i <= RelationGetNumberOfAttributes(relation); i++)
-    if (table->watched[i / kWordBits] >> (i % kWordBits) & 1) table->last_watched = i;
+    if (Contains(table->watched, i)) table->last_watched = i;
   table->tags = static_cast<uint64_t *>(palloc(sizeof(uint64_t) * (list_length(owners) + most_tags * 2)));
   table->table_tag_count = 0;
   foreach (cell, owners) table->tags[table->table_tag_count++] = TableTag(MyDatabaseId, lfirst_oid(cell));
@@ -208,7 +236,7 @@ bool FindChanged(WatchedTable *table, TupleTableSlot *old_row, TupleTableSlot *n
   if (any || !look_at_all) return any;
   read(descriptor->natts);
   for (int attribute = 1; !any && attribute <= descriptor->natts; attribute++)
-    any = (table->watched[attribute / kWordBits] >> (attribute % kWordBits) & 1) == 0 && differs(attribute);
+    any = !Contains(table->watched, attribute) && differs(attribute);
   return any;
 }
 
@@ -240,9 +268,7 @@ uint64_t KeyTagOf(const RowWatch &watch, TupleTableSlot *row, Image image) {
   return tag;
 }
 
-bool HasChanged(const WatchedTable *table, AttrNumber attribute) {
-  return (table->changed[attribute / kWordBits] >> (attribute % kWordBits) & 1) != 0;
-}
+bool HasChanged(const WatchedTable *table, AttrNumber attribute) { return Contains(table->changed, attribute); }
 
 // Whether old and new image have the same tags under the watch. REQUIRES: both images, FindChanged.
 bool StaysInPlace(const WatchedTable *table, const RowWatch &watch) {
@@ -262,6 +288,21 @@ void AddTags(WatchedTable *table, const RowWatch &watch, TupleTableSlot *row, Im
   int64_t unit = ClampUnit(UnitOf(watch.range, value), watch.range.grid);
   for (int level = 0; level < watch.range.grid.levels; level++)
     list->tags[list->count++] = WithCell(tag, level, CellIndex(unit, level, watch.range.grid));
+}
+
+// Adds the tags of an UPDATE that leaves the row under the tags that it has: of each of these, one for any column and
+// one for each that has changed. REQUIRES: the watch tells columns apart; FindChanged.
+void AddChangeTags(WatchedTable *table, const RowWatch &watch, TupleTableSlot *row, TagList *list) {
+  const int first = list->count;
+  AddTags(table, watch, row, kOld, list);
+  const int end = list->count;
+  for (int word = 0; word < table->words; word++) {
+    for (Word rest = table->changed[word] & watch.columns[word]; rest; rest &= rest - 1) {
+      const AttrNumber column = watch.declared[word * kWordBits + __builtin_ctzll(rest) - 1];
+      for (int i = first; i < end; i++) list->tags[list->count++] = WithChange(list->tags[i], column);
+    }
+  }
+  for (int i = first; i < end; i++) list->tags[i] = WithChange(list->tags[i], 0);
 }
 
 WatchedTable *latest = nullptr;
@@ -349,6 +390,10 @@ TagList TagsOfChange(WatchedTable *table, TupleTableSlot *old_row, TupleTableSlo
       continue;
     bool was = old_row && (watch.predicate == nullptr || PassesPredicate(table, watch, old_row));
     bool is = new_row && (watch.predicate == nullptr || PassesPredicate(table, watch, new_row));
+    if (was && is && watch.apart && !Intersects(table->changed, watch.place, table->words)) {
+      AddChangeTags(table, watch, old_row, &list);
+      continue;
+    }
     if (was) AddTags(table, watch, old_row, kOld, &list);
     if (is && !(was && StaysInPlace(table, watch))) AddTags(table, watch, new_row, kNew, &list);
   }

@@ -6,6 +6,7 @@
 #include "pg/write/watch_uses.h"
 
 #include "pg/watch/catalog.h"
+#include "pg/watch/sharing.h"
 #include "pg/write/written.h"
 
 #include <algorithm>
@@ -19,28 +20,6 @@ Relation LockForWatches(Oid relation) {
   if (get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE)
     find_all_inheritors(relation, ShareRowExclusiveLock, nullptr);
   return table_open(relation, ShareRowExclusiveLock);
-}
-
-// The watch that is to serve for the wanted one where a table has many: one that is there, or else one for all columns
-// and rows, which others with these keys can share. NULL if there is none.
-const Watch *FindShared(const List *watches, const Watch &wanted) {
-  const Watch *best = nullptr;
-  ListCell *cell;
-  foreach (cell, watches) {
-    auto *watch = static_cast<Watch *>(lfirst(cell));
-    // the fewest columns
-    if (Serves(*watch, wanted) && (best == nullptr || (best->all_columns && !watch->all_columns) ||
-                                   bms_num_members(watch->columns) < bms_num_members(best->columns)))
-      best = watch;
-  }
-  if (best || (wanted.key_count == 0 && wanted.range_column == 0) || list_length(watches) >= kMostWatches) return best;
-  auto *generic = static_cast<Watch *>(palloc(sizeof(Watch)));
-  *generic = wanted;
-  generic->all_columns = true;
-  generic->columns = nullptr;
-  generic->predicate = NIL;
-  IdentifyWatch(generic);
-  return generic;
 }
 
 bool IsAmong(const List *watches, uint64_t id) {
@@ -73,28 +52,40 @@ void AnnounceWatches(Relation relation) {
   CommandCounterIncrement();
 }
 
-bool AddWatch(Oid function, Oid relation_oid, const Watch &wanted) {
-  Relation relation = LockForWatches(relation_oid);
-  List *watches = ReadWatches(relation);
-  const Watch *watch = &wanted;
-  if (!IsAmong(watches, wanted.id) && list_length(watches) >= kMostOwnWatches) watch = FindShared(watches, wanted);
-  if (watch) {
-    if (!IsAmong(watches, watch->id)) {
-      InsertWatch(relation_oid, *watch);
-      AnnounceWatches(relation);
-    }
-    if (!IsUsedBy(function, relation_oid, watch->id)) InsertWatchUse(function, relation_oid, watch->id);
-    CommandCounterIncrement();
+namespace {
+
+// REQUIRES: LockForWatches.
+void PutInForce(Relation relation) {
+  List *missing = ShareWatches(relation, ReadWantedWatches(relation));
+  bool changed = DeleteOtherWatches(RelationGetRelid(relation), &missing) > 0;
+  ListCell *cell;
+  foreach (cell, missing) {
+    InsertWatch(RelationGetRelid(relation), *static_cast<Watch *>(lfirst(cell)));
+    changed = true;
   }
+  if (changed) AnnounceWatches(relation);
+}
+
+}  // namespace
+
+bool AskForWatch(Oid function, Oid relation_oid, const Watch &wanted) {
+  Relation relation = LockForWatches(relation_oid);
+  List *known = ReadWantedWatches(relation);
+  const bool fits = IsAmong(known, wanted.id) || HasRoomFor(relation, known, wanted);
+  if (fits && !IsUsedBy(function, relation_oid, wanted.id)) InsertWatchUse(function, relation_oid, wanted);
+  CommandCounterIncrement();
   table_close(relation, NoLock);
-  return watch != nullptr;
+  return fits;
+}
+
+void PutWatchesInForce(Oid relation_oid) {
+  Relation relation = LockForWatches(relation_oid);
+  PutInForce(relation);
+  table_close(relation, NoLock);
 }
 
 void DropUnusedWatches(Oid relation_oid, const List *watches) {
-  if (!HasUnusedWatches(relation_oid, watches)) return;
-  Relation relation = LockForWatches(relation_oid);
-  if (DeleteUnusedWatches(relation_oid, watches) > 0) AnnounceWatches(relation);
-  table_close(relation, NoLock);
+  if (HasUnusedWatches(relation_oid, watches)) PutWatchesInForce(relation_oid);
 }
 
 Watch TranslateWatch(const Watch &watch, const AttrMap *map) {
@@ -115,9 +106,8 @@ Watch TranslateWatch(const Watch &watch, const AttrMap *map) {
 
 void ResizeCells(Oid relation_oid) {
   Relation relation = LockForWatches(relation_oid);
-  List *replaced = NIL;
   ListCell *cell, *function;
-  foreach (cell, ReadWatches(relation)) {
+  foreach (cell, ReadWantedWatches(relation)) {
     auto *watch = static_cast<Watch *>(lfirst(cell));
     if (watch->range_column == 0) continue;
     Watch resized = *watch;
@@ -125,12 +115,11 @@ void ResizeCells(Oid relation_oid) {
     IdentifyWatch(&resized);
     if (resized.id == watch->id) continue;
     foreach (function, TakeWatchUses(relation_oid, watch->id))
-      (void)AddWatch(lfirst_oid(function), relation_oid, resized);
-    auto *use = static_cast<WatchUse *>(palloc(sizeof(WatchUse)));
-    *use = {relation_oid, watch->id};
-    replaced = lappend(replaced, use);
+      if (!IsUsedBy(lfirst_oid(function), relation_oid, resized.id))
+        InsertWatchUse(lfirst_oid(function), relation_oid, resized);
+    CommandCounterIncrement();
   }
-  if (DeleteUnusedWatches(relation_oid, replaced) > 0) AnnounceWatches(relation);
+  PutInForce(relation);
   table_close(relation, NoLock);
 }
 

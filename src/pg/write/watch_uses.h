@@ -9,11 +9,13 @@
 
 namespace aggcache {
 
-// Adds a watch that serves for the wanted one, if there is none yet, and notes that the function uses it. False if the
-// table has too many.
-bool AddWatch(Oid function, Oid relation, const Watch &wanted);
+// Notes that the function asks for a watch. False if the table has too many.
+bool AskForWatch(Oid function, Oid relation, const Watch &wanted);
 
-// Drops those among the watches (WatchUse *) that no function uses any more.
+// Puts the watches in force that follow from what functions ask for now, once all that they ask for is noted.
+void PutWatchesInForce(Oid relation);
+
+// Does away with what those among the watches (WatchUse *) were in force for that no function asks for any more.
 void DropUnusedWatches(Oid relation, const List *watches);
 
 // The watch of one table for another whose columns have the same names.
