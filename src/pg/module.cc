@@ -15,7 +15,7 @@
 #include "pg/redis/settings.h"
 #include "pg/redis/state.h"
 #include "pg/redis/values.h"
-#include "pg/watch/dependencies.h"
+#include "pg/watch/appearances.h"
 #include "pg/write/blame.h"
 #include "pg/write/catalog_commits.h"
 #include "pg/write/counted_writes.h"
@@ -108,7 +108,7 @@ PGDLLEXPORT void _PG_init(void) {
   InstallStatisticsHook();                         // object_access_hook
   InstallTrackingHooks();                          // ExecutorStart_hook, ProcessUtility_hook
   InstallFollowUpHook();                           // object_access_hook
-  InstallDependencyHook();                         // set_rel_pathlist_hook
+  InstallAppearanceHook();                         // set_rel_pathlist_hook
   InstallDefinitionCallbacks();                    // invalidation of relations and of catalog rows
   RegisterXactCallback(OnTransaction, nullptr);
   RegisterSubXactCallback(OnSubtransaction, nullptr);

@@ -46,14 +46,15 @@ def quoted(*values):
     return ["'%s'" % value for value in values]
 
 
-# beside each other, and in other cells of each level
+# beside each other, and in other cells of each level; and about where clocks are changed
 INTEGERS = quoted(0, 1, 2, 3, 4, 5, -7, 9, 70)
 DATES = quoted("2024-12-31", "2025-01-01", "2025-01-15", "2025-01-31", "2025-02-01", "2025-07-09",
-               "infinity", "-infinity")
+               "2025-11-02", "infinity", "-infinity")
 TIMES = quoted("2024-12-31 23:59:59.999999", "2025-01-01 00:00", "2025-01-01 00:00:00.000001", "2025-01-31 12:00",
-               "2025-02-01 00:00", "infinity", "-infinity")
+               "2025-02-01 00:00", "2025-03-09 02:30", "2025-11-02 01:30", "infinity", "-infinity")
 MOMENTS = quoted("2024-12-31 23:59:59.999999+00", "2025-01-01 00:00+00", "2025-01-01 05:00+00", "2025-01-31 12:00+00",
-                 "2025-02-01 00:00+00", "infinity")
+                 "2025-02-01 00:00+00", "2025-11-02 05:59:59+00", "2025-11-02 06:00+00", "2025-11-02 06:30+00",
+                 "infinity")
 WORDS = quoted("a", "A", "b", "B", "", "c ")
 # which begin alike, up to the eighth byte and further
 TEXTS = WORDS + quoted("ab", "abcdefgh", "abcdefghi", "abcdefghj", "\u00e9")

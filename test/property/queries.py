@@ -5,6 +5,7 @@ representative of a group, min and max, DISTINCT, the order of peers), the query
 all of them (Kind.steady), or for a count. LIMIT comes with an order by all columns of the result.
 """
 
+import ordered
 from query_parts import JOINABLE, Parts
 
 # stands for "plain_" or "cached_"
@@ -23,7 +24,8 @@ class Query(Parts):
         shapes = {"aggregate": 7, "group": 6, "rows": 4, "limit": 3, "distinct": 2, "join": 6, "outer_join": 5,
                   "sublink": 5, "correlated": 2, "cte": 4, "grouping_sets": 2, "window": 3, "set_operation": 4,
                   "lateral": 2, "constant": 1, "recursive": 1,
-                  "report": 5, "opaque": 1, "composed": 2 if any(f.single for f in self.schema.functions) else 0}
+                  "report": 5, "derived_join": 5, "opaque": 1,
+                  "composed": 2 if any(f.single for f in self.schema.functions) else 0}
         shape = self.r.choices(list(shapes), list(shapes.values()))[0]
         return shape, getattr(self, "shape_" + shape)()
 
@@ -157,6 +159,13 @@ class Query(Parts):
             found = self.column(scope, lambda kind: kind.summed)
             value = "sum(%s)" % found[0] if found else "count(*)"
         return "SELECT %s, %s %s FROM %s%s" % (kind.steady(y), value, over, text, self.where(scope, 0, 2))
+
+    def shape_derived_join(self):
+        found = ordered.derived_join(self)
+        if not found:
+            return self.shape_join()
+        text, scope = found
+        return self.r.choice([self.aggregate_of, self.group_of])(text, scope, self.where(scope, 0, 2))
 
     def shape_set_operation(self):
         def half(kind=None):

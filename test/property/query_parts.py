@@ -1,6 +1,7 @@
 """What random queries are made of: parameters, predicates, aggregates, joins, sublinks."""
 
 import helpers
+import ordered
 from kinds import KINDS, Parameter
 
 WITHOUT_MAX = ("boolean", "uuid", "ltree", "cube", "seg")
@@ -64,9 +65,10 @@ class Parts:
         r = self.r
         x, kind = self.column(scope)
         form = r.choices(["equal", "any", "in", "null", "same", "range", "between", "bound", "optional", "constant",
-                          "unequal", "or", "not", "row", "expression", "boolean", "pattern", "setting", "extension",
-                          "helper"],
-                         [24, 8, 5, 4, 4, 10, 5, 5, 8, 4, 2, 4 if depth < 2 else 0, 2 if depth < 2 else 0, 3, 3, 2, 4]
+                          "unequal", "or", "not", "row", "expression", "boolean", "pattern", "ordered", "setting",
+                           "extension", "helper"],
+                         [24, 8, 5, 4, 4, 10, 5, 5, 8, 4, 2, 4 if depth < 2 else 0, 2 if depth < 2 else 0, 3, 3, 2, 4,
+                          12]
                          + self.more(3, 3, 3))[0]
         if form == "any":
             parameter = self.parameter(kind, True)
@@ -121,6 +123,10 @@ class Parts:
                                  "{0} ^@ {1}", "starts_with({0}, {1})", "{0} ~ ('^' || {1})", "{0} ~ '^ab'",
                                  '{0} COLLATE "C" >= {1}', '{0} COLLATE "C" < {1}']).format(
                                      x, self.comparand(KINDS["text"]))
+        elif form == "ordered":
+            found = ordered.predicate(self, scope, KINDS)
+            if found:
+                return found
         elif form == "setting":
             return helpers.condition_on_setting(r, self, scope)
         elif form in ("extension", "helper"):

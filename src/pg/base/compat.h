@@ -333,12 +333,89 @@ inline bool MakesXmlOrJson(NodeTag tag) {
   return tag == T_XmlExpr;
 }
 
+// Whether an outer join below the clause that the member comes from may put NULL in its place. Since version 16 the
+// relations of such a member are more than one.
+inline bool IsNullable(const EquivalenceMember *member) {
+#if PG_VERSION_NUM >= 160000
+  (void)member;
+  return false;
+#else
+  return !bms_is_empty(member->em_nullable_relids);
+#endif
+}
+
+// Gives the query, whose range table is empty, a copy of an entry of another's, with what is checked of its use.
+inline RangeTblEntry *CopyEntry(Query *query, const Query *from, const RangeTblEntry *entry) {
+  auto *copy = static_cast<RangeTblEntry *>(copyObjectImpl(entry));
+  query->rtable = list_make1(copy);
+#if PG_VERSION_NUM >= 160000
+  if (entry->perminfoindex != 0) {
+    auto *permissions = getRTEPermissionInfo(from->rteperminfos, copy);
+    query->rteperminfos = list_make1(copyObjectImpl(permissions));
+    copy->perminfoindex = 1;
+  }
+#else
+  (void)from;
+#endif
+  return copy;
+}
+
+// The column, unless an outer join may put NULL in its place, is that of the first relation.
+inline void MakeFirst(Var *column) {
+  column->varno = 1;
+  column->varnosyn = 0;
+  column->varattnosyn = 0;
+#if PG_VERSION_NUM >= 160000
+  column->varnullingrels = nullptr;
+#endif
+}
+
 inline void ExecutorStartRun(QueryDesc *query, uint64 count) {
   ExecutorStart(query, 0);
 #if PG_VERSION_NUM >= 180000
   ExecutorRun(query, ForwardScanDirection, count);
 #else
   ExecutorRun(query, ForwardScanDirection, count, true);
+#endif
+}
+
+// Runs the plan to its end, past the hook of others.
+inline void StandardExecutorRun(QueryDesc *query) {
+#if PG_VERSION_NUM >= 180000
+  standard_ExecutorRun(query, ForwardScanDirection, 0);
+#else
+  standard_ExecutorRun(query, ForwardScanDirection, 0, true);
+#endif
+}
+
+// Whether the function is AT LOCAL of a timestamp.
+inline bool IsAtLocal(Oid function) {
+#if PG_VERSION_NUM >= 170000
+  return function == F_TIMEZONE_TIMESTAMP || function == F_TIMEZONE_TIMESTAMPTZ;
+#else
+  (void)function;
+  return false;
+#endif
+}
+
+// What a name of a time zone stands for in AT TIME ZONE: a zone, or NULL and an offset; false if it is neither.
+inline bool FindZone(char *name, pg_tz **zone) {
+  *zone = nullptr;
+#if PG_VERSION_NUM >= 160000
+  int offset;
+  const int kind = DecodeTimezoneName(name, &offset, zone);
+  if (kind == TZNAME_FIXED_OFFSET) *zone = nullptr;
+  return true;
+#else
+  char *lower = downcase_truncate_identifier(name, static_cast<int>(strlen(name)), false);
+  int offset;
+  const int kind = DecodeTimezoneAbbrev(0, lower, &offset, zone);
+  if (kind == TZ || kind == DTZ) {
+    *zone = nullptr;
+    return true;
+  }
+  if (kind != DYNTZ) *zone = pg_tzset(name);
+  return *zone != nullptr;
 #endif
 }
 

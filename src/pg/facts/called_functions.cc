@@ -6,11 +6,9 @@
 #include "pg/facts/called_functions.h"
 
 extern "C" {
-#include "catalog/pg_amop.h"
 #include "catalog/pg_amproc.h"
 #include "catalog/pg_opclass.h"
 #include "catalog/pg_operator.h"
-#include "optimizer/tlist.h"
 }
 
 namespace aggcache {

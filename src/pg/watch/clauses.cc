@@ -4,7 +4,9 @@
 
 #include "pg/watch/clauses.h"
 
-#include "pg/facts/function_facts.h"
+#include "pg/watch/conversions.h"
+#include "pg/watch/monotone.h"
+#include "pg/watch/preimage.h"
 #include "pg/watch/prefixes.h"
 
 namespace aggcache {
@@ -105,6 +107,23 @@ bool AddEquality(const Comparison &comparison, const KeyColumn &column, ValueSet
   return HashComparedValue(column, comparison, constant->constvalue, &hash) && AddValueHash(values, hash);
 }
 
+// cast(column) = constant
+bool AddConverted(const List *arguments, Oid operation, Oid collation, Index relation, const KeyColumn &column,
+                  ValueSet *values) {
+  if (list_length(arguments) != 2) return false;
+  for (int i = 0; i < 2; i++) {
+    Node *own = static_cast<Node *>(list_nth(arguments, i));
+    Node *other = StripRelabel(static_cast<Node *>(list_nth(arguments, 1 - i)));
+    Var *found = IsA(other, Const) ? FindConvertedColumn(own, operation, collation, relation) : nullptr;
+    if (found == nullptr || found->varattno != column.attribute) continue;
+    Const *constant = reinterpret_cast<Const *>(other);
+    uint32_t hash;
+    return constant->constisnull || !HashConverted(own, column, constant->constvalue, &hash) ||
+           AddValueHash(values, hash);
+  }
+  return false;
+}
+
 // column = ANY (array)
 bool AddArrayValues(ScalarArrayOpExpr *expression, Index relation, const KeyColumn &column, ValueSet *values) {
   Comparison comparison;
@@ -173,8 +192,10 @@ bool AddValues(Node *clause, Index relation, const KeyColumn &column, ValueSet *
     case T_OpExpr: {
       OpExpr *expression = reinterpret_cast<OpExpr *>(clause);
       Comparison comparison;
-      return AsComparison(expression->args, expression->opno, expression->inputcollid, relation, true, &comparison) &&
-             AddEquality(comparison, column, values);
+      if (AsComparison(expression->args, expression->opno, expression->inputcollid, relation, true, &comparison) &&
+          AddEquality(comparison, column, values))
+        return true;
+      return AddConverted(expression->args, expression->opno, expression->inputcollid, relation, column, values);
     }
     case T_ScalarArrayOpExpr:
       return AddArrayValues(reinterpret_cast<ScalarArrayOpExpr *>(clause), relation, column, values);
@@ -208,6 +229,27 @@ bool AddValues(Node *clause, Index relation, const KeyColumn &column, ValueSet *
   }
 }
 
+// What the clause leaves of the column's values, found once for all watches; NULL if it tells nothing.
+struct FoundPreimage {
+  Node *clause;
+  AttrNumber attribute;
+  bool narrows;
+  Preimage range;
+};
+
+const Preimage *PreimageOf(Node *clause, Index relation, AttrNumber attribute, List **memo) {
+  ListCell *cell;
+  foreach (cell, *memo) {
+    auto *found = static_cast<FoundPreimage *>(lfirst(cell));
+    if (found->clause == clause && found->attribute == attribute) return found->narrows ? &found->range : nullptr;
+  }
+  auto *found = static_cast<FoundPreimage *>(palloc(sizeof(FoundPreimage)));
+  *found = {clause, attribute, false, kAnyValue};
+  found->narrows = NarrowToPreimage(clause, relation, attribute, &found->range);
+  *memo = lappend(*memo, found);
+  return found->narrows ? &found->range : nullptr;
+}
+
 // Reads a column, or something that is computed elsewhere in the query.
 bool ReadsColumnWalker(Node *node, void *) {
   if (node == nullptr) return false;
@@ -233,24 +275,80 @@ bool IsHashableEquality(const Comparison &comparison) {
 
 // Whether the operator compares by order, with a column whose ranges are followed.
 bool IsRangeComparison(const Comparison &comparison) {
-  if (RangeKindOf(comparison.column->vartype) == RangeKind::kNone || !IsTrustedOrder(comparison.operation))
-    return false;
+  // of texts it depends on the collation (prefixes.h)
+  const RangeKind kind = RangeKindOf(comparison.column->vartype);
+  if (kind == RangeKind::kNone || kind == RangeKind::kText || !IsTrustedOrder(comparison.operation)) return false;
   TypeCacheEntry *type = lookup_type_cache(comparison.column->vartype, TYPECACHE_BTREE_OPFAMILY);
   int strategy = get_op_opfamily_strategy(comparison.operation, type->btree_opf);
   return strategy != 0 && strategy != BTEqualStrategyNumber;
 }
 
+// Whether all columns that the node reads are this one, and an argument may take its place: coalesce($1, column).
+bool MayGiveWayWalker(Node *node, void *argument) {
+  if (node == nullptr) return false;
+  if (IsA(node, Var)) return !equal(node, argument);
+  return compat::WalkExpression(node, MayGiveWayWalker, argument);
+}
+
+bool MayGiveWay(Node *other, Var *column) {
+  return (IsA(other, CoalesceExpr) || IsA(other, CaseExpr)) && !MayGiveWayWalker(other, column);
+}
+
+// Adds the column of "f(column) operation value" to those of which a range will count.
+void AddOrderedColumn(const List *arguments, Oid operation, Index relation, ClauseColumns *columns) {
+  if (list_length(arguments) != 2 || !IsTrustedOrder(operation)) return;
+  for (int i = 0; i < 2; i++) {
+    Var *column = FindOrderedArgument(static_cast<Node *>(list_nth(arguments, i)), relation);
+    if (column == nullptr || ReadsColumnWalker(static_cast<Node *>(list_nth(arguments, 1 - i)), nullptr)) continue;
+    if (HasOrder(operation)) columns->ranges = bms_add_member(columns->ranges, column->varattno);
+    return;
+  }
+}
+
 // Adds the column to those that the comparison will tell apart when its other side is known.
 void AddComparedColumn(const List *arguments, Oid operation, Oid collation, Index relation, ClauseColumns *columns) {
-  Comparison comparison;
-  if (!AsComparison(arguments, operation, collation, relation, true, &comparison) ||
-      ReadsColumnWalker(comparison.other, nullptr))
+  for (int i = 0; i < 2 && list_length(arguments) == 2; i++) {
+    Var *converted = FindConvertedColumn(static_cast<Node *>(list_nth(arguments, i)), operation, collation, relation);
+    if (converted == nullptr || ReadsColumnWalker(static_cast<Node *>(list_nth(arguments, 1 - i)), nullptr)) continue;
+    columns->keys = bms_add_member(columns->keys, converted->varattno);
     return;
+  }
+  Comparison comparison;
+  if (!AsComparison(arguments, operation, collation, relation, true, &comparison)) {
+    AddOrderedColumn(arguments, operation, relation, columns);
+    return;
+  }
   int column = comparison.column->varattno;
+  if (ReadsColumnWalker(comparison.other, nullptr)) {
+    if (MayGiveWay(comparison.other, comparison.column) && IsHashableEquality(comparison))
+      columns->optional = bms_add_member(columns->optional, column);
+    return;
+  }
   if (IsHashableEquality(comparison))
     columns->keys = bms_add_member(columns->keys, column);
   else if (!comparison.widened && IsRangeComparison(comparison))
     columns->ranges = bms_add_member(columns->ranges, column);
+  else
+    AddOrderedColumn(arguments, operation, relation, columns);
+}
+
+// What any of these may tell, if an argument chooses it.
+ClauseColumns FindOptional(const List *choices, Index relation) {
+  ClauseColumns columns = {nullptr, nullptr, nullptr};
+  ListCell *cell;
+  foreach (cell, choices) {
+    const ClauseColumns found = FindColumns(static_cast<Node *>(lfirst(cell)), relation);
+    columns.optional = bms_union(columns.optional, bms_union(found.keys, found.optional));
+    columns.ranges = bms_union(columns.ranges, found.ranges);
+  }
+  return columns;
+}
+
+List *ResultsOf(const CaseExpr *choice) {
+  List *results = list_make1(choice->defresult);
+  ListCell *cell;
+  foreach (cell, choice->args) results = lappend(results, lfirst_node(CaseWhen, cell)->result);
+  return results;
 }
 
 Node *NormaliseMutator(Node *node, void *argument) {
@@ -274,81 +372,6 @@ Node *NormaliseMutator(Node *node, void *argument) {
   return result;
 }
 
-// Leak-proof functions should raise no error that depends on their arguments; nor do some that are not marked so.
-bool MayFail(Oid function, void *) {
-  switch (function) {
-    // marked, but refuses non-deterministic collations
-    case F_STARTS_WITH:
-    // marked, but what they compute of their arguments can overflow
-    case F_CIRCLE_EQ:
-    case F_CIRCLE_NE:
-    case F_CIRCLE_LT:
-    case F_CIRCLE_LE:
-    case F_CIRCLE_GT:
-    case F_CIRCLE_GE:
-    case F_LSEG_LT:
-    case F_LSEG_LE:
-    case F_LSEG_GT:
-    case F_LSEG_GE: return true;
-    case F_ENUM_EQ:
-    case F_ENUM_NE:
-    case F_NUMERIC_EQ:
-    case F_NUMERIC_NE:
-    case F_NUMERIC_LT:
-    case F_NUMERIC_LE:
-    case F_NUMERIC_GT:
-    case F_NUMERIC_GE: return false;
-    default:
-      return function >= FirstNormalObjectId || !get_func_leakproof(function) ||
-             func_volatile(function) != PROVOLATILE_IMMUTABLE || !IsFixed(function);
-  }
-}
-
-// Whether comparing under the operator's collation may fail: because its arguments disagree about it, which is noticed
-// only when it is needed, or because it may be dropped. What keeps it from that is a column that has it.
-bool MayLackCollation(Oid collation, const List *arguments) {
-  bool is_collatable = false, is_of_column = false;
-  ListCell *cell;
-  foreach (cell, arguments) {
-    Node *side = static_cast<Node *>(lfirst(cell));
-    is_collatable |= type_is_collatable(exprType(side));
-    Node *bare = StripRelabel(side);
-    is_of_column |= IsA(bare, Var) && exprCollation(bare) == collation;
-  }
-  if (!OidIsValid(collation)) return is_collatable;
-  return collation >= FirstUnpinnedObjectId && !is_of_column;
-}
-
-// Finds what keeps writers from evaluating a predicate.
-bool UnfitPredicateWalker(Node *node, void *argument) {
-  if (node == nullptr) return false;
-  check_stack_depth();
-  switch (nodeTag(node)) {
-    case T_Var: return AsColumn(node, *static_cast<Index *>(argument)) == nullptr;
-    case T_NullTest:
-      if (reinterpret_cast<NullTest *>(node)->argisrow) return true;
-      break;
-    case T_OpExpr: {
-      OpExpr *expression = reinterpret_cast<OpExpr *>(node);
-      if (MayLackCollation(expression->inputcollid, expression->args)) return true;
-      break;
-    }
-    case T_ScalarArrayOpExpr: {
-      ScalarArrayOpExpr *expression = reinterpret_cast<ScalarArrayOpExpr *>(node);
-      if (MayLackCollation(expression->inputcollid, expression->args)) return true;
-      break;
-    }
-    case T_List:
-    case T_Const:
-    case T_BoolExpr:
-    case T_BooleanTest:
-    case T_RelabelType: break;
-    default: return true;
-  }
-  if (check_functions_in_node(node, MayFail, nullptr)) return true;
-  return compat::WalkExpression(node, UnfitPredicateWalker, argument);
-}
-
 }  // namespace
 
 bool RestrictsToValues(Node *clause, Index relation, const KeyColumn &column, ValueSet *values) {
@@ -357,18 +380,34 @@ bool RestrictsToValues(Node *clause, Index relation, const KeyColumn &column, Va
   return AddValues(clause, relation, column, values);
 }
 
-bool RestrictsToRange(Node *clause, Index relation, const RangeColumn &column, UnitRange *range) {
-  if (column.kind == RangeKind::kText) return RestrictsToTexts(clause, relation, column, range);
-  if (!IsA(clause, OpExpr)) return false;
-  OpExpr *expression = reinterpret_cast<OpExpr *>(clause);
-  Comparison comparison;
-  if (!AsComparison(expression->args, expression->opno, expression->inputcollid, relation, false, &comparison) ||
-      comparison.column->varattno != column.attribute)
-    return false;
-  Node *other = StripRelabel(comparison.other);
-  if (!IsA(other, Const) || reinterpret_cast<Const *>(other)->constisnull) return false;
-  Const *constant = reinterpret_cast<Const *>(other);
-  return NarrowRange(column, comparison.operation, exprType(comparison.other), constant->constvalue, range);
+bool RestrictsToRange(Node *clause, Index relation, const RangeColumn &column, List **memo, Range *range) {
+  if (column.kind == RangeKind::kText) return RestrictsToTexts(clause, relation, column, &range->units);
+  if (IsA(clause, OpExpr)) {
+    OpExpr *expression = reinterpret_cast<OpExpr *>(clause);
+    Comparison comparison;
+    if (AsComparison(expression->args, expression->opno, expression->inputcollid, relation, false, &comparison) &&
+        comparison.column->varattno == column.attribute) {
+      Node *other = StripRelabel(comparison.other);
+      if (!IsA(other, Const) || reinterpret_cast<Const *>(other)->constisnull) return false;
+      Const *constant = reinterpret_cast<Const *>(other);
+      if (NarrowRange(column, comparison.operation, exprType(comparison.other), constant->constvalue, &range->units))
+        return true;
+    }
+  }
+  const Preimage *found = PreimageOf(clause, relation, column.attribute, memo);
+  if (found == nullptr) return false;
+  range->units.low = Max(range->units.low, UnitOfRaw(column, found->low));
+  range->units.high = Min(range->units.high, UnitOfRaw(column, found->high));
+  range->below = Max(range->below, UnitOfRaw(column, found->fails_below));
+  range->above = Min(range->above, UnitOfRaw(column, found->fails_above));
+  return true;
+}
+
+AttrNumber ComparedKey(Node *own, Oid operation, Oid collation, Index relation) {
+  Var *column = AsColumn(StripWidening(own), relation);
+  if (column == nullptr) return 0;
+  const Comparison comparison = {column, nullptr, operation, collation, StripRelabel(own) != StripWidening(own)};
+  return IsHashableEquality(comparison) ? column->varattno : AttrNumber{0};
 }
 
 ClauseColumns FindColumns(Node *clause, Index relation) {
@@ -391,8 +430,18 @@ ClauseColumns FindColumns(Node *clause, Index relation) {
           comparison.other == lsecond(expression->args) && !ReadsColumnWalker(comparison.other, nullptr) &&
           IsHashableEquality(comparison))
         columns.keys = bms_add_member(columns.keys, comparison.column->varattno);
+      else if (expression->useOr)
+        AddOrderedColumn(expression->args, expression->opno, relation, &columns);
       return columns;
     }
+    case T_RowCompareExpr: {
+      RowCompareExpr *expression = reinterpret_cast<RowCompareExpr *>(clause);
+      List *first = list_make2(linitial(expression->largs), linitial(expression->rargs));
+      AddOrderedColumn(first, linitial_oid(expression->opnos), relation, &columns);
+      return columns;
+    }
+    case T_CaseExpr: return FindOptional(ResultsOf(reinterpret_cast<CaseExpr *>(clause)), relation);
+    case T_CoalesceExpr: return FindOptional(reinterpret_cast<CoalesceExpr *>(clause)->args, relation);
     case T_NullTest: {
       NullTest *test = reinterpret_cast<NullTest *>(clause);
       Var *tested = AsColumn(StripRelabel(reinterpret_cast<Node *>(test->arg)), relation);
@@ -427,10 +476,6 @@ ClauseColumns FindColumns(Node *clause, Index relation) {
     }
     default: return columns;
   }
-}
-
-bool IsConstantPredicate(Node *clause, Index relation) {
-  return !UnfitPredicateWalker(clause, &relation) && contain_var_clause(clause);
 }
 
 Node *NormaliseClause(Node *clause, Index relation) { return NormaliseMutator(clause, nullptr); }

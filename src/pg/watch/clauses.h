@@ -13,7 +13,7 @@
 namespace aggcache {
 
 // More values than this are not told apart.
-constexpr int kMostValues = 64;
+constexpr int kMostValues = 256;
 
 // The values that a key column can have in rows that matter, by their hashes.
 struct ValueSet {
@@ -25,8 +25,20 @@ struct ValueSet {
 // Whether the clause leaves only a set of values for the column, by the equality that its hash respects; fills *values.
 bool RestrictsToValues(Node *clause, Index relation, const KeyColumn &column, ValueSet *values);
 
-// Narrows *range by the clause, if it compares the column with a constant.
-bool RestrictsToRange(Node *clause, Index relation, const RangeColumn &column, UnitRange *range);
+// What clauses leave of a range column: these units, and, as evaluating a clause may raise an error there, those up to
+// `below` and from `above` on.
+struct Range {
+  UnitRange units;
+  int64_t below, above;
+};
+constexpr Range kWholeRange = {{kFirstUnit, kLastUnit}, kFirstUnit, kLastUnit};
+
+// Narrows *range by the clause, if it compares the column, or what keeps its order, with constants. What is costly to
+// find is kept in *memo, a list for clauses of one relation.
+bool RestrictsToRange(Node *clause, Index relation, const RangeColumn &column, List **memo, Range *range);
+
+// The column that "own operation value" tells apart by its hash when the value is known; 0 if there is none.
+AttrNumber ComparedKey(Node *own, Oid operation, Oid collation, Index relation);
 
 // What a clause will tell when the arguments are known.
 struct ClauseColumns {
@@ -35,10 +47,6 @@ struct ClauseColumns {
   Bitmapset *ranges;    // compared by order, with a type whose ranges are followed
 };
 ClauseColumns FindColumns(Node *clause, Index relation);
-
-// Whether the clause may be evaluated by writers on any row of the relation: it depends on the row alone, cannot raise
-// an error, and means the same whatever is defined later.
-bool IsConstantPredicate(Node *clause, Index relation);
 
 // A copy of the clause whose columns are those of relation 1, without places in the source text.
 Node *NormaliseClause(Node *clause, Index relation);

@@ -1,5 +1,4 @@
-// State of this session: which planning is watched, as long as it lasts. What is collected lies in the current memory
-// context.
+// Keeps no state. What is made lies in the current memory context.
 
 #include "pg/base/server.h"
 
@@ -7,38 +6,27 @@
 
 #include "core/tag.h"
 #include "pg/base/shared.h"
+#include "pg/facts/equality.h"
 #include "pg/facts/own_code.h"
+#include "pg/watch/appearances.h"
 #include "pg/watch/changed_columns.h"
 #include "pg/watch/clauses.h"
+#include "pg/watch/fits.h"
+#include "pg/watch/narrowing.h"
 #include "pg/watch/proposals.h"
 
 namespace aggcache {
 
 namespace {
 
-// More tags than this are not asked about at every hit: the next coarser choice is taken.
-constexpr int kMostTags = 128;
 // Results that read more partitions than this depend on the partitioned table as a whole.
 constexpr int kMostLeaves = 16;
 
-set_rel_pathlist_hook_type previous_hook = nullptr;
-
-// What is being planned; NULL when no planning is watched. Planning nests: a function that is evaluated while planning,
-// or that compares values for an estimate, may plan queries of its own, which are not looked at.
-struct Collector {
-  const Definition *definition;
-  const Query *query;  // the copy of its query that is planned
-  Dependencies *dependencies;
-  int limit;
-  List **proposals;
-};
-Collector *collector = nullptr;
-
-void AddDependency(Collector *collector, const RelationDependency &item) {
-  Dependencies *all = collector->dependencies;
-  if (all->count == collector->limit) {
-    collector->limit = collector->limit * 2;
-    all->items = static_cast<RelationDependency *>(repalloc(all->items, sizeof(RelationDependency) * collector->limit));
+void AddDependency(Dependencies *all, const RelationDependency &item) {
+  if (all->count == all->limit) {
+    all->limit = Max(8, all->limit * 2);
+    const Size size = sizeof(RelationDependency) * all->limit;
+    all->items = static_cast<RelationDependency *>(all->items ? repalloc(all->items, size) : palloc(size));
   }
   all->items[all->count++] = item;
 }
@@ -56,174 +44,7 @@ void SetTableTag(RelationDependency *item) {
   item->watch = nullptr;
 }
 
-// ---- Choosing a watch -------------------------------------------------------------------------------------------
-
-// How a watch fits the clauses of a base relation.
-struct Fit {
-  const Watch *watch;
-  double share;      // estimated, of the table's changes that it lets through
-  bool replaceable;  // a key column's hash is: there may be writers who cannot compute it
-  ValueSet keys[kMostKeyColumns];
-  RestrictInfo *key_clauses[kMostKeyColumns];
-  UnitRange range;
-  RangeColumn range_column;
-  List *range_clauses;  // RestrictInfo; NIL: the range is open at both ends
-  int key_tags;
-};
-
-struct BaseRelation {
-  PlannerInfo *root;
-  RelOptInfo *rel;
-  Relation relation;
-  List *clauses;  // bare; of PostgreSQL's own functions, on whose word something can be proven
-  Bitmapset *used;
-  bool uses_all;
-};
-
-// Never 0, as estimated for IS NOT DISTINCT FROM NULL: what else tells watches apart would no longer count.
-double Selectivity(const BaseRelation &base, List *clauses) {
-  return Max(1e-9, clauselist_selectivity(base.root, clauses, 0, JOIN_INNER, nullptr));
-}
-
-// Finds the clause that leaves the fewest values for a key column.
-bool FitKey(const BaseRelation &base, AttrNumber attribute, ValueSet *values, RestrictInfo **clause,
-            bool *replaceable) {
-  KeyColumn column;
-  if (!DescribeKeyColumn(base.relation, attribute, &column, CurrentMemoryContext)) return false;
-  *replaceable |= column.rule.replaceable;
-  bool found = false;
-  ListCell *cell;
-  foreach (cell, base.rel->baserestrictinfo) {
-    RestrictInfo *candidate = lfirst_node(RestrictInfo, cell);
-    ValueSet left;
-    if (!RestrictsToValues(reinterpret_cast<Node *>(candidate->clause), base.rel->relid, column, &left)) continue;
-    if (found && left.count + left.has_null >= values->count + values->has_null) continue;
-    *values = left;
-    *clause = candidate;
-    found = true;
-  }
-  return found;
-}
-
-// Whether all changes that matter to these clauses come under the watch, in not too many tags; fills *fit.
-bool FitWatch(const BaseRelation &base, const Watch *watch, Fit *fit) {
-  if (!watch->all_columns && (base.uses_all || !bms_is_subset(base.used, watch->columns))) return false;
-  Index relid = base.rel->relid;
-  fit->watch = watch;
-  fit->share = 1.0;
-  if (watch->predicate != NIL) {
-    auto *predicate = static_cast<List *>(copyObjectImpl(watch->predicate));
-    ChangeVarNodes(reinterpret_cast<Node *>(predicate), 1, static_cast<int>(relid), 0);
-    if (!predicate_implied_by(predicate, base.clauses, false)) return false;
-    fit->share *= Selectivity(base, predicate);
-  }
-  fit->key_tags = 1;
-  fit->replaceable = false;
-  for (int i = 0; i < watch->key_count; i++) {
-    if (!FitKey(base, watch->keys[i], &fit->keys[i], &fit->key_clauses[i], &fit->replaceable)) return false;
-    fit->key_tags *= fit->keys[i].count + fit->keys[i].has_null;
-    if (fit->key_tags > kMostTags) return false;
-    fit->share *= Selectivity(base, list_make1(fit->key_clauses[i]));
-  }
-  fit->range_clauses = NIL;
-  fit->range = {kFirstUnit, kLastUnit};
-  if (watch->range_column) {
-    if (!DescribeRangeColumn(base.relation, watch->range_column, watch->range_width, &fit->range_column)) return false;
-    ListCell *cell;
-    foreach (cell, base.rel->baserestrictinfo) {
-      RestrictInfo *clause = lfirst_node(RestrictInfo, cell);
-      if (RestrictsToRange(reinterpret_cast<Node *>(clause->clause), relid, fit->range_column, &fit->range))
-        fit->range_clauses = lappend(fit->range_clauses, clause);
-    }
-    if (fit->range_clauses != NIL) fit->share *= Selectivity(base, fit->range_clauses);
-  }
-  // Of the updates of rows that pass, those of other columns do not come through.
-  const Bitmapset *counted = watch->apart && !base.uses_all ? base.used : watch->columns;
-  if (!watch->all_columns || counted)
-    fit->share *= 0.5 + 0.5 * bms_num_members(counted) / (1.0 + RelationGetNumberOfAttributes(base.relation));
-  return true;
-}
-
-// The tags of every combination of key values.
-int KeyTags(const Fit &fit, Oid relation, uint64_t *tags) {
-  int count = 1;
-  tags[0] = WatchTag(MyDatabaseId, relation, fit.watch->id);
-  for (int i = 0; i < fit.watch->key_count; i++) {
-    const ValueSet &values = fit.keys[i];
-    AttrNumber attribute = fit.watch->keys[i];
-    uint64_t narrowed[kMostTags];
-    int narrowed_count = 0;
-    for (int j = 0; j < count; j++) {
-      for (int k = 0; k < values.count; k++)
-        narrowed[narrowed_count++] = WithColumn(tags[j], attribute, values.hashes[k]);
-      if (values.has_null) narrowed[narrowed_count++] = WithNull(tags[j], attribute);
-    }
-    memcpy(tags, narrowed, sizeof(uint64_t) * narrowed_count);
-    count = narrowed_count;
-  }
-  return count;
-}
-
-// Notes which clauses narrow the tags.
-void ExplainClauses(RelationDependency *item, const BaseRelation &base, const Fit &fit) {
-  List *used = list_copy(fit.range_clauses);
-  for (int i = 0; i < fit.watch->key_count; i++) used = list_append_unique_ptr(used, fit.key_clauses[i]);
-  ListCell *cell;
-  foreach (cell, used)
-    item->clauses =
-        lappend(item->clauses,
-                NormaliseClause(reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell)->clause), base.rel->relid));
-}
-
-// The item depends on the rows that the watch and the clauses leave.
-void SetWatchTags(RelationDependency *item, const BaseRelation &base, const Fit &fit) {
-  uint64_t keys[kMostTags];
-  int key_count = KeyTags(fit, item->relation, keys);
-  item->watch = fit.watch;
-  ExplainClauses(item, base, fit);
-  Cell cells[kMostCells];
-  int cell_count = -1;
-  if (fit.range_clauses != NIL) {
-    const int most = Min(kMostCells, kMostTags / Max(1, key_count));
-    cell_count = CoverRange(fit.range.low, fit.range.high, fit.range_column.grid, most, cells);
-    if (cell_count * key_count > kMostTags) cell_count = -1;
-  }
-  item->by_range = cell_count >= 0;
-  SetTags(item, key_count * (item->by_range ? cell_count : 1) + fit.replaceable);
-  uint64_t *tag = item->tags;
-  for (int i = 0; i < key_count; i++) {
-    if (!item->by_range) *tag++ = keys[i];
-    for (int j = 0; j < cell_count; j++) *tag++ = WithCell(keys[i], cells[j].level, cells[j].index);
-  }
-  if (fit.replaceable) *tag = WatchTag(MyDatabaseId, item->relation, fit.watch->id);
-  AddColumnTags(item, base.used, base.uses_all, kMostTags);
-}
-
-// ---- Partitions -------------------------------------------------------------------------------------------------
-
-bool IsPartitioned(const RangeTblEntry *entry) {
-  return entry->rtekind == RTE_RELATION && entry->relkind == RELKIND_PARTITIONED_TABLE;
-}
-
-// Whether the relation was put into the plan in the place of a partitioned table above it.
-bool IsPartOfPartitioned(PlannerInfo *root, const RelOptInfo *rel) {
-  if (rel->reloptkind != RELOPT_OTHER_MEMBER_REL) return false;
-  return IsPartitioned(root->simple_rte_array[root->append_rel_array[rel->relid]->parent_relid]);
-}
-
-// The partitions that the plan reads for this appearance of a partitioned table.
-List *LeavesOf(PlannerInfo *root, const RelOptInfo *rel) {
-  List *leaves = NIL;
-  ListCell *cell;
-  foreach (cell, root->append_rel_list) {
-    AppendRelInfo *info = lfirst_node(AppendRelInfo, cell);
-    RangeTblEntry *child = root->simple_rte_array[info->child_relid];
-    if (child->rtekind != RTE_RELATION || IsPartitioned(child)) continue;
-    while (info && info->parent_relid != rel->relid) info = root->append_rel_array[info->parent_relid];
-    if (info) leaves = lappend_oid(leaves, child->relid);
-  }
-  return leaves;
-}
+// ---- Tags of one appearance -------------------------------------------------------------------------------------
 
 // Of few partitions, each counts for itself.
 void SetLeafTags(RelationDependency *item) {
@@ -232,96 +53,146 @@ void SetLeafTags(RelationDependency *item) {
   for (int i = 0; i < item->tag_count; i++) item->tags[i] = TableTag(MyDatabaseId, list_nth_oid(item->leaves, i));
 }
 
-// Whether the answer shows in which order the rows come, so that an UPDATE counts whatever column it sets: it moves the
-// row. Children that inherit are read as their parent is.
-bool RelationShowsOrder(PlannerInfo *root, const RelOptInfo *rel) {
-  for (;;) {
-    const RangeTblEntry *entry = root->simple_rte_array[rel->relid];
-    if (entry->rtekind == RTE_RELATION && list_member_oid(collector->definition->order_shows, entry->relid))
-      return true;
-    if (rel->reloptkind != RELOPT_OTHER_MEMBER_REL) return false;
-    rel = root->simple_rel_array[root->append_rel_array[rel->relid]->parent_relid];
+// The columns by which there are watches, but which no clause restricts yet.
+WantedColumns FindWanted(BaseRelation *base, const List *watches) {
+  WantedColumns wanted = {nullptr, nullptr};
+  ListCell *cell, *clause_cell;
+  foreach (cell, watches) {
+    auto *watch = static_cast<Watch *>(lfirst(cell));
+    if (!watch->all_columns && (base->uses_all || !bms_is_subset(base->used, watch->columns))) continue;
+    for (int i = 0; i < watch->key_count; i++) wanted.keys = bms_add_member(wanted.keys, watch->keys[i]);
+    if (watch->range_column) wanted.ranges = bms_add_member(wanted.ranges, watch->range_column);
   }
+  foreach (clause_cell, base->clauses) {
+    const ClauseColumns found = FindColumns(static_cast<Node *>(lfirst(clause_cell)), base->rel->relid);
+    wanted.keys = bms_del_members(wanted.keys, found.keys);
+    wanted.ranges = bms_del_members(wanted.ranges, found.ranges);
+  }
+  return wanted;
 }
 
-// ---- The hook ---------------------------------------------------------------------------------------------------
+// Makes the item one of the rows that the fit leaves.
+void SetFit(RelationDependency *item, const Fit &fit, const BaseRelation &base) {
+  const Index relid = base.rel->relid;
+  item->watch = fit.watch;
+  item->tag_count = TagsOfFit(fit, item->relation, &item->tags, &item->by_range);
+  AddColumnTags(item, base.used, base.uses_all, kMostTags);
+  ListCell *cell;
+  foreach (cell, ClausesOfFit(fit))
+    item->clauses = lappend(item->clauses, NormaliseClause(static_cast<Node *>(lfirst(cell)), relid));
+}
+
+void AddClause(BaseRelation *base, Node *clause) {
+  base->clauses = lappend(base->clauses, clause);
+  if (!HasOthersFunctions(clause)) base->provable = lappend(base->provable, clause);
+}
+
+// A row that matters passes one of the arms, so the tags of all arms together tell of every change: each is fitted as
+// if it were a clause. A list of Fit; NIL if an arm has none, or if together they let no fewer changes through.
+List *FitArms(const BaseRelation &base, const List *watches, double share) {
+  constexpr int kMostArms = 8;
+  ListCell *cell, *arm_cell, *part_cell;
+  foreach (cell, base.clauses) {
+    Node *clause = static_cast<Node *>(lfirst(cell));
+    if (!is_orclause(clause) || list_length(reinterpret_cast<BoolExpr *>(clause)->args) > kMostArms) continue;
+    List *fits = NIL;
+    double together = 0;
+    int tags = 0;
+    foreach (arm_cell, reinterpret_cast<BoolExpr *>(clause)->args) {
+      BaseRelation arm = base;
+      arm.clauses = list_copy(base.clauses);
+      arm.provable = list_copy(base.provable);
+      arm.memo = NIL;
+      foreach (part_cell, make_ands_implicit(static_cast<Expr *>(lfirst(arm_cell))))
+        AddClause(&arm, static_cast<Node *>(lfirst(part_cell)));
+      Fit *best = FindBestFit(&arm, watches);
+      together += best ? best->share : 1.0;
+      tags += best ? best->key_tags : 0;
+      if (best) fits = lappend(fits, best);
+    }
+    const bool all = list_length(fits) == list_length(reinterpret_cast<BoolExpr *>(clause)->args);
+    if (all && together < share && tags <= kMostTags / 4) return fits;
+  }
+  return NIL;
+}
 
 // Adds what one appearance of a relation depends on, by the watch that lets the fewest changes through.
-void CollectTags(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *entry) {
+void AddAppearance(const Planned &planned, const Appearance &seen, Dependencies *all) {
   RelationDependency item;
   memset(&item, 0, sizeof(item));
-  item.relation = entry->relid;
+  item.relation = seen.relation;
   item.seen = true;
-  item.inherits = entry->inh && IsPartitioned(entry);
-  if (item.inherits) item.leaves = LeavesOf(root, rel);
-  if (is_dummy_rel(rel)) {
-    // no row can pass, whatever is written; that it is so rests on arguments and definitions alone
-    AddDependency(collector, item);
-    return;
-  }
-  BaseRelation base = {root, rel, table_open(entry->relid, NoLock), NIL, nullptr, false};
+  item.inherits = seen.inherits;
+  item.leaves = seen.leaves;
+  if (seen.is_empty) return AddDependency(all, item);
+  item.by_order = seen.shows_order;
+  const Index relid = seen.rel->relid;
+  BaseRelation base = {seen.root, seen.rel,     table_open(seen.relation, NoLock), NIL,
+                       NIL,       seen.columns, seen.uses_all || seen.shows_order, NIL};
   ListCell *cell;
-  foreach (cell, rel->baserestrictinfo) {
+  foreach (cell, seen.rel->baserestrictinfo) {
     Node *clause = reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell)->clause);
-    if (!HasOthersFunctions(clause)) base.clauses = lappend(base.clauses, clause);
-    item.other_clauses = lappend(item.other_clauses, NormaliseClause(clause, rel->relid));
+    AddClause(&base, clause);
+    item.other_clauses = lappend(item.other_clauses, NormaliseClause(clause, relid));
   }
-  base.used = UsedColumns(rel, &base.uses_all);
-  item.by_order = RelationShowsOrder(root, rel);
-  base.uses_all |= item.by_order;
-  Fit *best = nullptr;
-  foreach (cell, ReadWatches(base.relation)) {
-    auto *fit = static_cast<Fit *>(palloc(sizeof(Fit)));
-    if (FitWatch(base, static_cast<Watch *>(lfirst(cell)), fit) && (best == nullptr || fit->share < best->share))
-      best = fit;
+  List *watches = ReadWatches(base.relation);
+  base.clauses = list_concat(base.clauses, ReadJoinClauses(planned, seen, FindWanted(&base, watches)));
+  const Fit *best = FindBestFit(&base, watches);
+  List *arms = FitArms(base, watches, best ? best->share : 1.0);
+  if (arms == NIL) {
+    if (best)
+      SetFit(&item, *best, base);
+    else
+      SetTableTag(&item);
+    // A watch that only sets rows and columns apart is no better than the few partitions that are read, each by itself.
+    if (item.inherits && list_length(item.leaves) <= kMostLeaves && item.watch == nullptr) SetLeafTags(&item);
+    AddDependency(all, item);
   }
-  if (best)
-    SetWatchTags(&item, base, *best);
-  else
-    SetTableTag(&item);
-  // A watch that only sets rows and columns apart is no better than the few partitions that are read, each by itself.
-  if (item.inherits && list_length(item.leaves) <= kMostLeaves && item.watch == nullptr) SetLeafTags(&item);
+  foreach (cell, arms) {
+    RelationDependency arm = item;
+    SetFit(&arm, *static_cast<Fit *>(lfirst(cell)), base);
+    AddDependency(all, arm);
+  }
   table_close(base.relation, NoLock);
-  AddDependency(collector, item);
 }
 
-// Whether what is planned is the watched query or part of it, not one within the planning.
-bool IsWatchedPlanning(const PlannerInfo *root) {
-  if (collector == nullptr) return false;
-  while (root->parent_root) root = root->parent_root;
-  return root->parse == collector->query;
+// ---- What is planned ---------------------------------------------------------------------------------------------
+
+bool IsMaterialised(const CommonTableExpr *table) {
+  return !table->cterecursive && (table->ctematerialized == CTEMaterializeAlways ||
+                                  (table->ctematerialized == CTEMaterializeDefault && table->cterefcount > 1));
 }
 
-// The hook, called for each base relation once its clauses are known.
-void WatchPath(PlannerInfo *root, RelOptInfo *rel, Index index, RangeTblEntry *entry) {
-  if (IsWatchedPlanning(root) && entry->rtekind == RTE_RELATION && !IsPartOfPartitioned(root, rel)) {
-    // An inheritance parent comes again as a child of itself.
-    bool counts = !entry->inh || IsPartitioned(entry);
-    if (counts && collector->proposals)
-      AddProposals(rel, entry->relid, RelationShowsOrder(root, rel), collector->proposals);
-    else if (counts)
-      CollectTags(root, rel, entry);
+// Finds a table of a WITH clause that is computed by itself, whatever is asked of it; *argument: changes that.
+bool MaterialisedWalker(Node *node, void *argument) {
+  if (node == nullptr) return false;
+  check_stack_depth();
+  if (IsA(node, Query)) {
+    bool found = false;
+    ListCell *cell;
+    foreach (cell, reinterpret_cast<Query *>(node)->cteList) {
+      auto *table = lfirst_node(CommonTableExpr, cell);
+      if (!IsMaterialised(table)) continue;
+      found = true;
+      if (*static_cast<bool *>(argument)) table->ctematerialized = CTEMaterializeNever;
+    }
+    found |= compat::WalkQuery(reinterpret_cast<Query *>(node), MaterialisedWalker, argument);
+    return found && !*static_cast<bool *>(argument);
   }
-  if (previous_hook) previous_hook(root, rel, index, entry);
+  return compat::WalkExpression(node, MaterialisedWalker, argument);
 }
 
-// Plans the definition's query; the hook fills the collector meanwhile.
-PlannedStmt *PlanWatched(const Definition *definition, ParamListInfo parameters, Collector *watched) {
-  Collector *outer = collector;
-  PlannedStmt *plan = nullptr;
-  PG_TRY();
-  {
-    auto *query = static_cast<Query *>(copyObjectImpl(definition->query));
-    watched->query = query;
-    collector = watched;
-    // what functions in the body do in a parallel worker could not be collected
-    plan =
-        pg_plan_query(query, definition->source, definition->calls_functions ? 0 : CURSOR_OPT_PARALLEL_OK, parameters);
-  }
-  PG_FINALLY();
-  { collector = outer; }
-  PG_END_TRY();
-  return plan;
+Query *CopyQuery(const Definition *definition) { return static_cast<Query *>(copyObjectImpl(definition->query)); }
+
+// Plans so that the planner passes on to the tables of a WITH clause what is asked of them: the answer is the same, but
+// the clauses show more. *differs: it is not the plan to be run.
+Planned PlanOpened(const Definition *definition, ParamListInfo parameters, bool *differs) {
+  Query *query = CopyQuery(definition);
+  bool change = false;
+  *differs = MaterialisedWalker(reinterpret_cast<Node *>(query), &change);
+  change = true;
+  if (*differs) MaterialisedWalker(reinterpret_cast<Node *>(query), &change);
+  return PlanWatched(definition, query, parameters);
 }
 
 bool IsInPlanRangeTable(const PlannedStmt *plan, Oid relation) {
@@ -346,6 +217,37 @@ const SourceRelation *FindSource(const Definition *definition, Oid relation) {
 bool IsPartitionedSource(const Definition *definition, Oid relation) {
   const SourceRelation *source = FindSource(definition, relation);
   return source && source->partitioned;
+}
+
+// Adds the relations of the plan that were not shown, as a whole.
+void AddUnseen(const Definition *definition, const PlannedStmt *plan, Dependencies *dependencies) {
+  ListCell *cell;
+  foreach (cell, plan->relationOids) {
+    Oid relation = lfirst_oid(cell);
+    const SourceRelation *source = FindSource(definition, relation);
+    if (source == nullptr) {
+      // every constant of type oid or regclass is in that list
+      dependencies->complete &= !IsInPlanRangeTable(plan, relation);
+      continue;
+    }
+    if (!source->tracked) continue;  // a view
+    // A partition is covered by what is said of the table that it is a part of.
+    if (source->role == SourceRole::kPart && IsPartitionedSource(definition, source->root)) continue;
+    bool seen = false;
+    for (int i = 0; i < dependencies->count; i++) seen |= dependencies->items[i].relation == relation;
+    if (seen) continue;
+    RelationDependency item;
+    memset(&item, 0, sizeof(item));
+    item.relation = relation;
+    SetTableTag(&item);
+    AddDependency(dependencies, item);
+  }
+}
+
+int PositionOf(const List *list, const void *item) {
+  for (int i = 0; i < list_length(list); i++)
+    if (list_nth(list, i) == item) return i;
+  return -1;
 }
 
 // ---- Stamps -----------------------------------------------------------------------------------------------------
@@ -408,38 +310,25 @@ void AddWideTags(StampList *list, const Definition *definition, const Dependenci
 
 }  // namespace
 
-void InstallDependencyHook() {
-  previous_hook = set_rel_pathlist_hook;
-  set_rel_pathlist_hook = WatchPath;
-}
-
 PlannedStmt *PlanWithDependencies(const Definition *definition, ParamListInfo parameters, Dependencies *dependencies) {
-  dependencies->complete = true;
-  dependencies->count = 0;
-  dependencies->items = static_cast<RelationDependency *>(palloc(sizeof(RelationDependency) * 8));
-  Collector watched = {definition, nullptr, dependencies, 8, nullptr};
-  PlannedStmt *plan = PlanWatched(definition, parameters, &watched);
-  ListCell *cell;
-  foreach (cell, plan->relationOids) {
-    Oid relation = lfirst_oid(cell);
-    const SourceRelation *source = FindSource(definition, relation);
-    if (source == nullptr) {
-      // every constant of type oid or regclass is in that list
-      dependencies->complete &= !IsInPlanRangeTable(plan, relation);
-      continue;
-    }
-    if (!source->tracked) continue;  // a view
-    // A partition is covered by what is said of the table that it is a part of.
-    if (source->role == SourceRole::kPart && IsPartitionedSource(definition, source->root)) continue;
-    bool seen = false;
-    for (int i = 0; i < dependencies->count; i++) seen |= dependencies->items[i].relation == relation;
-    if (seen) continue;
-    RelationDependency item;
-    memset(&item, 0, sizeof(item));
-    item.relation = relation;
-    SetTableTag(&item);
-    AddDependency(&watched, item);
+  *dependencies = {true, 0, 0, nullptr};
+  bool differs;
+  Planned planned = PlanOpened(definition, parameters, &differs);
+  const int count = list_length(planned.appearances);
+  auto *found = static_cast<Dependencies *>(palloc0(sizeof(Dependencies) * Max(1, count)));
+  while (Appearance *next = NextAppearance(planned)) {
+    const int at = PositionOf(planned.appearances, next);
+    AddAppearance(planned, *next, &found[at]);
+    planned.settled = lappend(planned.settled, next);
   }
+  for (int i = 0; i < count; i++)
+    for (int j = 0; j < found[i].count; j++) AddDependency(dependencies, found[i].items[j]);
+  PlannedStmt *plan = planned.plan;
+  if (differs) {
+    AddUnseen(definition, plan, dependencies);
+    plan = PlanWatched(definition, CopyQuery(definition), parameters).plan;
+  }
+  AddUnseen(definition, plan, dependencies);
   return plan;
 }
 
@@ -453,9 +342,7 @@ void AddWholeTables(const Definition *definition, Dependencies *dependencies) {
     memset(&item, 0, sizeof(item));
     item.relation = source.relation;
     SetTableTag(&item);
-    dependencies->items = static_cast<RelationDependency *>(
-        repalloc(dependencies->items, sizeof(RelationDependency) * (dependencies->count + 1)));
-    dependencies->items[dependencies->count++] = item;
+    AddDependency(dependencies, item);
   }
 }
 
@@ -478,8 +365,10 @@ List *ProposeWatches(const Definition *definition) {
   // Who makes a function or looks at one does not call it: a table whose rows are told apart less is right too.
   if (MayApplyOthersOperators(definition->query)) return NIL;
   List *proposals = NIL;
-  Collector watched = {definition, nullptr, nullptr, 0, &proposals};
-  PlanWatched(definition, nullptr, &watched);
+  bool differs;
+  Planned planned = PlanOpened(definition, nullptr, &differs);
+  ListCell *cell;
+  foreach (cell, planned.appearances) AddProposals(planned, *static_cast<Appearance *>(lfirst(cell)), &proposals);
   return proposals;
 }
 

@@ -1,6 +1,6 @@
-// From a plan to tags: while a body is planned with its actual arguments, a planner hook sees, for every base relation,
-// the clauses that each row must pass to matter and the columns that are used. Of the watches in force, the one that
-// tells most changes apart gives the tags.
+// From a plan to tags: planning a body with its actual arguments shows, for every base relation, the clauses that each
+// row must pass to matter and the columns that are used (appearances.h). What it is joined with tells more
+// (narrowing.h). Of the watches in force, the one that tells most changes apart gives the tags (fits.h).
 //
 // Planned for unknown arguments, the same clauses tell which watches a function needs.
 
@@ -36,11 +36,9 @@ struct RelationDependency {
 struct Dependencies {
   bool complete;  // every relation of the plan is one that the definition knows
   int count;
+  int limit;
   RelationDependency *items;
 };
-
-// Installs the planner hook. Called by _PG_init.
-void InstallDependencyHook();
 
 // Plans the definition's query with these parameters, as constants, and tells what the result will depend on.
 // REQUIRES: locks on the relations. The plan and the lists are in the current memory context.

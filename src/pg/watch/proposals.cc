@@ -7,6 +7,8 @@
 
 #include "pg/watch/clauses.h"
 #include "pg/watch/dependencies.h"
+#include "pg/watch/narrowing.h"
+#include "pg/watch/predicates.h"
 
 extern "C" {
 #include "rewrite/rowsecurity.h"
@@ -19,6 +21,7 @@ namespace {
 // For one appearance of a relation: each watch costs every writer.
 constexpr int kMostProposals = 8;
 constexpr int kMostRangeColumns = 2;
+constexpr int kMostJoinKeys = 2;
 
 // What all watches of one appearance share.
 struct Pattern {
@@ -121,10 +124,10 @@ bool HasParameterWalker(Node *node, void *) {
 
 }  // namespace
 
-void AddProposals(RelOptInfo *rel, Oid relation_oid, bool shows_order, List **proposals) {
-  Pattern pattern = {table_open(relation_oid, NoLock), false, nullptr, NIL, proposals, 0};
-  pattern.columns = UsedColumns(rel, &pattern.all_columns);
-  pattern.all_columns |= shows_order;
+void AddProposals(const Planned &planned, const Appearance &seen, List **proposals) {
+  Pattern pattern = {
+      table_open(seen.relation, NoLock), seen.uses_all || seen.shows_order, seen.columns, NIL, proposals, 0};
+  RelOptInfo *rel = seen.rel;
   ClauseColumns columns = {nullptr, nullptr, nullptr};
   ListCell *cell;
   foreach (cell, rel->baserestrictinfo) {
@@ -143,14 +146,24 @@ void AddProposals(RelOptInfo *rel, Oid relation_oid, bool shows_order, List **pr
   if (!pattern.all_columns && bms_num_members(pattern.columns) == natts) pattern.all_columns = true;
   if (pattern.all_columns) pattern.columns = nullptr;
 
+  const WantedColumns joined = FindJoinColumns(planned, seen);
   Bitmapset *keys = OnlyHashable(pattern.relation, columns.keys);
   Bitmapset *optional = bms_difference(OnlyHashable(pattern.relation, columns.optional), keys);
-  ProposeKeys(&pattern, keys, columns.ranges);
+  Bitmapset *ranges = columns.ranges ? columns.ranges : joined.ranges;
+  ProposeKeys(&pattern, keys, ranges);
   // Arguments that may be left out: one of them given, and all.
   int column = -1;
   while ((column = bms_next_member(optional, column)) >= 0)
-    ProposeKeys(&pattern, bms_add_member(bms_copy(keys), column), columns.ranges);
-  if (bms_num_members(optional) > 1) ProposeKeys(&pattern, bms_union(keys, optional), columns.ranges);
+    ProposeKeys(&pattern, bms_add_member(bms_copy(keys), column), ranges);
+  if (bms_num_members(optional) > 1) ProposeKeys(&pattern, bms_union(keys, optional), ranges);
+  // What joins tell in addition: the values of a column may turn out to be too many.
+  Bitmapset *more = bms_difference(OnlyHashable(pattern.relation, joined.keys), bms_union(keys, optional));
+  int proposed = 0;
+  column = -1;
+  while ((column = bms_next_member(more, column)) >= 0 && proposed < (keys ? 1 : kMostJoinKeys)) {
+    ProposeKeys(&pattern, bms_add_member(bms_copy(keys), column), ranges);
+    proposed++;
+  }
 
   Bitmapset *used;
   ClauseColumns policies = PolicyColumns(pattern.relation, &used);
@@ -162,7 +175,7 @@ void AddProposals(RelOptInfo *rel, Oid relation_oid, bool shows_order, List **pr
   column = -1;
   while ((column = bms_next_member(policies.keys, column)) >= 0)
     if (IsHashable(pattern.relation, static_cast<AttrNumber>(column)))
-      ProposeKeys(&secured, bms_add_member(bms_copy(keys), column), bms_union(columns.ranges, policies.ranges));
+      ProposeKeys(&secured, bms_add_member(bms_copy(keys), column), bms_union(ranges, policies.ranges));
   table_close(pattern.relation, NoLock);
 }
 

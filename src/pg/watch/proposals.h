@@ -5,11 +5,13 @@
 
 #include "pg/base/server.h"
 
+#include "pg/watch/appearances.h"
+
 namespace aggcache {
 
-// Adds what to watch for one appearance of a relation in a plan to the list of WatchProposal (dependencies.h). Where
-// the answer shows the order of its rows, every column counts.
-void AddProposals(RelOptInfo *rel, Oid relation, bool shows_order, List **proposals);
+// Adds what to watch for one appearance of a relation in a plan for unknown arguments to the list of WatchProposal
+// (dependencies.h). Where the answer shows the order of its rows, every column counts.
+void AddProposals(const Planned &planned, const Appearance &seen, List **proposals);
 
 }  // namespace aggcache
 

@@ -6,7 +6,6 @@
 
 extern "C" {
 #include "port/pg_bitutils.h"
-#include "utils/numeric.h"
 }
 
 #include <cmath>
@@ -177,6 +176,10 @@ int64_t UnitOf(const RangeColumn &column, Datum value) {
     case RangeKind::kText: return TextUnit(value);
     default: return FloorDivide(DatumGetTimestamp(value), column.width);
   }
+}
+
+int64_t UnitOfRaw(const RangeColumn &column, int64_t value) {
+  return value == kFirstUnit || value == kLastUnit ? value : FloorDivide(value, column.width);
 }
 
 bool NarrowRange(const RangeColumn &column, Oid operation, Oid value_type, Datum value, UnitRange *range) {

@@ -47,6 +47,8 @@ int64_t UnitOf(const RangeColumn &column, Datum value);
 // The unit of a text: of its first bytes, most significant first; what is missing of them is `rest`.
 constexpr int kUnitBytes = 8;
 int64_t UnitOfBytes(const char *bytes, int length, unsigned char rest);
+// The same of a value that is a whole number as it is kept; kFirstUnit and kLastUnit stay what they are.
+int64_t UnitOfRaw(const RangeColumn &column, int64_t value);
 
 // An interval of units, both ends included.
 struct UnitRange {
