@@ -8,6 +8,7 @@ no lock yet:
   structure  the former definition may not be runnable any more
   rewrite    rows are gone for old snapshots too
   type       a composite type, an enum
+  renewed    an attribute of the type goes, and another one of its name comes
   domain     a constraint of a domain
   privilege  who may do what
   extension  the extension or what it keeps on the tables
@@ -25,6 +26,7 @@ class Change:
         self.owned = options.get("owned", [])  # cached functions and their new twins, by signature
         self.twins = options.get("twins", {})  # by name of a function: its former twin and the new one
         self.name = options.get("name")  # of the function that is replaced or altered itself
+        self.table = options.get("table")  # which it keeps all others from reading
         self.block = options.get("block", True)  # whether a transaction block allows it
 
 
@@ -56,10 +58,10 @@ class Changes:
         choice = self.r.choice(self.world.functions)
         return self.r.choice(self.aims) if self.aims and self.r.random() < 0.7 else choice
 
-    def relation(self, names):
+    def relation(self, names, aimed=0.6):
         """One of them; more likely one that a function with an open cursor reads."""
         read = [name for name in names for f in self.aims if re.search(r"\b%s\b" % name, f.body)]
-        return self.r.choice(read if read and self.r.random() < 0.6 else names)
+        return self.r.choice(read if read and self.r.random() < aimed else names)
 
     def replace(self, function=None):
         """A new body for a cached function. The twin of each that calls it is made anew as well."""
@@ -137,7 +139,8 @@ class Changes:
         if "ct" in returned and fate < 0.8 or fate < 0.35:
             return Change("type", r.choice(wild))
         if "d0" not in returned and "e0" not in returned and fate < 0.75:
-            return Change("type", r.choice(tame) % r.choice(["tt", "ct"]))
+            text = r.choice(tame) % r.choice(["tt", "ct"])
+            return Change("type renewed" if "b, ADD" in text else "type", text)
         if fate < 0.9:
             # a row type of a record that is handed over without a lock on the type
             return Change("type", r.choice(["ALTER TYPE e0 RENAME VALUE 'red' TO 'crimson'",
@@ -152,7 +155,17 @@ class Changes:
         return Change("structure rewrite", "DROP VIEW IF EXISTS v0, v1 CASCADE; ALTER TABLE t0 " + self.r.choice([
             "ALTER COLUMN k TYPE text", "ALTER COLUMN s TYPE bigint USING length(s)", "ALTER COLUMN v TYPE text",
             "ALTER COLUMN v TYPE text, ALTER COLUMN s TYPE bigint USING length(s)", "DROP COLUMN v CASCADE",
-            "ADD COLUMN z text DEFAULT clock_timestamp()::text", "ALTER COLUMN e TYPE text"]))
+            "ADD COLUMN z text DEFAULT clock_timestamp()::text", "ALTER COLUMN e TYPE text"]), table="t0")
+
+    def read_table(self, function):
+        """One that the function reads."""
+        self.aims = [function]
+        return self.table(1.0)
+
+    def row_type(self, function):
+        """The type of the rows that the function returns."""
+        self.aims = [function]
+        return self.type()
 
     def privilege(self):
         r = self.r
@@ -196,9 +209,9 @@ class Changes:
             ("extension", "SELECT aggcache.wrap('w.h(bigint)'::regprocedure, 'wrapped')")])
         return Change(about, *text.split("; "))
 
-    def table(self):
+    def table(self, aimed=0.6):
         r = self.r
-        table = self.relation(["t0", "t1", "t2"])
+        table = self.relation(["t0", "t1", "t2"], aimed)
         about, text = r.choice([
             ("structure", "ALTER TABLE %s ADD COLUMN z int"),
             ("structure", "ALTER TABLE %s ADD COLUMN z int DEFAULT 7"),
@@ -222,7 +235,7 @@ class Changes:
             ("structure", "CREATE RULE nothing AS ON INSERT TO %s DO INSTEAD NOTHING"),
             ("structure", "ALTER TABLE %s ADD CHECK (u < 100)"),
             ("structure", "ALTER TABLE %s ALTER COLUMN u SET NOT NULL")])
-        return Change(about, *[t.replace("%s", table) for t in text.split("; ")])
+        return Change(about, *[t.replace("%s", table) for t in text.split("; ")], table=table)
 
     def partition(self):
         r = self.r

@@ -137,6 +137,8 @@ def script(case, head):
         elif what == "fetch":
             lines += ["FETCH %d FROM k%d;%s" % (content[1], content[0], " -- in a savepoint, then " + content[2]
                                                 if content[2] else "")]
+        elif what == "learn":
+            lines += ["SAVEPOINT a; SELECT FROM pg_shdescription LIMIT 0; ROLLBACK TO a;"]
         elif what == "compare":
             lines += ["SELECT g, %s, %s FROM generate_series(1, 3) g;" % item[1:] for item in content]
     return "\n".join(lines) + "\n"

@@ -92,10 +92,14 @@ class Player:
         return result
 
     def setup(self, statements):
-        for statement in statements:
-            result = self.execute("S", statement)
-            if isinstance(result, Error):
-                self.statistics["refused in setup"] += 1
+        """What makes functions of the world may be refused, and is run by itself; all else between at once."""
+        for alone, group in itertools.groupby(statements, lambda text: " w.c_" in text or " w.p_" in text):
+            group = list(group)
+            if not alone and not isinstance(self.execute("S", "; ".join(group)), Error):
+                continue
+            for statement in group:
+                if isinstance(self.execute("S", statement), Error):
+                    self.statistics["refused in setup"] += 1
 
     def play(self, step):
         """Plays a step. Returns whether it succeeded; raises Fault or Crash."""
@@ -158,7 +162,7 @@ class Player:
         for about in change.about:
             self.statistics["of " + about] += 1
         for cursor in self.cursors.values():
-            cursor.happened(change.about, change.twins, change.name)
+            cursor.happened(change.about, change.twins, change.name, change.table)
 
     def end(self, session, content):
         changes, self.pending = self.pending[1:], []
@@ -232,12 +236,14 @@ class Player:
 
     def fetch_one(self, number, cursor, savepoint):
         if cursor.position == 0:
-            if cursor.before & {"function", "inner", "type", "domain"}:
+            if cursor.before & {"function", "inner", "domain"} or "type" in cursor.before and (
+                    cursor.mode == "row" or cursor.argument):
                 # the definition of the first row is another one than the twin's, or the query's columns have other
                 # types than those of a query that begins now: only a crash would be a fault
                 cursor.mode = "unjudged"
             cursor.expected = self.guarded(cursor.p, keep=False)
         cursor.guarded = cursor.guarded or savepoint is not None
+        cursor.waits = cursor.waits or bool(self.pending)
         plain = None
         if cursor.mode == "pair" and self.asks_plain_first(cursor):
             plain = self.take("p%d" % number)
@@ -261,15 +267,23 @@ class Player:
             self.judge.judge_alone(cursor, row)
         cursor.position += 1
         cursor.dead = isinstance(row, Error) or row == END
+        if not cursor.dead:
+            cursor.note_row(row)
 
     def asks_plain_first(self, cursor):
         """Whether the plain function may fail by what has happened, not by what the session holds of its body: the
         query was planned for other rows, or what the body calls is found by names, or the query's own types have gone.
         The last the session learns only when it looks for news, as each cached call does; here it is made to."""
         if {"type", "domain"} & cursor.about:
-            self.guarded("SELECT FROM pg_shdescription LIMIT 0", keep=False)  # by a lock that it does not hold
+            self.learn("A", None)
         return (bool({"type", "domain", "path", "privilege"} & cursor.about)
-                or cursor.position == 0 and bool(cursor.before))
+                or cursor.position == 0 and bool(cursor.before) or "type" in cursor.before)
+
+    def learn(self, session, content):
+        """Makes the session look for what others have changed, by a lock that it does not hold."""
+        if session == "A" and self.in_block("A") and not self.has_failed():
+            self.guarded("SELECT FROM pg_shdescription LIMIT 0", keep=False)
+        return True
 
     def compare(self, session, items):
         """Cached functions against their twins, in statements of their own."""

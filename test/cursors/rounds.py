@@ -126,20 +126,38 @@ class Round:
             made[1], "::text" if made[1].endswith("tt") else ""), "")
         if self.step("A", "open", {"number": self.cursors, "mode": mode, "k": text(k, function.cached()),
                                    "p": text(p, function.twin()), "repeatable": repeatable, "mget": mget,
-                                   "argument": argument, "name": function.name, "helped": "h(" in function.body,
+                                   "argument": argument, "of_table": of_table,
+                                   "called_anew": "{a}" in k and r_argument != "1",
+                                   "name": function.name, "helped": "h(" in function.body,
                                    "calls": function.inner.name if function.inner else None}):
             self.functions_of[self.cursors] = function
             # PostgreSQL's handler begins a set of a target list anew when the savepoint of its first row has ended
             in_list = ("SETOF" in function.kind.returns or "TABLE" in function.kind.returns) and "LATERAL" not in k
             opened.append((self.cursors, "no savepoint" if in_list else mode))
             # what happens between the opening and the first row is what the definition may be of
-            if not repeatable or r.random() < 0.7:
+            if function.kind.returns.split(" ")[-1] in ("ct", "tt") and r.random() < 0.15:
+                # the query is planned for other rows
+                self.change(opened, lambda: self.changes.row_type(function))
                 self.step("A", "fetch", (self.cursors, 1, None))
-                if of_table and r.random() < 0.8:
-                    # between two rows of the first call
-                    self.change(opened, self.changes.row_table)
-                    self.step("A", "fetch", (self.cursors, 1, None))
+            elif not repeatable or r.random() < 0.7:
+                self.step("A", "fetch", (self.cursors, 1, None))
+                self.between_calls(opened, function, mode)
         self.cursors += 1
+
+    def between_calls(self, opened, function, mode):
+        """What the locks of the first calls are for, and what is looked at if there is none."""
+        r = self.r
+        if "t0" in function.kind.returns and r.random() < 0.8:
+            # between two rows of the first call, which are read by the type as the session knows it
+            self.change(opened, self.changes.row_table)
+            self.step("A", "learn", None)
+            self.step("A", "fetch", (self.cursors, 1, None))
+        elif mode == "alone" and r.random() < 0.4:
+            # before the second call, which finds other tables, or after it: then it has locked them
+            if r.random() < 0.5:
+                self.step("A", "fetch", (self.cursors, r.randint(1, 3), None))
+            self.change(opened, lambda: self.changes.read_table(function))
+            self.step("A", "fetch", (self.cursors, r.randint(1, 3), None))
 
     def something(self, opened):
         r = self.r
