@@ -158,9 +158,14 @@ class Changes:
             "ADD COLUMN z text DEFAULT clock_timestamp()::text", "ALTER COLUMN e TYPE text"]), table="t0")
 
     def read_table(self, function):
-        """One that the function reads."""
+        """One that the function reads, mostly in the columns that it reads."""
         self.aims = [function]
-        return self.table(1.0)
+        if self.r.random() < 0.4:
+            return self.table(1.0)
+        table = self.relation(["t0", "t1", "t2"], 1.0)
+        return Change("structure rewrite", "DROP VIEW IF EXISTS v0, v1 CASCADE; ALTER TABLE %s %s" % (
+            table, self.r.choice(["ALTER COLUMN v TYPE text", "ALTER COLUMN v TYPE numeric", "DROP COLUMN v CASCADE",
+                                  "ALTER COLUMN s TYPE bigint USING length(s)", "DROP COLUMN k CASCADE"])), table=table)
 
     def row_type(self, function):
         """The type of the rows that the function returns."""

@@ -142,7 +142,7 @@ class Player:
         if hold and change.block and not self.pending:
             self.execute(session, "BEGIN")
             self.pending.append(None)
-        for text in change.statements:
+        for number, text in enumerate(change.statements):
             if self.pending:
                 self.execute(session, "SAVEPOINT change")
             result = self.execute(session, text)
@@ -151,12 +151,17 @@ class Player:
                 if self.pending:
                     self.execute(session, "ROLLBACK TO change")
                 self.statistics["changes blocked" if result.code in CONCURRENT else "changes refused"] += 1
+                if number > 0:
+                    self.note_or_keep(change)  # the table is dropped, say, and the new one is refused
                 return False
+        self.note_or_keep(change)
+        return True
+
+    def note_or_keep(self, change):
         if self.pending:
             self.pending.append(change)
         else:
             self.note(change)
-        return True
 
     def note(self, change):
         for about in change.about:

@@ -145,14 +145,14 @@ class Round:
         self.cursors += 1
 
     def between_calls(self, opened, function, mode):
-        """What the locks of the first calls are for, and what is looked at if there is none."""
+        """What the locks of the first calls are for, and what is looked at if there are none."""
         r = self.r
         if "t0" in function.kind.returns and r.random() < 0.8:
             # between two rows of the first call, which are read by the type as the session knows it
             self.change(opened, self.changes.row_table)
             self.step("A", "learn", None)
             self.step("A", "fetch", (self.cursors, 1, None))
-        elif mode == "alone" and r.random() < 0.4:
+        elif mode == "alone" and r.random() < 0.6:
             # before the second call, which finds other tables, or after it: then it has locked them
             if r.random() < 0.5:
                 self.step("A", "fetch", (self.cursors, r.randint(1, 3), None))
