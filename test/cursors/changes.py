@@ -9,6 +9,7 @@ no lock yet:
   rewrite    rows are gone for old snapshots too
   type       a composite type, an enum
   renewed    an attribute of the type goes, and another one of its name comes
+  gone       the type itself
   domain     a constraint of a domain
   privilege  who may do what
   extension  the extension or what it keeps on the tables
@@ -140,7 +141,7 @@ class Changes:
             return Change("type", r.choice(wild))
         if "d0" not in returned and "e0" not in returned and fate < 0.75:
             text = r.choice(tame) % r.choice(["tt", "ct"])
-            return Change("type renewed" if "b, ADD" in text else "type", text)
+            return Change("type renewed" if "b, ADD" in text else "type gone" if "DROP TYPE" in text else "type", text)
         if fate < 0.9:
             # a row type of a record that is handed over without a lock on the type
             return Change("type", r.choice(["ALTER TYPE e0 RENAME VALUE 'red' TO 'crimson'",
