@@ -121,7 +121,7 @@ class Judge:
         about = cursor.about
         if cursor.mode == "pair":
             about = about - {"rewrite"}  # what the twin has locked is not rewritten
-        if cursor.guarded and {"function", "view", "path"} & about:
+        if cursor.guarded and {"function", "view", "path", "names"} & about:
             # PostgreSQL's handler too analyses the body anew when the savepoint of its first call has ended
             return self.is_anew(cursor, row)
         if self.is_plain_anew(cursor, row):
