@@ -229,27 +229,6 @@ bool AddValues(Node *clause, Index relation, const KeyColumn &column, ValueSet *
   }
 }
 
-// What the clause leaves of the column's values, found once for all watches; NULL if it tells nothing.
-struct FoundPreimage {
-  Node *clause;
-  AttrNumber attribute;
-  bool narrows;
-  Preimage range;
-};
-
-const Preimage *PreimageOf(Node *clause, Index relation, AttrNumber attribute, List **memo) {
-  ListCell *cell;
-  foreach (cell, *memo) {
-    auto *found = static_cast<FoundPreimage *>(lfirst(cell));
-    if (found->clause == clause && found->attribute == attribute) return found->narrows ? &found->range : nullptr;
-  }
-  auto *found = static_cast<FoundPreimage *>(palloc(sizeof(FoundPreimage)));
-  *found = {clause, attribute, false, kAnyValue};
-  found->narrows = NarrowToPreimage(clause, relation, attribute, &found->range);
-  *memo = lappend(*memo, found);
-  return found->narrows ? &found->range : nullptr;
-}
-
 // Reads a column, or something that is computed elsewhere in the query.
 bool ReadsColumnWalker(Node *node, void *) {
   if (node == nullptr) return false;

@@ -249,8 +249,6 @@ bool NarrowByRow(RowCompareExpr *clause, Index relation, AttrNumber attribute, P
   return NarrowByOperator(comparison, relation, attribute, range);
 }
 
-}  // namespace
-
 bool NarrowToPreimage(Node *clause, Index relation, AttrNumber attribute, Preimage *range) {
   switch (nodeTag(clause)) {
     case T_OpExpr: return NarrowByOperator(reinterpret_cast<OpExpr *>(clause), relation, attribute, range);
@@ -259,6 +257,29 @@ bool NarrowToPreimage(Node *clause, Index relation, AttrNumber attribute, Preima
     case T_RowCompareExpr: return NarrowByRow(reinterpret_cast<RowCompareExpr *>(clause), relation, attribute, range);
     default: return false;
   }
+}
+
+// What was found of a clause, for all watches.
+struct FoundPreimage {
+  Node *clause;
+  AttrNumber attribute;
+  bool narrows;
+  Preimage range;
+};
+
+}  // namespace
+
+const Preimage *PreimageOf(Node *clause, Index relation, AttrNumber attribute, List **memo) {
+  ListCell *cell;
+  foreach (cell, *memo) {
+    auto *found = static_cast<FoundPreimage *>(lfirst(cell));
+    if (found->clause == clause && found->attribute == attribute) return found->narrows ? &found->range : nullptr;
+  }
+  auto *found = static_cast<FoundPreimage *>(palloc(sizeof(FoundPreimage)));
+  *found = {clause, attribute, false, kAnyValue};
+  found->narrows = NarrowToPreimage(clause, relation, attribute, &found->range);
+  *memo = lappend(*memo, found);
+  return found->narrows ? &found->range : nullptr;
 }
 
 }  // namespace aggcache

@@ -21,9 +21,9 @@ struct Preimage {
 };
 constexpr Preimage kAnyValue = {kFirstUnit, kLastUnit, kFirstUnit, kLastUnit};
 
-// Narrows *range to the values of the column that can pass the clause, an OpExpr, a ScalarArrayOpExpr or a
-// RowCompareExpr; false if it tells nothing of the column.
-bool NarrowToPreimage(Node *clause, Index relation, AttrNumber attribute, Preimage *range);
+// The values of the column that can pass the clause, an OpExpr, a ScalarArrayOpExpr or a RowCompareExpr; NULL if it
+// tells nothing of the column. Kept in *memo, a list for clauses of one relation: every watch asks for them.
+const Preimage *PreimageOf(Node *clause, Index relation, AttrNumber attribute, List **memo);
 
 }  // namespace aggcache
 
