@@ -26,8 +26,9 @@ def time_expression(r, x, name):
 
 
 def whole_expression(r, x):
-    return r.choice(["%s / 3", "%s * 2", "%s - 5", "10 - %s", "%s >> 1", "%s::numeric / 7", "floor(%s / 2.0)",
-                     "-2 * %s", "%s::float8", "%s::numeric"]) % x
+    """None that overflows: whether that is an error depends on the plan."""
+    return r.choice(["%s / 3", "%s::bigint * 2", "%s::bigint - 5", "10 - %s::bigint", "%s >> 1", "%s::numeric / 7",
+                     "floor(%s / 2.0)", "-2 * %s::bigint", "%s::float8", "%s::numeric"]) % x
 
 
 def compared(r, expression, value, other):
