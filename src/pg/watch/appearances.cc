@@ -107,10 +107,13 @@ void NoteAppearance(PlannerInfo *root, RelOptInfo *rel, const RangeTblEntry *ent
 
 // Whether what is planned is the watched query or part of it, not one within the planning.
 bool IsWatched(const PlannerInfo *root) {
+  if (watching == nullptr) return false;
+  const PlannerInfo *top = root;
+  while (top->parent_root) top = top->parent_root;
+  if (top->parse != watching->query) return false;
   // somebody else's memory may be gone before it is looked at
-  if (watching == nullptr || root->planner_cxt != watching->context) return false;
-  while (root->parent_root) root = root->parent_root;
-  return root->parse == watching->query;
+  watching->planned->overlooked |= root->planner_cxt != watching->context;
+  return root->planner_cxt == watching->context;
 }
 
 // The hook, called for each base relation once its clauses are known.
@@ -133,7 +136,7 @@ void InstallAppearanceHook() {
 }
 
 Planned PlanWatched(const Definition *definition, Query *query, ParamListInfo parameters) {
-  Planned planned = {definition, nullptr, parameters, NIL, NIL, NIL, NIL};
+  Planned planned = {definition, nullptr, parameters, NIL, NIL, NIL, false, NIL};
   Watching own = {query, CurrentMemoryContext, &planned};
   Watching *outer = watching;
   PG_TRY();

@@ -45,6 +45,7 @@ struct Planned {
   List *appearances;         // of Appearance
   List *outer;               // of OuterReference
   List *parts;               // of PartOfLevel
+  bool overlooked;           // an appearance could not be noted: the list does not tell of every row that is read
   List *settled;             // of Appearance: those whose tags are chosen, so that others may be narrowed by them
 };
 

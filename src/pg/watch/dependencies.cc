@@ -323,6 +323,7 @@ PlannedStmt *PlanWithDependencies(const Definition *definition, ParamListInfo pa
   }
   for (int i = 0; i < count; i++)
     for (int j = 0; j < found[i].count; j++) AddDependency(dependencies, found[i].items[j]);
+  dependencies->complete &= !planned.overlooked;
   PlannedStmt *plan = planned.plan;
   if (differs) {
     AddUnseen(definition, plan, dependencies);
