@@ -1,7 +1,7 @@
 """What readers do, again and again: the two comparisons in every isolation level, in cursors, prepared statements and
 parallel workers."""
 
-from tables import DEPARTMENTS, expressions
+from tables import BY_OTHER_ROWS, DEPARTMENTS, expressions
 from writers import write
 
 
@@ -37,6 +37,20 @@ def serializable(session):
 def unlocked(session):
     for _ in range(20):
         session.compare_unlocked("unlocked")
+
+
+def by_other_rows(session):
+    """Results whose tasks the rows of other tables tell, while these and the tasks change."""
+    if session.random.random() < 0.5:
+        for _ in range(20):
+            session.compare_unlocked("by other rows, unlocked", BY_OTHER_ROWS)
+        return
+    level = session.random.choice(["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+    session.run("BEGIN ISOLATION LEVEL " + level)
+    for _ in range(session.random.randint(1, 20)):
+        session.compare_locked("by other rows", BY_OTHER_ROWS)
+        session.pause(0.01)
+    session.run("COMMIT")
 
 
 def by_cursor(session):

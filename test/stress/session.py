@@ -2,7 +2,7 @@
 
 import psycopg2
 
-from tables import DEPARTMENTS, FUNCTIONS, OPERATORS, RULE_VERSION, TABLES, WEIGHTS, expressions
+from tables import DEPARTMENTS, DOMAINS, FUNCTIONS, OPERATORS, RULE_VERSION, TABLES, WEIGHTS, expressions
 
 # What readers do in a second of a machine that is not busy. On one that is, short writes come more slowly too.
 COMPARISONS_PER_SECOND = 1000
@@ -52,14 +52,16 @@ class Session:
         while sum(self.stress.compared.values()) < enough and not self.stress.over():
             self.stress.stop.wait(0.005)
 
-    def choose(self):
+    def choose(self, weights):
         """A function and arguments, some much more often than others."""
         r = self.random
-        name = r.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        name = r.choices(list(weights), list(weights.values()))[0]
         arguments = []
         department = min(int(r.expovariate(0.25)) + 1, DEPARTMENTS + 1)
         for position, kind in enumerate(FUNCTIONS[name][0]):
-            if kind == "text":
+            if kind in DOMAINS:
+                arguments.append(r.choice(DOMAINS[kind][1]))
+            elif kind == "text":
                 texts = ["'north'", "'south'"] if name == "join_by_region" else ["'open'", "'busy'", "'done'"]
                 arguments.append(r.choice(texts))
             elif position == 1:
@@ -84,8 +86,8 @@ class Session:
         raise Difference("%s %s(%s)\n  cached: %s\n  plain:  %s\n  %s"
                          % (what, name, ", ".join(arguments), cached, plain, why))
 
-    def compare_locked(self, what):
-        name, arguments = self.choose()
+    def compare_locked(self, what, weights=WEIGHTS):
+        name, arguments = self.choose(weights)
         cached, plain = expressions(name, arguments)
         rows = self.run("SELECT c, p FROM (SELECT %s AS c, %s AS p) x" % (cached, plain))
         self.stress.compared[what] += 1
@@ -96,8 +98,8 @@ class Session:
         return self.run("SELECT %s, %s" % (", ".join("pg_relation_filenode('%s')" % table for table in TABLES),
                                            RULE_VERSION))
 
-    def compare_unlocked(self, what):
-        name, arguments = self.choose()
+    def compare_unlocked(self, what, weights=WEIGHTS):
+        name, arguments = self.choose(weights)
         cached, plain = expressions(name, arguments)
         before = self.versions()
         # Taken by the first statement that needs one: this transaction's snapshot.

@@ -42,21 +42,22 @@ from crashes import killer, unexplained_crashes  # noqa: E402
 from definitions import writer_definitions  # noqa: E402
 from hits import counter  # noqa: E402
 from private_server import Server, drop_root  # noqa: E402
-from readers import (by_cursor, parallel, prepared_statement, read_committed, repeatable_read,  # noqa: E402
-                     serializable, unlocked)
+from readers import (by_cursor, by_other_rows, parallel, prepared_statement, read_committed,  # noqa: E402
+                     repeatable_read, serializable, unlocked)
 from session import Session  # noqa: E402
 from tables import prepare  # noqa: E402
 from workers import PATIENCE, Stress  # noqa: E402
-from writers import (writer_bulk, writer_late, writer_prepared, writer_savepoints, writer_short,  # noqa: E402
-                     writer_truncate)
+from writers import (writer_bulk, writer_late, writer_other_rows, writer_prepared, writer_savepoints,  # noqa: E402
+                     writer_short, writer_truncate)
 
 WORKERS = (
     [("reader rc", read_committed)] * 3 + [("reader rr", repeatable_read)] * 3 + [("reader unlocked", unlocked)] * 2 +
     [("reader ser", serializable), ("reader cursor", by_cursor), ("reader prepared", prepared_statement),
-     ("reader parallel", parallel)] +
+     ("reader parallel", parallel)] + [("reader by other rows", by_other_rows)] +
     [("writer short", writer_short)] * 2 +
     [("writer savepoints", writer_savepoints), ("writer late", writer_late), ("writer prepared", writer_prepared),
      ("writer bulk", writer_bulk), ("writer truncate", writer_truncate), ("writer definitions", writer_definitions),
+     ("writer other rows", writer_other_rows),
      ("killer", killer), ("counter", counter)])
 
 SELF_TEST_WORKERS = (

@@ -1,6 +1,6 @@
 """What writers do, again and again: single statements, savepoints, two-phase commit, bulk writes, TRUNCATE."""
 
-from tables import DEPARTMENTS, OPERATORS, TASKS, fill
+from tables import BY_OTHER_ROWS, CREWS, DEPARTMENTS, OPERATORS, TASKS, fill
 
 
 def write(session):
@@ -44,6 +44,39 @@ def writer_short(session):
     session.stress.count("short writes")
     session.pause(0.02)
     session.let_readers_read(0.01)
+
+
+def write_other_rows(session):
+    """One statement that changes which tasks are read, rather than a task."""
+    r = session.random
+    operator, crew = r.randint(1, OPERATORS), "crew %d" % r.randrange(CREWS)
+    kind = r.randrange(5)
+    if kind <= 2:
+        session.run("UPDATE operator SET crew = '%s' WHERE id = %d" % (crew, operator))
+    elif kind == 3:
+        session.run("UPDATE crew SET shift = %d WHERE name = '%s'" % (r.randint(1, 3), crew))
+    elif r.random() < 0.5:
+        session.run("DELETE FROM operator WHERE id = %d" % operator)
+    else:
+        session.run("INSERT INTO operator VALUES (%d, '%s') ON CONFLICT (id) DO UPDATE SET crew = excluded.crew"
+                    % (operator, crew))
+
+
+def writer_other_rows(session):
+    """Changes which tasks are read, and tasks, in one transaction or in several, in either order."""
+    steps = [write_other_rows, write]
+    session.random.shuffle(steps)
+    block = session.random.random() < 0.6
+    if block:
+        session.run("BEGIN" + session.random.choice(["", " ISOLATION LEVEL REPEATABLE READ"]))
+    for step in steps:
+        step(session)
+        session.pause(0.01)
+    if block:
+        session.run(session.random.choice(["COMMIT", "COMMIT", "COMMIT", "ROLLBACK"]))
+    session.stress.count("writes of other rows")
+    session.compare_locked("writer, other rows", BY_OTHER_ROWS)
+    session.let_readers_read(0.2)
 
 
 def writer_savepoints(session):
