@@ -266,6 +266,44 @@ SELECT * FROM probe();
 UPDATE message SET sender = 4 WHERE id = 2001;
 SELECT * FROM probe();
 
+TRUNCATE call;
+
+-- Lists in arrays: of a sub-select, and of rows, with NULLs and two dimensions
+CREATE TABLE playlist (id int PRIMARY KEY, owner int, tracks int[]);
+CREATE TABLE track (id int PRIMARY KEY, album int, plays bigint);
+INSERT INTO track SELECT i, i / 4, i FROM generate_series(1, 200) i;
+INSERT INTO playlist VALUES (1, 1, '{1,2,NULL}'), (2, 1, '{{3,4},{5,6}}'), (3, 2, '{}'), (4, 2, NULL), (5, 3, '{7}');
+SELECT FROM twin('of_list', 'i int', 'bigint',
+  'SELECT sum(t.plays) FROM playlist p JOIN track t ON t.id = ANY (p.tracks) WHERE p.id = i');
+SELECT FROM twin('of_owner', 'o int', 'bigint',
+  'SELECT sum(t.plays) FROM playlist p LEFT JOIN track t ON t.id = ANY (p.tracks) WHERE p.owner = o');
+SELECT FROM twin('of_albums', 'o int', 'bigint', 'SELECT sum(plays) FROM track WHERE album = ANY (ARRAY(
+  SELECT id FROM playlist WHERE owner = o))');
+SELECT FROM twin('but_albums', 'o int', 'bigint', 'SELECT sum(plays) FROM track WHERE album <> ALL (ARRAY(
+  SELECT id FROM playlist WHERE owner = o))');
+INSERT INTO call (call) VALUES ('of_list(1)'), ('of_list(2)'), ('of_list(3)'), ('of_owner(1)'), ('of_owner(2)'),
+  ('of_albums(2)'), ('but_albums(2)');
+SELECT * FROM probe();
+UPDATE track SET plays = 100 WHERE id = 2;
+SELECT * FROM probe();
+UPDATE track SET plays = 100 WHERE id = 6;
+SELECT * FROM probe();
+UPDATE track SET plays = 100 WHERE id = 16;
+SELECT * FROM probe();
+UPDATE track SET plays = 100 WHERE id = 99;
+SELECT * FROM probe();
+-- the lists change, and their new rows count
+UPDATE playlist SET tracks = '{99}' WHERE id = 3;
+SELECT * FROM probe();
+UPDATE track SET plays = 200 WHERE id = 99;
+SELECT * FROM probe();
+INSERT INTO playlist VALUES (24, 2, '{99,100}');
+SELECT * FROM probe();
+UPDATE track SET plays = 300 WHERE id = 98;
+SELECT * FROM probe();
+
+SELECT relation, granularity, clause FROM aggcache.explain('cached_of_list(int)', 2);
+SELECT relation, granularity, clause FROM aggcache.explain('cached_of_albums(int)', 2);
 SELECT relation, granularity, clause FROM aggcache.explain('cached_of_either(int)', 3);
 SELECT relation, granularity, clause FROM aggcache.explain('cached_as_numeric(numeric)', 3.0);
 SELECT relation, granularity, clause FROM aggcache.explain('cached_lines(int)', 30);

@@ -87,6 +87,8 @@ def derived_join(query):
             "(SELECT {1} AS k, count(*) AS n FROM {2} {3}{4} GROUP BY 1) s ON {0} = s.k",
             "(SELECT DISTINCT {1} AS k FROM {2} {3}{4} ORDER BY 1 LIMIT 3) s ON {0} = s.k",
             "(SELECT {1} AS k FROM {2} {3}{4} UNION ALL SELECT 2) s ON {0} = s.k",
+            "(SELECT ARRAY[{1}, NULL, 3] AS k FROM {2} {3}{4}) s ON {0} = ANY (s.k)",
+            "(SELECT array_agg({1}) AS k FROM {2} {3}{4}) s ON {0} = ANY (s.k)",
             "(SELECT max({1}) AS k FROM {2} {3}{4}) s ON {0} <= s.k"]).format(x, y, other[1].name, other[0], where)
     elif found:
         source = r.choice(["unnest(ARRAY[1, 3, 5]) s (k) ON {0} = s.k", "generate_series(1, 3) s (k) ON {0} = s.k",

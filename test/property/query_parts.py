@@ -238,7 +238,7 @@ class Parts:
         inner = self.source()
         scope = [inner]
         where = self.where(scope, 0, 1)
-        form = r.choice(["exists", "not exists", "in", "not in", "scalar", "any"])
+        form = r.choice(["exists", "not exists", "in", "not in", "scalar", "any", "array"])
         if form in ("exists", "not exists"):
             link = self.join_condition(r.choice(outer), inner)
             where = where + " AND " + link if where else " WHERE " + link
@@ -257,5 +257,7 @@ class Parts:
                                                             inner[0], where)
         if form == "any":
             return "%s = ANY (SELECT %s FROM %s %s%s)" % (found, y, inner[1].name, inner[0], where)
+        if form == "array" and not kind.name.endswith("[]"):
+            return "%s = ANY (ARRAY(SELECT %s FROM %s %s%s))" % (found, y, inner[1].name, inner[0], where)
         return "%s %s (SELECT %s FROM %s %s%s)" % (found, "NOT IN" if form == "not in" else "IN", y, inner[1].name,
                                                    inner[0], where)

@@ -7,8 +7,12 @@
 #include "pg/facts/own_code.h"
 #include "pg/sql/described_call.h"
 #include "pg/sql/row.h"
+#include "pg/watch/clauses.h"
 #include "pg/watch/dependencies.h"
+#include "pg/watch/fits.h"
+#include "pg/watch/ranges.h"
 #include "pg/watch/sharing.h"
+#include "pg/watch/values.h"
 
 namespace aggcache {
 
@@ -85,12 +89,54 @@ const char *FindLackingCondition(const CallExplanation &explanation, Relation re
   return nullptr;
 }
 
+bool HasLongListWalker(Node *node, void *) {
+  if (node == nullptr) return false;
+  if (IsA(node, ScalarArrayOpExpr)) {
+    auto *list = static_cast<Node *>(lsecond(reinterpret_cast<ScalarArrayOpExpr *>(node)->args));
+    if (!IsA(list, Const) || reinterpret_cast<Const *>(list)->constisnull) return false;
+    ArrayType *array = DatumGetArrayTypeP(reinterpret_cast<Const *>(list)->constvalue);
+    return ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) > kMostValues;
+  }
+  return compat::WalkExpression(node, HasLongListWalker, nullptr);
+}
+
+// The limit that kept changes from being told apart further, in words, or NULL.
+const char *FindLimit(Relation relation, const RelationDependency &item) {
+  if (item.limit.kind != JoinLimit::Kind::kNone) {
+    const char *other = OidIsValid(item.limit.relation) ? QualifiedRelationName(item.limit.relation) : "the query";
+    if (item.limit.kind == JoinLimit::Kind::kManyValues)
+      return psprintf("fewer rows of %s that it is joined with: more than %d values are not told apart", other,
+                      kMostJoinValues);
+    return psprintf(
+        "fewer rows of %s that it is joined with: their values are read if at most %.0f are expected, or "
+        "%.0f of a table without conditions",
+        other, kMostJoinRows, kMostRowsOfTable);
+  }
+  if (!item.by_range && HasLongListWalker(reinterpret_cast<Node *>(item.other_clauses), nullptr))
+    return psprintf("a shorter list: more than %d values are not told apart", kMostValues);
+  if (item.many_tags)
+    return psprintf("fewer values, or a shorter range: together they have more than %d tags", kMostTags);
+  if (item.outside)
+    return psprintf(
+        "wider cells, which reach further, by aggcache.set_cell_width(): values of %s so far out are not "
+        "told apart",
+        quote_identifier(get_attname(item.relation, item.watch->range_column, false)));
+  if (item.watch && item.watch->range_column && !item.by_range && item.clauses == NIL) {
+    RangeColumn column;
+    if (DescribeRangeColumn(relation, item.watch->range_column, item.watch->range_width, &column) &&
+        column.kind == RangeKind::kText)
+      return "a pattern that begins with plain characters";
+  }
+  return nullptr;
+}
+
 // What would tell more changes apart, in words, or NULL.
 const char *FinerThan(const CallExplanation &explanation, Relation relation, const RelationDependency &item) {
   if (item.tag_count == 0) return nullptr;
   if (item.any_column)
     return "fewer columns or values, or a shorter range: with these, the columns of the watch are not told apart";
   if (const char *condition = FindLackingCondition(explanation, relation, item)) return condition;
+  if (const char *limit = FindLimit(relation, item)) return limit;
   if (item.by_range && item.watch->key_count > 0) return nullptr;
   if (item.by_range) return "an equality of a column with an argument, beside the range";
   if (item.watch && item.watch->range_column) return "a bound of the range";

@@ -136,7 +136,7 @@ void DescribeKeys(const List *proposals, RelationUse *use) {
   if (relation == nullptr) return;
   List *watches = ReadWatches(relation);
   const Watch *finest = nullptr;
-  bool missing = false, full = false, lacks = false;
+  bool missing = false, full = false, lacks = false, joined = false;
   ListCell *cell;
   foreach (cell, proposals) {
     auto *proposal = static_cast<WatchProposal *>(lfirst(cell));
@@ -149,6 +149,7 @@ void DescribeKeys(const List *proposals, RelationUse *use) {
     }
     const Watch &watch = *in_force;
     lacks |= LacksConditions(relation, watch, proposal->watch);
+    joined |= proposal->joined;
     if (watch.range_column) use->range = watch.range_column;
     for (int i = 0; i < watch.key_count; i++) use->columns = list_append_unique_int(use->columns, watch.keys[i]);
     int narrows = watch.key_count + (watch.range_column != 0);
@@ -162,6 +163,8 @@ void DescribeKeys(const List *proposals, RelationUse *use) {
   if (finest) use->watch = DescribeWatch(relation, *finest);
   if (lacks)
     use->reason = "conditions are not told apart, as the table has as many watches as it can have";
+  else if (joined)
+    use->reason = "rows are selected by these columns, as far as what they are joined with has few values for a call";
   else if (use->columns != NIL || use->range)
     use->reason = "rows are selected by these columns";
   else if (missing && full)

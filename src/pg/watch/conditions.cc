@@ -8,24 +8,37 @@ namespace aggcache {
 
 namespace {
 
-void AddCondition(List **conditions, Node *own, Oid operation, Oid collation, Node *other, PlannerInfo *root) {
+void AddCondition(List **conditions, const Condition &found) {
   auto *condition = static_cast<Condition *>(palloc(sizeof(Condition)));
-  *condition = {own, operation, collation, other, root};
+  *condition = found;
   *conditions = lappend(*conditions, condition);
 }
 
-// Adds "left operation right" in the direction in which `relid` is at the left and not at the right.
-void AddComparison(List **conditions, PlannerInfo *root, Index relid, const OpExpr *comparison) {
-  if (list_length(comparison->args) != 2) return;
+// Whether the first side reads the relation and nothing else, and the second side does not read it.
+bool AreApart(PlannerInfo *root, Index relid, Node *own, Node *other) {
+  int member;
+  return bms_get_singleton_member(pull_varnos(root, own), &member) && member == static_cast<int>(relid) &&
+         !bms_is_member(static_cast<int>(relid), pull_varnos(root, other));
+}
+
+// Adds "left operation right" in the direction in which `relid` is at the left and not at the right; or
+// "left operation ANY (right)", if it is at the left. Other clauses are passed by.
+void AddComparison(List **conditions, PlannerInfo *root, Index relid, Node *clause) {
+  if (IsA(clause, ScalarArrayOpExpr)) {
+    auto *list = reinterpret_cast<ScalarArrayOpExpr *>(clause);
+    auto *own = static_cast<Node *>(linitial(list->args)), *other = static_cast<Node *>(lsecond(list->args));
+    if (list->useOr && AreApart(root, relid, own, other))
+      AddCondition(conditions, {own, list->opno, list->inputcollid, other, true, root});
+    return;
+  }
+  if (!IsA(clause, OpExpr) || list_length(reinterpret_cast<OpExpr *>(clause)->args) != 2) return;
+  auto *comparison = reinterpret_cast<OpExpr *>(clause);
   Node *sides[] = {static_cast<Node *>(linitial(comparison->args)), static_cast<Node *>(lsecond(comparison->args))};
   for (int i = 0; i < 2; i++) {
-    int member;
-    if (!bms_get_singleton_member(pull_varnos(root, sides[i]), &member) || member != static_cast<int>(relid) ||
-        bms_is_member(static_cast<int>(relid), pull_varnos(root, sides[1 - i])))
-      continue;
+    if (!AreApart(root, relid, sides[i], sides[1 - i])) continue;
     const Oid operation = i == 0 ? comparison->opno : get_commutator(comparison->opno);
     if (OidIsValid(operation))
-      AddCondition(conditions, sides[i], operation, comparison->inputcollid, sides[1 - i], root);
+      AddCondition(conditions, {sides[i], operation, comparison->inputcollid, sides[1 - i], false, root});
     return;
   }
 }
@@ -57,8 +70,8 @@ void AddJoinClauses(List **conditions, PlannerInfo *root, const RelOptInfo *rel)
   ListCell *cell;
   foreach (cell, rel->joininfo) {
     auto *clause = lfirst_node(RestrictInfo, cell);
-    if (clause->pseudoconstant || !IsA(clause->clause, OpExpr) || !DecidesOver(root, clause, rel->relid)) continue;
-    AddComparison(conditions, root, rel->relid, reinterpret_cast<OpExpr *>(clause->clause));
+    if (!clause->pseudoconstant && DecidesOver(root, clause, rel->relid))
+      AddComparison(conditions, root, rel->relid, reinterpret_cast<Node *>(clause->clause));
   }
 }
 
@@ -89,8 +102,8 @@ void AddEquivalences(List **conditions, PlannerInfo *root, const RelOptInfo *rel
           continue;
         const Oid operation = EqualityOfClass(all, own->em_datatype, other->em_datatype);
         if (OidIsValid(operation))
-          AddCondition(conditions, reinterpret_cast<Node *>(own->em_expr), operation, all->ec_collation,
-                       reinterpret_cast<Node *>(other->em_expr), root);
+          AddCondition(conditions, {reinterpret_cast<Node *>(own->em_expr), operation, all->ec_collation,
+                                    reinterpret_cast<Node *>(other->em_expr), false, root});
       }
     }
   }
@@ -109,8 +122,7 @@ void AddParameterClauses(List **conditions, PlannerInfo *root, const RelOptInfo 
   ListCell *cell;
   foreach (cell, rel->baserestrictinfo) {
     Node *clause = reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell)->clause);
-    if (!IsA(clause, OpExpr) || !HasInnerParameterWalker(clause, nullptr)) continue;
-    AddComparison(conditions, root, rel->relid, reinterpret_cast<OpExpr *>(clause));
+    if (HasInnerParameterWalker(clause, nullptr)) AddComparison(conditions, root, rel->relid, clause);
   }
 }
 
@@ -154,9 +166,9 @@ void AddPushedConditions(List **conditions, const Planned &planned, PlannerInfo 
     bool plain = true;
     ListCell *join;
     foreach (join, root->join_info_list) plain &= lfirst_node(SpecialJoinInfo, join)->jointype == JOIN_SEMI;
-    if (plain)
-      AddCondition(conditions, reinterpret_cast<Node *>(entry->expr), condition->operation, condition->collation,
-                   condition->other, condition->root);
+    Condition pushed = *condition;
+    pushed.own = reinterpret_cast<Node *>(entry->expr);
+    if (plain) AddCondition(conditions, pushed);
   }
 }
 
@@ -191,11 +203,11 @@ void AddConditionsOfParent(List **conditions, const Planned &planned, PlannerInf
   if (part == nullptr) return;
   ListCell *cell;
   foreach (cell, FindConditions(planned, root, root->simple_rel_array[part->parent_relid])) {
-    auto *condition = static_cast<Condition *>(lfirst(cell));
-    Node *own = adjust_appendrel_attrs(root, condition->own, 1, &part);
+    Condition condition = *static_cast<Condition *>(lfirst(cell));
+    condition.own = adjust_appendrel_attrs(root, condition.own, 1, &part);
     int member;
-    if (bms_get_singleton_member(pull_varnos(root, own), &member) && member == static_cast<int>(rel->relid))
-      AddCondition(conditions, own, condition->operation, condition->collation, condition->other, condition->root);
+    if (bms_get_singleton_member(pull_varnos(root, condition.own), &member) && member == static_cast<int>(rel->relid))
+      AddCondition(conditions, condition);
   }
 }
 

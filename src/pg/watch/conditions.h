@@ -10,13 +10,14 @@
 
 namespace aggcache {
 
-// "own operation other": the columns of `own` are those of the relation, those of `other` belong to `root`, which may
-// be a level above; parameters in `other` stand for more of such.
+// "own operation other", or "own operation ANY (other)": the columns of `own` are those of the relation, those of
+// `other` belong to `root`, which may be a level above; parameters in `other` stand for more of such.
 struct Condition {
   Node *own;
   Oid operation;
   Oid collation;
   Node *other;
+  bool any;  // `other` is an array
   PlannerInfo *root;
 };
 

@@ -76,6 +76,8 @@ void SetFit(RelationDependency *item, const Fit &fit, const BaseRelation &base) 
   const Index relid = base.rel->relid;
   item->watch = fit.watch;
   item->tag_count = TagsOfFit(fit, item->relation, &item->tags, &item->by_range);
+  item->many_tags |= fit.range_clauses != NIL && !item->by_range;
+  item->outside = IsOutsideOfCells(fit);
   AddColumnTags(item, base.used, base.uses_all, kMostTags);
   ListCell *cell;
   foreach (cell, ClausesOfFit(fit))
@@ -128,7 +130,8 @@ void AddAppearance(const Planned &planned, const Appearance &seen, Dependencies 
   item.by_order = seen.shows_order;
   const Index relid = seen.rel->relid;
   BaseRelation base = {seen.root, seen.rel,     table_open(seen.relation, NoLock), NIL,
-                       NIL,       seen.columns, seen.uses_all || seen.shows_order, NIL};
+                       NIL,       seen.columns, seen.uses_all || seen.shows_order, NIL,
+                       false};
   ListCell *cell;
   foreach (cell, seen.rel->baserestrictinfo) {
     Node *clause = reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell)->clause);
@@ -136,8 +139,9 @@ void AddAppearance(const Planned &planned, const Appearance &seen, Dependencies 
     item.other_clauses = lappend(item.other_clauses, NormaliseClause(clause, relid));
   }
   List *watches = ReadWatches(base.relation);
-  base.clauses = list_concat(base.clauses, ReadJoinClauses(planned, seen, FindWanted(&base, watches)));
+  base.clauses = list_concat(base.clauses, ReadJoinClauses(planned, seen, FindWanted(&base, watches), &item.limit));
   const Fit *best = FindBestFit(&base, watches);
+  item.many_tags = base.many_tags;
   List *arms = FitArms(base, watches, best ? best->share : 1.0);
   if (arms == NIL) {
     if (best)

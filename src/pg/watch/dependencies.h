@@ -11,6 +11,7 @@
 
 #include "core/stamp.h"
 #include "pg/body/definition.h"
+#include "pg/watch/narrowing.h"
 #include "pg/watch/watches.h"
 
 namespace aggcache {
@@ -27,6 +28,9 @@ struct RelationDependency {
   bool by_range;    // the tags are those of cells
   bool any_column;  // so many tags that the columns of a shared watch are not told apart
   bool by_order;    // the answer shows the order of rows, so every column counts
+  bool many_tags;   // so many that a finer choice was left
+  bool outside;     // the range lies where values share the outermost cells
+  JoinLimit limit;  // what else was to be read to tell rows apart
   // For explanations; the clauses are those that narrow the tags, their columns Vars of relation 1.
   const Watch *watch;  // NULL: the whole table
   List *clauses;
@@ -54,6 +58,7 @@ int StampsOfDependencies(const Definition *definition, const Dependencies &depen
 struct WatchProposal {
   Oid relation;
   Watch watch;
+  bool joined;  // values of a key or a range come from what the relation is joined with
 };
 
 // What to watch for the definition: a list of WatchProposal, each once.

@@ -93,6 +93,7 @@ bool FitWatch(BaseRelation *base, const Watch *watch, Fit *fit) {
     fit->key_clauses[i] = FitKey(*base, watch->keys[i], fit->keys[i], &fit->replaceable);
     if (fit->key_clauses[i] == nullptr) return false;
     fit->key_tags *= fit->keys[i]->count + fit->keys[i]->has_null;
+    base->many_tags |= fit->key_tags > kMostTags;
     if (fit->key_tags > kMostTags) return false;
     fit->share *= Selectivity(*base, list_make1(fit->key_clauses[i]));
   }
@@ -144,6 +145,16 @@ int TagsOfFit(const Fit &fit, Oid relation, uint64_t **tags, bool *by_range) {
   }
   if (fit.replaceable) *tag = WatchTag(MyDatabaseId, relation, fit.watch->id);
   return count;
+}
+
+bool IsOutsideOfCells(const Fit &fit) {
+  if (fit.range_clauses == NIL || fit.range_column.kind == RangeKind::kText) return false;
+  const CellGrid grid = fit.range_column.grid;
+  const UnitRange &units = fit.range.units;
+  return ClampUnit(units.low, grid) == ClampUnit(kLastUnit, grid) ||
+         ClampUnit(units.high, grid) == ClampUnit(kFirstUnit, grid) ||
+         // of numerics the units themselves end
+         (fit.range_column.kind == RangeKind::kNumeric && (units.low == kLastUnit || units.high == kFirstUnit));
 }
 
 List *ClausesOfFit(const Fit &fit) {

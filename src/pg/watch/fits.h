@@ -22,7 +22,8 @@ struct BaseRelation {
   List *provable;  // those of PostgreSQL's own functions, on whose word something can be proven
   Bitmapset *used;
   bool uses_all;
-  List *memo;  // of RestrictsToRange
+  List *memo;      // of RestrictsToRange
+  bool many_tags;  // a watch would have fitted, with more tags than there may be
 };
 
 // How a watch fits the clauses of an appearance.
@@ -46,6 +47,9 @@ Fit *FindBestFit(BaseRelation *base, const List *watches);
 
 // The tags of a fit, in the current memory context; *by_range: they are those of cells.
 int TagsOfFit(const Fit &fit, Oid relation, uint64_t **tags, bool *by_range);
+
+// Whether all of the fit's range lies where values share the outermost cells.
+bool IsOutsideOfCells(const Fit &fit);
 
 // The clauses that narrow the tags.
 List *ClausesOfFit(const Fit &fit);

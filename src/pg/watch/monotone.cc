@@ -339,11 +339,11 @@ bool ApplyRule(Rule rule, Oid function, const Call &call) {
       if (call.at != 1) return false;
       if (!call.known) return true;
       const Interval *stride = DatumGetIntervalP(call.Constant(0)->constvalue);
-      // Before the origin, versions differ by a step.
       const int64_t step = stride->day * kDay + stride->time;
       if (stride->month != 0 || step <= 0 || step > 4000 * kDay) return false;
-      order->slack += 2 * step;
+      if (step >= 7 * kDay) return true;  // as of weeks
       order->steps = true;
+      if (step > kDay) order->slack += step;
       return true;
     }
     case Rule::kExtracts:

@@ -16,8 +16,6 @@ namespace {
 
 // A relation that is narrowed by one that is narrowed by one, and so on.
 constexpr int kMostSteps = 4;
-// A table without clauses is read only if it is estimated to have no more rows than this, any other with more.
-constexpr double kSmallTable = 300, kLargeTable = 20000;
 
 // ---- Which columns -----------------------------------------------------------------------------------------------
 
@@ -99,7 +97,13 @@ struct Reading {
   const WantedColumns *wanted;
   List *known;
   List *clauses;
+  JoinLimit limit;
 };
+
+void NoteLimit(Reading *reading, JoinLimit::Kind kind, const Source &source) {
+  const RangeTblEntry *entry = source.root->simple_rte_array[source.relid];
+  reading->limit = {kind, entry->rtekind == RTE_RELATION ? entry->relid : InvalidOid};
+}
 
 Node *ReadConstant(Param *parameter, void *argument) {
   auto *condition = static_cast<std::pair<Reading *, const Condition *> *>(argument);
@@ -131,12 +135,14 @@ Values *ValuesOf(Reading *reading, const Source &source, List *above) {
   auto *known = static_cast<Known *>(palloc(sizeof(Known)));
   *known = {source, nullptr};
   const bool table = rel->rtekind == RTE_RELATION;
-  if (!table || rel->rows <= (clauses == NIL ? kSmallTable : kLargeTable)) {
+  if (!table || rel->rows <= (clauses == NIL ? kMostRowsOfTable : kMostJoinRows)) {
     auto *values = static_cast<Values *>(palloc(sizeof(Values)));
     // the order of texts depends on the collation
     const RangeKind kind = RangeKindOf(exprType(source.expression));
     const bool bounds = kind != RangeKind::kNone && kind != RangeKind::kText;
     if (ReadValues(*reading->planned, source, clauses, bounds, values)) known->values = values;
+  } else {
+    NoteLimit(reading, JoinLimit::Kind::kManyRows, source);
   }
   reading->known = lappend(reading->known, known);
   return known->values;
@@ -165,23 +171,51 @@ Const *AsConst(const Values &values, Datum value) {
   return makeConst(values.type, -1, get_typcollation(values.type), values.length, value, false, values.by_value);
 }
 
-// own = ANY (the values)
-void AddValueClause(const Condition &condition, Values *values, List **clauses) {
-  const Oid array_type = get_array_type(values->type);
-  if (values->too_many || !OidIsValid(array_type)) return;
-  char alignment;
-  get_typlenbyvalalign(values->type, &values->length, &values->by_value, &alignment);
-  ArrayType *array =
-      construct_array(values->items, values->count, values->type, values->length, values->by_value, alignment);
+// own operation ANY (list), the list of this array type
+void AddListClause(const Condition &condition, Oid array_type, Datum array, List **clauses) {
   auto *clause = makeNode(ScalarArrayOpExpr);
   clause->opno = condition.operation;
   clause->opfuncid = get_opcode(condition.operation);
   clause->useOr = true;
   clause->inputcollid = condition.collation;
-  Const *list = makeConst(array_type, -1, get_typcollation(values->type), -1, PointerGetDatum(array), false, false);
-  clause->args = list_make2(condition.own, list);
+  clause->args =
+      list_make2(condition.own, makeConst(array_type, -1, get_typcollation(array_type), -1, array, false, false));
   clause->location = -1;
   *clauses = lappend(*clauses, clause);
+}
+
+// own = ANY (the values)
+void AddValueClause(const Condition &condition, const Values &values, List **clauses) {
+  const Oid array_type = get_array_type(values.type);
+  if (!OidIsValid(array_type)) return;
+  int16 length;
+  bool by_value;
+  char alignment;
+  get_typlenbyvalalign(values.type, &length, &by_value, &alignment);
+  auto *items = const_cast<Datum *>(values.items);
+  ArrayType *array = construct_array(items, values.count, values.type, length, by_value, alignment);
+  AddListClause(condition, array_type, PointerGetDatum(array), clauses);
+}
+
+// own = ANY (the elements of all arrays that are the values)
+void AddElementClause(const Condition &condition, const Values &values, List **clauses) {
+  const Oid element = get_base_element_type(values.type);
+  if (!OidIsValid(element)) return;
+  ArrayBuildState *all = initArrayResult(element, CurrentMemoryContext, false);
+  int16 length;
+  bool by_value;
+  char alignment;
+  get_typlenbyvalalign(element, &length, &by_value, &alignment);
+  for (int i = 0; i < values.count; i++) {
+    Datum *items;
+    bool *nulls;
+    int count;
+    deconstruct_array(DatumGetArrayTypeP(values.items[i]), element, length, by_value, alignment, &items, &nulls,
+                      &count);
+    for (int at = 0; at < count; at++)
+      if (!nulls[at]) accumArrayResult(all, items[at], false, element, CurrentMemoryContext);
+  }
+  AddListClause(condition, get_array_type(element), makeArrayResult(all, CurrentMemoryContext), clauses);
 }
 
 // own >= the least, own <= the greatest
@@ -206,17 +240,26 @@ void AddClausesOf(Reading *reading, const Condition &condition, bool may_be_rang
   Source source;
   if (!FindOtherSide(*reading->planned, condition, ReadConstant, &context, &source)) return;
   if (source.relid == 0) {
-    Node *constant = eval_const_expressions(source.root, source.expression);
-    if (IsA(constant, Const))
-      *clauses = lappend(*clauses, Compared(condition, condition.operation, reinterpret_cast<Const *>(constant)));
+    Node *found = eval_const_expressions(source.root, source.expression);
+    if (!IsA(found, Const)) return;
+    auto *constant = reinterpret_cast<Const *>(found);
+    if (!condition.any)
+      *clauses = lappend(*clauses, Compared(condition, condition.operation, constant));
+    else if (!constant->constisnull)
+      AddListClause(condition, constant->consttype, constant->constvalue, clauses);
     return;
   }
   Values *values = ValuesOf(reading, source, above);
   if (values == nullptr) return;
-  if (!values->too_many && IsEquality(condition.operation))
-    AddValueClause(condition, values, clauses);
-  else if (may_be_range)
+  const bool listed = !values->too_many && IsEquality(condition.operation);
+  if (values->too_many) NoteLimit(reading, JoinLimit::Kind::kManyValues, source);
+  if (condition.any) {
+    if (listed) AddElementClause(condition, *values, clauses);
+  } else if (listed) {
+    AddValueClause(condition, *values, clauses);
+  } else if (may_be_range) {
     AddBoundClauses(condition, *values, clauses);
+  }
 }
 
 // The clauses on the wanted columns, or, if that is NULL, on any.
@@ -265,11 +308,14 @@ int RankOf(const Planned &planned, const Appearance &seen) {
 
 }  // namespace
 
-List *ReadJoinClauses(const Planned &planned, const Appearance &seen, const WantedColumns &wanted) {
+List *ReadJoinClauses(const Planned &planned, const Appearance &seen, const WantedColumns &wanted, JoinLimit *limit) {
+  *limit = {JoinLimit::Kind::kNone, InvalidOid};
   if (wanted.keys == nullptr && wanted.ranges == nullptr) return NIL;
   if (FindConditions(planned, seen.root, seen.rel) == NIL) return NIL;
-  Reading reading = {&planned, &seen, &wanted, NIL, NIL};
-  return Attempt(Attempts::kCall, ReadTried, &reading) ? NIL : reading.clauses;
+  Reading reading = {&planned, &seen, &wanted, NIL, NIL, *limit};
+  if (Attempt(Attempts::kCall, ReadTried, &reading)) return NIL;
+  *limit = reading.limit;
+  return reading.clauses;
 }
 
 Appearance *NextAppearance(const Planned &planned) {

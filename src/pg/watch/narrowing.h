@@ -19,6 +19,16 @@
 
 namespace aggcache {
 
+// A table is not read for its values if more rows than this are estimated to pass its clauses, or, without clauses, if
+// it has more.
+constexpr double kMostJoinRows = 20000, kMostRowsOfTable = 300;
+
+// What kept values from being used.
+struct JoinLimit {
+  enum class Kind : uint8_t { kNone, kManyValues, kManyRows } kind;
+  Oid relation;  // whose values they are; InvalidOid: something else than a relation
+};
+
 // Columns by which a relation's rows could be told apart, if a clause restricted them.
 struct WantedColumns {
   Bitmapset *keys;
@@ -26,9 +36,9 @@ struct WantedColumns {
 };
 
 // Clauses on the wanted columns of an appearance, as far as the other sides can be read by themselves and have few
-// values. REQUIRES: a plan for actual arguments, an active snapshot, no parallel operation. What an error keeps from
-// being read is left out.
-List *ReadJoinClauses(const Planned &planned, const Appearance &seen, const WantedColumns &wanted);
+// values; *limit tells of what else could have been read. REQUIRES: a plan for actual arguments, an active snapshot, no
+// parallel operation. What an error keeps from being read is left out.
+List *ReadJoinClauses(const Planned &planned, const Appearance &seen, const WantedColumns &wanted, JoinLimit *limit);
 
 // The appearances in the order in which tags are to be chosen for them: what clauses of its own restrict comes before
 // what is narrowed by it. Returns the next that is not settled; NULL if there is none.

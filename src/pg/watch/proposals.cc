@@ -30,7 +30,8 @@ struct Pattern {
   Bitmapset *columns;
   List *predicate;
   List **proposals;
-  int count;  // proposed for this appearance
+  int count;    // proposed for this appearance
+  bool joined;  // for values that come from joins
 };
 
 bool IsHashable(Relation relation, AttrNumber column) {
@@ -51,6 +52,7 @@ bool IsProposed(const List *proposals, Oid relation, uint64_t id) {
 void Propose(Pattern *pattern, const Bitmapset *keys, AttrNumber range_column) {
   auto *proposal = static_cast<WatchProposal *>(palloc0(sizeof(WatchProposal)));
   proposal->relation = RelationGetRelid(pattern->relation);
+  proposal->joined = pattern->joined;
   Watch *watch = &proposal->watch;
   int column = -1;
   while ((column = bms_next_member(keys, column)) >= 0 && watch->key_count < kMostKeyColumns)
@@ -126,7 +128,7 @@ bool HasParameterWalker(Node *node, void *) {
 
 void AddProposals(const Planned &planned, const Appearance &seen, List **proposals) {
   Pattern pattern = {
-      table_open(seen.relation, NoLock), seen.uses_all || seen.shows_order, seen.columns, NIL, proposals, 0};
+      table_open(seen.relation, NoLock), seen.uses_all || seen.shows_order, seen.columns, NIL, proposals, 0, false};
   RelOptInfo *rel = seen.rel;
   ClauseColumns columns = {nullptr, nullptr, nullptr};
   ListCell *cell;
@@ -150,6 +152,7 @@ void AddProposals(const Planned &planned, const Appearance &seen, List **proposa
   Bitmapset *keys = OnlyHashable(pattern.relation, columns.keys);
   Bitmapset *optional = bms_difference(OnlyHashable(pattern.relation, columns.optional), keys);
   Bitmapset *ranges = columns.ranges ? columns.ranges : joined.ranges;
+  pattern.joined = columns.ranges == nullptr && joined.ranges;
   ProposeKeys(&pattern, keys, ranges);
   // Arguments that may be left out: one of them given, and all.
   int column = -1;
@@ -159,6 +162,7 @@ void AddProposals(const Planned &planned, const Appearance &seen, List **proposa
   // What joins tell in addition: the values of a column may turn out to be too many.
   Bitmapset *more = bms_difference(OnlyHashable(pattern.relation, joined.keys), bms_union(keys, optional));
   int proposed = 0;
+  pattern.joined = true;
   column = -1;
   while ((column = bms_next_member(more, column)) >= 0 && proposed < (keys ? 1 : kMostJoinKeys)) {
     ProposeKeys(&pattern, bms_add_member(bms_copy(keys), column), ranges);
@@ -169,6 +173,7 @@ void AddProposals(const Planned &planned, const Appearance &seen, List **proposa
   ClauseColumns policies = PolicyColumns(pattern.relation, &used);
   Pattern secured = pattern;
   secured.count = 0;
+  secured.joined = false;
   secured.columns = bms_union(secured.columns, used);
   if (!secured.all_columns && bms_num_members(secured.columns) == natts) secured.all_columns = true;
   if (secured.all_columns) secured.columns = nullptr;

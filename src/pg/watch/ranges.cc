@@ -99,20 +99,22 @@ bool ConvertBound(const RangeColumn &column, Oid from, Datum value, int64_t *con
   }
 }
 
-// The cells of numbers reach over all values of the type. Those of dates reach, from the year 2000, over 300 years,
-// those of moments over 119, whatever the width; what lies beyond shares cells.
+// The cells of integers reach over all values of the type. Those of dates reach, from the year 2000, over 300 years,
+// those of moments over 119, wider ones as much further; those of numerics over 9.2e18 times the width. What lies
+// beyond shares cells.
 CellGrid GridOf(RangeKind kind, int length, int64_t width) {
   int64_t reach;
   switch (kind) {
     case RangeKind::kDate: reach = int64_t{300} * 365; break;
     case RangeKind::kTimestamp: reach = int64_t{119} * 365 * USECS_PER_DAY; break;
     default: {
-      const int digits = (kind == RangeKind::kInteger ? length * 8 : 64) - pg_leftmost_one_pos64(width);
+      const int digits = kind == RangeKind::kInteger ? length * 8 - pg_leftmost_one_pos64(width) : 64;
       return {Max(1, (digits + kNumberBits - 1) / kNumberBits), kNumberBits};
     }
   }
+  const int64_t cells = reach / Min(width, DefaultCellWidth(kind));
   CellGrid grid = {1, kTimeBits};
-  while (grid.levels < kMostCellLevels && ClampUnit(kLastUnit, grid) < reach / width) grid.levels++;
+  while (grid.levels < kMostCellLevels && ClampUnit(kLastUnit, grid) < cells) grid.levels++;
   return grid;
 }
 

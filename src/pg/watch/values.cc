@@ -268,7 +268,7 @@ SubPlan *FindInitPlan(const Planned &planned, PlannerInfo *root, const Param *pa
     ListCell *cell;
     foreach (cell, root->init_plans) {
       auto *found = lfirst_node(SubPlan, cell);
-      if (found->subLinkType != EXPR_SUBLINK || found->setParam == NIL ||
+      if ((found->subLinkType != EXPR_SUBLINK && found->subLinkType != ARRAY_SUBLINK) || found->setParam == NIL ||
           linitial_int(found->setParam) != parameter->paramid || list_length(found->setParam) != 1 ||
           found->parParam != NIL)
         continue;
