@@ -1,6 +1,6 @@
-# Tries every query shape against every write shape (shapes.pm): the result is cached, another session writes, the
-# function is called again. That call was a hit or a miss; its answer is compared with the plain query's in the same
-# statement. Renders docs/granularity.md from what came out.
+# Tries every query shape against every write shape of its schema (shapes.pm, narrowed_shapes.pm): the result is
+# cached, another session writes, the function is called again. That call was a hit or a miss; its answer is compared
+# with the plain query's in the same statement. Renders docs/granularity.md from what came out.
 #
 #   granularity.pl [--write]      PSQL, PGHOST, PGUSER in the environment: a server where nobody else writes
 use strict;
@@ -10,6 +10,7 @@ use FindBin;
 use lib $FindBin::Bin, "$FindBin::Bin/../lib";
 use PsqlSession;
 use Text::Wrap qw(wrap);
+use narrowed_shapes;
 use shapes;
 binmode STDOUT, ':encoding(UTF-8)';
 
@@ -31,6 +32,27 @@ sub fail
 
 # A session of a database.
 sub session { my ($database) = @_; return PsqlSession->new($ENV{PSQL}, '-d', $database); }
+
+# The schemas, each with its shapes. What a section of the document shows is of one schema.
+my @worlds = (
+	{
+		tables => \@shapes::TABLES,
+		schema => $shapes::SCHEMA,
+		data => $shapes::DATA,
+		prepare => $shapes::PREPARE,
+		restore => $shapes::RESTORE,
+		coarse => \@shapes::COARSE,
+		sections => \@shapes::SECTIONS
+	},
+	{
+		tables => \@narrowed_shapes::TABLES,
+		schema => $narrowed_shapes::SCHEMA,
+		data => $narrowed_shapes::DATA,
+		prepare => '',
+		restore => '',
+		coarse => \@narrowed_shapes::COARSE,
+		sections => \@narrowed_shapes::SECTIONS
+	});
 
 # ---- One pass --------------------------------------------------------------------------------------------------------
 
@@ -69,21 +91,22 @@ sub probe
 # Returns { shape }{ write } = ' ' for a hit, '●' for a miss of a changed answer, '○' for a miss of an unchanged one.
 sub pass
 {
-	my ($database, $queries, $writes) = @_;
+	my ($database, $world, $queries, $writes) = @_;
 	my $admin = session('postgres');
 	$admin->query("CREATE DATABASE $database;");
 	$admin->finish;
 	my $writer = session($database);
 	$writer->query("SET timezone = 'UTC'; SET client_min_messages = warning; CREATE EXTENSION pg_aggcache;");
-	$writer->query($shapes::SCHEMA);
-	$writer->query($shapes::DATA);
+	$writer->query($world->{schema});
+	$writer->query($world->{data});
 	# A policy says nothing to a superuser, who creates most of the functions.
 	$writer->query("DO \$\$ BEGIN CREATE ROLE clerk; EXCEPTION WHEN duplicate_object THEN NULL; END \$\$;");
 	$writer->query('CREATE TABLE call (id int GENERATED ALWAYS AS IDENTITY, shape text, arguments text);');
 	$writer->query('CREATE SCHEMA saved;');
+	# of a table that inherits, what is in itself; of a partitioned one, all
 	$writer->query("CREATE TABLE saved.$_ AS SELECT * FROM " . ($_ eq 'base' ? 'ONLY base;' : "$_;"))
-		for @shapes::TABLES, 'child';
-	$writer->query('REFRESH MATERIALIZED VIEW summary;');
+		for @{ $world->{tables} };
+	$writer->query($world->{prepare}) if $world->{prepare};
 	$writer->query('GRANT SELECT, TRIGGER ON ALL TABLES IN SCHEMA public TO clerk;');
 	$writer->query('GRANT CREATE ON SCHEMA public TO clerk;');
 	for (@$queries)
@@ -103,8 +126,8 @@ sub pass
 	my $reader = session($database);
 	$reader->query("SET timezone = 'UTC'; SET ROLE clerk; SET app.tenant = '1';");
 
-	my $restore = join '', map { "TRUNCATE $_; INSERT INTO $_ SELECT * FROM saved.$_;" } @shapes::TABLES;
-	$restore .= 'INSERT INTO child SELECT * FROM saved.child; REFRESH MATERIALIZED VIEW summary; ANALYZE;';
+	my $restore = join '', map { "TRUNCATE $_; INSERT INTO $_ SELECT * FROM saved.$_;" } @{ $world->{tables} };
+	$restore .= "$world->{restore} ANALYZE;";
 	my (%outcome, $first);
 	for (@$writes)
 	{
@@ -193,7 +216,7 @@ END
 	$text .= item("$_->[1]: `$_->[3]`" . ($_->[4] eq '' ? '' : " with `$_->[4]` for `$_->[2]`")) for @queries;
 	$text .= "\n## Writes\n\n```sql\n";
 	$text .= "-- $_->[1]\n$_->[2]\n" =~ s/\n\n/\n/r for @writes;
-	$text .= "```\n\n## Schema\n\n```sql$shapes::SCHEMA```\n";
+	$text .= "```\n\n## Schema\n\n```sql" . join('', map { $_->{schema} } @worlds) . "```\n";
 	return $text;
 }
 
@@ -201,7 +224,7 @@ END
 sub reason
 {
 	my ($shape, $write_name) = @_;
-	for (@shapes::COARSE)
+	for (map { @{ $_->{coarse} } } @worlds)
 	{
 		my ($shapes, $writes, $reason) = @$_;
 		return $reason if grep({ $_ eq $shape } @$shapes) && grep({ $_ eq $write_name } @$writes);
@@ -211,39 +234,43 @@ sub reason
 
 # ---- Run -------------------------------------------------------------------------------------------------------------
 
-my @sections = @shapes::SECTIONS;
-my (%seen, @queries, @writes);
-for my $section (@sections)
+# Every query of the world with every write of it; returns what came out, and the names of both.
+sub try_world
 {
-	push @queries, grep { !$seen{"query $_->[0]"}++ } @{ $section->[1] };
-	push @writes, grep { !$seen{"write $_->[0]"}++ } @{ $section->[2] };
-}
-my %order = ('○' => 1, '●' => 1, ' ' => 0);
-my $outcome;
-for my $number (1 .. $most_passes)
-{
-	my $found = pass("pass_$number", \@queries, \@writes);
-	$outcome //= $found;
-	my $unexpected = 0;
-	for my $q (map { $_->[0] } @queries)
+	my ($name, $world) = @_;
+	my (%seen, @queries, @writes);
+	for my $section (@{ $world->{sections} })
 	{
-		for my $w (map { $_->[0] } @writes)
+		push @queries, grep { !$seen{"query $_->[0]"}++ } @{ $section->[1] };
+		push @writes, grep { !$seen{"write $_->[0]"}++ } @{ $section->[2] };
+	}
+	my $outcome;
+	my @pairs = map { my $q = $_->[0]; map { [ $q, $_->[0] ] } @writes } @queries;
+	for my $number (1 .. $most_passes)
+	{
+		my $found = pass("${name}_$number", $world, \@queries, \@writes);
+		$outcome //= $found;
+		my $unexpected = 0;
+		for (@pairs)
 		{
+			my ($q, $w) = @$_;
 			$outcome->{$q}{$w} = ' ' if $outcome->{$q}{$w} eq '○' && $found->{$q}{$w} eq ' ';
 			$unexpected++ if $outcome->{$q}{$w} eq '○' && !defined reason($q, $w);
 		}
+		last if $unexpected == 0;
 	}
-	last if $unexpected == 0;
-}
-for my $q (map { $_->[0] } @queries)
-{
-	for my $w (map { $_->[0] } @writes)
+	for (@pairs)
 	{
+		my ($q, $w) = @$_;
 		if ($outcome->{$q}{$w} eq '○' && !defined reason($q, $w)) { fail("$q: a needless miss after $w"); }
 		else { $passed++; }
 	}
+	return $outcome;
 }
-my $text = render(\@sections, $outcome);
+
+my %outcome = map { %{ try_world("world_$_", $worlds[$_]) } } 0 .. $#worlds;
+my @sections = map { @{ $_->{sections} } } @worlds;
+my $text = render(\@sections, \%outcome);
 if ($write)
 {
 	open my $file, '>:encoding(UTF-8)', $document or die "$document: $!";
