@@ -88,3 +88,34 @@ stop_server() {
   as_user "$BINDIR/pg_ctl" -D "$1/data" -m fast -w -t 300 stop >/dev/null ||
     as_user "$BINDIR/pg_ctl" -D "$1/data" -m immediate -w stop >/dev/null || true
 }
+
+# ---- Redis servers of scripts/test, which sets SRC and defines count ------------------------------------------------
+
+REDIS= # directory of the Redis servers that run
+
+# has_redis SUITE: whether there is one here; else the suite counts as skipped, or as failed if that cannot be told
+has_redis() {
+  local reason
+  [ -x /usr/bin/python3 ] || { count "$1" 0 0 1 "no python3"; return 1; }
+  reason=$("$SRC/test/lib/redis_servers.py" version 2>&1)
+  case $? in
+    0) return 0 ;;
+    3) count "$1" 0 0 1 "$reason" ;;
+    *) count "$1" 0 1 0 "${reason##*: }" ;;
+  esac
+  return 1
+}
+
+# start_redis KIND: see test/lib/redis_servers.py
+start_redis() {
+  # /tmp rather than TMPDIR: the path of a socket must be short
+  REDIS=$(as_user mktemp -d /tmp/aggcache-redis.XXXXXX) &&
+    as_user "$SRC/test/lib/redis_servers.py" start "$1" "$REDIS"
+}
+
+stop_redis() {
+  [ -n "$REDIS" ] || return 0
+  [ ! -f "$REDIS/servers.json" ] || as_user "$SRC/test/lib/redis_servers.py" stop "$REDIS"
+  as_user rm -rf "$REDIS"
+  REDIS=
+}

@@ -2,7 +2,7 @@
 # Builds and runs the tests of the Redis client as the current user, plain and under AddressSanitizer; servers are
 # private, on Unix sockets and free ports of 127.0.0.1. Ends with one line: N passed, M failed[, K skipped]
 #
-#   REDIS_TEST_TARGETS     of the Makefile (default: check check-asan)
+#   REDIS_TEST_TARGETS     of the Makefile (default: check-asan)
 #   AGGCACHE_TEST_SERVER   whose servers: redis (default) or valkey
 
 set -uo pipefail
@@ -24,7 +24,7 @@ esac
 passed=0 failed=0 skipped=0
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
-for target in ${REDIS_TEST_TARGETS:-check check-asan}; do
+for target in ${REDIS_TEST_TARGETS:-check-asan}; do
   make -j2 "$target" >"$log" 2>&1
   rc=$?
   p=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$log" | tail -1)
