@@ -63,6 +63,39 @@ INSERT INTO sale (id, local_at) VALUES (1018, '2026-05-05 11:59:59.999999');
 SELECT * FROM probe();
 INSERT INTO sale (id, local_at) VALUES (1019, '2026-05-09 06:00');
 SELECT * FROM probe();
+-- texts of times: the month that they name, its edges in this zone, another format, and another order of texts
+SELECT FROM twin('month_text', 'm text', 'bigint', $$SELECT count(*) FROM sale WHERE to_char(placed, 'YYYY-MM') = m$$);
+SELECT FROM twin('week_text', 'm text', 'bigint', $$SELECT count(*) FROM sale WHERE to_char(day, 'IYYY"-W"IW') = m$$);
+SELECT FROM twin('texts', 'ms text[]', 'bigint', $$SELECT count(*) FROM sale WHERE to_char(local_at, 'yyyy/mm/dd hh24') = ANY (ms)$$);
+SELECT FROM twin('until_text', 'm text', 'bigint',
+  $$SELECT count(*) FROM sale WHERE to_char(placed, 'YYYY-MM') COLLATE "C" < m$$);
+SELECT FROM twin('until_sorted', 'm text', 'bigint',
+  $$SELECT count(*) FROM sale WHERE to_char(placed, 'YYYY-MM') COLLATE "und-x-icu" < m$$);
+SELECT FROM twin('year_last', 'm text', 'bigint', $$SELECT count(*) FROM sale WHERE to_char(placed, 'MM-YYYY') = m$$);
+SELECT FROM twin('no_month', 'm text', 'bigint', $$SELECT count(*) FROM sale WHERE to_char(placed, 'YYYY-DD') = m$$);
+INSERT INTO call (call) VALUES ($$month_text('2026-10')$$), ($$week_text('2026-W53')$$),
+  ($$texts('{2026/02/03 07,2026/02/05 23}')$$), ($$until_text('2026-02')$$), ($$until_sorted('2026-02')$$),
+  ($$year_last('10-2026')$$), ($$no_month('2026-10')$$), ($$month_text('nonsense')$$), ($$month_text(NULL)$$);
+SELECT * FROM probe();
+SELECT * FROM probe();
+INSERT INTO sale VALUES (3101, 1, '2026-09-30 22:00Z'), (3102, 1, '2026-10-31 22:59:59.999999Z');
+SELECT * FROM probe();
+INSERT INTO sale VALUES (3103, 1, '2026-09-20 22:00Z'), (3104, 1, '2026-11-10 22:59:59.999999Z');
+SELECT * FROM probe();
+INSERT INTO sale VALUES (3105, 1, '2026-01-31 22:59:59.999999Z');
+SELECT * FROM probe();
+INSERT INTO sale (id, local_at) VALUES (3106, '2026-02-03 07:59:59.999999'), (3107, '2026-02-05 23:00');
+SELECT * FROM probe();
+INSERT INTO sale (id, local_at) VALUES (3108, '2026-02-02 23:00'), (3109, '2026-02-07 00:00');
+SELECT * FROM probe();
+INSERT INTO sale (id, day) VALUES (3110, '2027-01-03'), (3111, '2026-12-28');
+SELECT * FROM probe();
+INSERT INTO sale (id, day) VALUES (3112, '2027-01-08'), (3113, '2026-12-20');
+SELECT * FROM probe();
+-- before Christ the years are written as after, and beyond 9999 with more digits
+INSERT INTO sale VALUES (3114, 1, '2026-10-10 BC'), (3115, 1, '12026-10-10'), (3116, 1, 'infinity');
+SELECT * FROM probe();
+DELETE FROM call WHERE call ~ 'text|sorted|year_last|no_month';
 -- a date compared with a moment is midnight here
 INSERT INTO sale (id, day) VALUES (1020, '2027-01-20'), (1021, '2026-02-20');
 SELECT * FROM probe();

@@ -2,6 +2,7 @@
 
 ZONES = ("UTC", "America/New_York", "Pacific/Apia", "Asia/Kolkata", "EST5EDT", "Australia/Lord_Howe")
 UNITS = ("year", "month", "week", "day", "hour", "quarter")
+FORMATS = ("YYYY-MM", "YYYY-MM-DD", "IYYY-IW", 'yyyy"y"q', "YYYY-MM-DD HH24:MI:SS", "YYYYDDD", "MM-YYYY", "YYYY-DD")
 TIMES = ("date", "timestamp without time zone", "timestamp with time zone")
 WHOLE = ("integer", "bigint", "smallint", "small")
 
@@ -46,6 +47,11 @@ def predicate(query, scope, kinds):
             y, other = query.column(scope)
             return "(%s, %s) %s (%s, %s)" % (x, y, r.choice(["<", ">", "<=", ">="]) if other.ordered else "=",
                                              query.comparand(kind, 0.4), query.comparand(other, 0.4))
+        if r.random() < 0.15:
+            text = "to_char({}, '%s')" % r.choice(FORMATS)
+            order = r.choice(["", "", ' COLLATE "C"'])
+            return compared(r, text.format(x) + order, text.format(query.comparand(kind, 0.4)),
+                            text.format(query.comparand(kind, 0.6)))
         expression, name = time_expression(r, x, kind.name)
         if name == "numeric":
             return compared(r, expression, r.choice(["2025", "2024"]), "2026")

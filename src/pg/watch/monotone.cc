@@ -5,6 +5,7 @@
 #include "pg/watch/monotone.h"
 
 #include "pg/facts/function_facts.h"
+#include "pg/watch/formats.h"
 
 #include <cmath>
 
@@ -74,6 +75,8 @@ enum class Rule : uint8_t {
   kTruncatesIn,     // the same, by the session's zone
   kTruncatesNamed,  // the same, by the zone that the third names
   kBin,             // in its second argument, to steps of the first
+  kFormats,         // in its first argument, by the order of bytes of the text in the format that the second names
+  kFormatsIn,       // the same, by the session's zone
   kExtracts,        // of its second argument the part that the first names
   kExtractsIn,      // the same, by the session's zone
   kAdds,            // in either
@@ -141,6 +144,8 @@ constexpr KnownFunction kKnown[] = {
     {F_DATE_TRUNC_TEXT_TIMESTAMPTZ_TEXT, Rule::kTruncatesNamed},
     {F_DATE_BIN_INTERVAL_TIMESTAMP_TIMESTAMP, Rule::kBin},
     {F_DATE_BIN_INTERVAL_TIMESTAMPTZ_TIMESTAMPTZ, Rule::kBin},
+    {F_TO_CHAR_TIMESTAMP_TEXT, Rule::kFormats},
+    {F_TO_CHAR_TIMESTAMPTZ_TEXT, Rule::kFormatsIn},
     {F_EXTRACT_TEXT_DATE, Rule::kExtracts},
     {F_EXTRACT_TEXT_TIMESTAMP, Rule::kExtracts},
     {F_EXTRACT_TEXT_TIMESTAMPTZ, Rule::kExtractsIn},
@@ -345,6 +350,13 @@ bool ApplyRule(Rule rule, Oid function, const Call &call) {
       order->steps = true;
       if (step > kDay) order->slack += step;
       return true;
+    }
+    case Rule::kFormats:
+    case Rule::kFormatsIn: {
+      if (call.at != 0) return false;
+      if (!call.known) return true;
+      if (rule == Rule::kFormatsIn) AddSpread(order, SpreadOf(session_timezone));
+      return IsOrderedFormat(TextDatumGetCString(call.Constant(1)->constvalue));
     }
     case Rule::kExtracts:
     case Rule::kExtractsIn: {

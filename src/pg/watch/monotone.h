@@ -1,5 +1,6 @@
 // Functions that never fall, or never rise, as their argument grows: casts, date_trunc, extract(year), arithmetic with
-// constants, and what is made of these; and the orders that operators belong to.
+// constants, to_char, and what is made of these; and the orders that operators belong to. Texts are in the order of
+// their bytes.
 //
 // Local time falls where a clock is put back. So a conversion between zones keeps the order of moments only if they are
 // far enough apart: by the distance between the offsets that the zone has ever had.

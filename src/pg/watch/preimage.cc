@@ -5,6 +5,7 @@
 #include "pg/watch/preimage.h"
 
 #include "pg/base/attempt.h"
+#include "pg/facts/collations.h"
 #include "pg/watch/monotone.h"
 
 namespace aggcache {
@@ -131,9 +132,9 @@ bool NarrowByOrder(OpExpr *clause, bool begins, const Var *column, int64_t slack
   return answers;
 }
 
-// The least and the greatest element of an array, by the order of its type; false if there is none. REQUIRES: there is
-// an order.
-bool FindExtremes(const Const *array, Datum *least, Datum *greatest) {
+// The least and the greatest element of an array, by the order of its type under the collation; false if there is none.
+// REQUIRES: there is an order.
+bool FindExtremes(const Const *array, Oid collation, Datum *least, Datum *greatest) {
   ArrayType *elements = DatumGetArrayTypeP(array->constvalue);
   TypeCacheEntry *type = lookup_type_cache(ARR_ELEMTYPE(elements), TYPECACHE_CMP_PROC_FINFO);
   Datum *items;
@@ -143,13 +144,25 @@ bool FindExtremes(const Const *array, Datum *least, Datum *greatest) {
   for (int i = 0; i < count; i++) {
     if (nulls[i]) continue;
     auto compare = [&](Datum other) {
-      return DatumGetInt32(FunctionCall2Coll(&type->cmp_proc_finfo, type->typcollation, items[i], other));
+      return DatumGetInt32(FunctionCall2Coll(&type->cmp_proc_finfo, collation, items[i], other));
     };
     if (found == 0 || compare(*least) < 0) *least = items[i];
     if (found == 0 || compare(*greatest) > 0) *greatest = items[i];
     found++;
   }
   return found > 0;
+}
+
+// Texts are found by the order of their bytes. Under most collations they are equal as bytes are; what comes before what
+// is another matter. Sets *collation to that order.
+bool FollowsBytes(Oid operation, Oid *collation) {
+  Oid family;
+  int strategy;
+  if (!FindOrdering(operation, &family, &strategy) || family != TEXT_BTREE_FAM_OID) return false;
+  const bool follows = strategy == BTEqualStrategyNumber ? EqualsByBytes(*collation)
+                                                         : OidIsValid(*collation) && OrdersByBytes(*collation);
+  *collation = C_COLLATION_OID;
+  return follows;
 }
 
 // "expression operation constant", of an operator of PostgreSQL's that orders or is the equality of an order.
@@ -166,6 +179,7 @@ bool NarrowByComparison(Node *expression, Oid operation, Oid collation, Const *c
   Oid left, right;
   op_input_types(operation, &left, &right);
   AddComparison(left, right, &order);
+  if (left == TEXTOID && !FollowsBytes(operation, &collation)) return false;
   static const int kStrategies[] = {BTGreaterEqualStrategyNumber, BTLessEqualStrategyNumber};
   int strategy;
   Oid family;
@@ -215,8 +229,10 @@ bool NarrowByArray(ScalarArrayOpExpr *clause, Index relation, AttrNumber attribu
   const Oid from = OrderOfEquality(clause->opno, BTGreaterEqualStrategyNumber);
   const Oid to = OrderOfEquality(clause->opno, BTLessEqualStrategyNumber);
   if (!OidIsValid(from) || !OidIsValid(to)) return false;
+  Oid collation = clause->inputcollid;
+  if (type == TEXTOID && !FollowsBytes(clause->opno, &collation)) return false;
   Datum least, greatest;
-  if (!FindExtremes(array, &least, &greatest)) {
+  if (!FindExtremes(array, collation, &least, &greatest)) {
     Var *column = FindOrderedArgument(static_cast<Node *>(linitial(clause->args)), relation);
     if (column == nullptr || column->varattno != attribute) return false;
     range->low = 1;  // nothing equals any of no elements
@@ -229,8 +245,8 @@ bool NarrowByArray(ScalarArrayOpExpr *clause, Index relation, AttrNumber attribu
   Node *expression = static_cast<Node *>(linitial(clause->args));
   Const *low = makeConst(type, -1, InvalidOid, length, least, false, by_value);
   Const *high = makeConst(type, -1, InvalidOid, length, greatest, false, by_value);
-  return NarrowByComparison(expression, from, clause->inputcollid, low, relation, attribute, range) &&
-         NarrowByComparison(expression, to, clause->inputcollid, high, relation, attribute, range);
+  return NarrowByComparison(expression, from, collation, low, relation, attribute, range) &&
+         NarrowByComparison(expression, to, collation, high, relation, attribute, range);
 }
 
 // (a, b) < (x, y): a is at most x.
