@@ -153,8 +153,8 @@ bool FindExtremes(const Const *array, Oid collation, Datum *least, Datum *greate
   return found > 0;
 }
 
-// Texts are found by the order of their bytes. Under most collations they are equal as bytes are; what comes before what
-// is another matter. Sets *collation to that order.
+// Texts are found by the order of their bytes. Under most collations they are equal as bytes are; what comes before
+// what is another matter. Sets *collation to that order.
 bool FollowsBytes(Oid operation, Oid *collation) {
   Oid family;
   int strategy;
