@@ -131,7 +131,7 @@ void AddAppearance(const Planned &planned, const Appearance &seen, Dependencies 
   const Index relid = seen.rel->relid;
   BaseRelation base = {seen.root, seen.rel,     table_open(seen.relation, NoLock), NIL,
                        NIL,       seen.columns, seen.uses_all || seen.shows_order, NIL,
-                       false};
+                       NIL,       false};
   ListCell *cell;
   foreach (cell, seen.rel->baserestrictinfo) {
     Node *clause = reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell)->clause);

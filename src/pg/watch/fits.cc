@@ -15,6 +15,26 @@ double Selectivity(const BaseRelation &base, List *clauses) {
   return Max(1e-9, clauselist_selectivity(base.root, clauses, 0, JOIN_INNER, nullptr));
 }
 
+// What clauses of the appearance let through, which are the same for many watches.
+struct KnownShare {
+  const void *first, *last;
+  int count;
+  double share;
+};
+
+double ShareOf(BaseRelation *base, List *clauses) {
+  ListCell *cell;
+  foreach (cell, base->shares) {
+    auto *known = static_cast<KnownShare *>(lfirst(cell));
+    if (known->first == linitial(clauses) && known->last == llast(clauses) && known->count == list_length(clauses))
+      return known->share;
+  }
+  auto *known = static_cast<KnownShare *>(palloc(sizeof(KnownShare)));
+  *known = {linitial(clauses), llast(clauses), list_length(clauses), Selectivity(*base, clauses)};
+  base->shares = lappend(base->shares, known);
+  return known->share;
+}
+
 // Finds the clause that leaves the fewest values for a key column; NULL if none leaves few.
 Node *FitKey(const BaseRelation &base, AttrNumber attribute, ValueSet *values, bool *replaceable) {
   KeyColumn column;
@@ -95,7 +115,7 @@ bool FitWatch(BaseRelation *base, const Watch *watch, Fit *fit) {
     fit->key_tags *= fit->keys[i]->count + fit->keys[i]->has_null;
     base->many_tags |= fit->key_tags > kMostTags;
     if (fit->key_tags > kMostTags) return false;
-    fit->share *= Selectivity(*base, list_make1(fit->key_clauses[i]));
+    fit->share *= ShareOf(base, list_make1(fit->key_clauses[i]));
   }
   fit->range_clauses = NIL;
   fit->range = kWholeRange;
@@ -107,7 +127,7 @@ bool FitWatch(BaseRelation *base, const Watch *watch, Fit *fit) {
       if (RestrictsToRange(clause, relid, fit->range_column, &base->memo, &fit->range))
         fit->range_clauses = lappend(fit->range_clauses, clause);
     }
-    if (fit->range_clauses != NIL) fit->share *= Selectivity(*base, fit->range_clauses);
+    if (fit->range_clauses != NIL) fit->share *= ShareOf(base, fit->range_clauses);
   }
   // Of the updates of rows that pass, those of other columns do not come through.
   const Bitmapset *counted = watch->apart && !base->uses_all ? base->used : watch->columns;

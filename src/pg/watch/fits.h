@@ -23,6 +23,7 @@ struct BaseRelation {
   Bitmapset *used;
   bool uses_all;
   List *memo;      // of RestrictsToRange
+  List *shares;    // of FitWatch: what clauses let through, estimated
   bool many_tags;  // a watch would have fitted, with more tags than there may be
 };
 
