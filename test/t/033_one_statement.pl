@@ -29,6 +29,8 @@ my $setup = q{
 	CREATE FUNCTION view_as_json(x int) RETURNS text LANGUAGE cached_sql STABLE
 		AS 'SELECT json_agg(mv)::text || left(x::text, 0) FROM mv';
 	CREATE FUNCTION outer_of(x int) RETURNS bigint LANGUAGE cached_sql STABLE AS 'SELECT s.body(x) + sum(v) FROM s.m';
+	CREATE FUNCTION calling(x int) RETURNS bigint LANGUAGE cached_sql STABLE
+		AS 'SELECT s.body(x) + min(b) FROM s.src';
 	CREATE FUNCTION rows_of(x bigint) RETURNS SETOF ct LANGUAGE cached_sql STABLE
 		AS 'SELECT k, b, c FROM src WHERE k = x';
 	CREATE FUNCTION row_of(x bigint) RETURNS ct LANGUAGE cached_sql STABLE AS 'SELECT k, b, c FROM src WHERE k = x';
@@ -172,6 +174,12 @@ both_ways('search_path, and an own write follows', "SELECT g, s.body(g) $series"
 # as in plain functions: what a body calls is looked up each time that the body is run
 both_ways('the replaced function is called by the body', "SELECT g, outer_of(g) $series", change => $replaced,
 	first => '1|2', then => qr/^2\|2 3\|2$|^2\|1002 3\|1002$/, next => '1|1002 2|1002 3|1002');
+# so what it reads now is what counts, and if it cannot be analysed any more, its own error comes
+when_hit('the called function\'s table is altered', "SELECT g, calling(g) $series",
+	change => 'DROP VIEW mv; ALTER TABLE m ALTER v TYPE text', first => '1|258', then => 'ERROR:  42883',
+	next => 'ERROR:  42883');
+when_hit('the called function\'s table is dropped', "SELECT g, calling(g) $series", change => 'DROP TABLE m CASCADE',
+	first => '1|258', then => 'ERROR:  42P01', next => 'ERROR:  42P01');
 
 # what it reads
 when_hit('replaced view', "SELECT g, of_view(g) $series",
