@@ -62,6 +62,13 @@ StampCheck StampTable::CheckFully(const Stamp &stamp, const Snapshot &stored, co
                          transactions);
 }
 
+bool StampTable::Look(uint32_t slot, SlotRecord *record) const noexcept {
+  const Xid start = start_->load(std::memory_order_acquire);
+  if (start == kNoXid || !Protocol::Look(slots_[slot], record)) return false;
+  record->start = start;
+  return true;
+}
+
 Xid StampTable::Culprit(const Stamp &stamp, const Snapshot &stored, const Snapshot &reader,
                         const Transactions &transactions) const noexcept {
   return Protocol::Culprit(slots_[stamp.slot], stamp, stored, reader, transactions);

@@ -51,6 +51,14 @@ struct Stamp {
   uint64_t version = 0;
 };
 
+// What a slot held at one moment.
+struct SlotRecord {
+  Xid floor = kNoXid;
+  Xid overflow = kNoXid;
+  Xid start = kNoXid;  // what Begin was given: counts as an overflow as well
+  Xid writers[kSlotWriters] = {};
+};
+
 enum class StampCheck : uint8_t {
   kValid,      // the reader's snapshot sees what the entry's snapshot saw
   kChanged,    // a write, or the forgetting of one, separates the two
@@ -129,6 +137,9 @@ class StampTable {
   // been forgotten. REQUIRES: room for kSlotWriters.
   StampCheck ListConcurrent(uint32_t slot, const Snapshot &reader, const Transactions &transactions, Xid *writers,
                             int *count) const noexcept;
+
+  // Copies what the slot holds. Returns false if it could not be read, or if Begin has not been called.
+  [[nodiscard]] bool Look(uint32_t slot, SlotRecord *record) const noexcept;
 
   // For a stamp whose Check gives kChanged: the writer that separates entry and reader, or, if it was forgotten, the
   // best guess. kNoXid if there is none. For people to read; nothing may depend on it.

@@ -65,6 +65,19 @@ class Backoff {
   int spins_ = 0;
 };
 
+// Whether all that was forgotten as finished, up to `floor`, had finished as the snapshot sees it. An id that runs now,
+// after `floor` was read, is not among them.
+inline bool IsFloorSettled(Xid floor, const Snapshot &snapshot, const Transactions &transactions) noexcept {
+  if (floor < snapshot.xmin) return true;
+  if (floor >= snapshot.xmax) return false;
+  for (uint32_t i = 0; i < snapshot.running_count; i++) {
+    const Xid xid = snapshot.running[i];
+    if (xid <= floor && xid != transactions.own && transactions.outcome(transactions.context, xid) != Outcome::kRunning)
+      return false;
+  }
+  return true;
+}
+
 template <class Rules, int Places>
 class StampProtocol {
  public:
@@ -115,7 +128,7 @@ class StampProtocol {
     for (Copy copy; Read(*slot, &copy, &backoff);) {
       if (Rules::kOwnWriteAtStore && copy.Has(transactions.own)) return StampCheck::kOwnWrite;
       if (!OverflowIsSettled<Rules::kOverflowAtStore>(copy, start, snapshot) ||
-          (Rules::kFloorAtStore && !FloorIsSettled(copy, snapshot, transactions)))
+          (Rules::kFloorAtStore && !IsFloorSettled(copy.floor, snapshot, transactions)))
         return StampCheck::kUnsettled;
 
       bool forgets = false;
@@ -154,7 +167,7 @@ class StampProtocol {
     if (Rules::kOwnWriteAtHit && copy.Has(transactions.own)) return StampCheck::kOwnWrite;
     if (Rules::kVersion && copy.version != stamp.version) return StampCheck::kChanged;
     if (!OverflowIsSettled<Rules::kOverflowAtHit>(copy, start, reader) ||
-        (Rules::kFloorAtHit && !FloorIsSettled(copy, reader, transactions)))
+        (Rules::kFloorAtHit && !IsFloorSettled(copy.floor, reader, transactions)))
       return StampCheck::kUnsettled;
     for (Xid writer : copy.writers) {
       if (writer == kNoXid) continue;
@@ -172,11 +185,23 @@ class StampProtocol {
     Backoff backoff;
     if (!Read(slot, &copy, &backoff)) return StampCheck::kUnsettled;
     if (!OverflowIsSettled<Rules::kOverflowAtHit>(copy, start, reader) ||
-        (Rules::kFloorAtHit && !FloorIsSettled(copy, reader, transactions)))
+        (Rules::kFloorAtHit && !IsFloorSettled(copy.floor, reader, transactions)))
       return StampCheck::kUnsettled;
     for (Xid writer : copy.writers)
       if (writer != kNoXid && writer != transactions.own && reader.IsRunning(writer)) writers[(*count)++] = writer;
     return StampCheck::kValid;
+  }
+
+  // Returns false if the slot could not be read.
+  static bool Look(const StampSlot &slot, SlotRecord *record) noexcept {
+    Copy copy;
+    Backoff backoff;
+    if (!Read(slot, &copy, &backoff)) return false;
+    *record = SlotRecord();
+    record->floor = copy.floor;
+    record->overflow = copy.overflow;
+    std::copy(copy.writers, copy.writers + Places, record->writers);
+    return true;
   }
 
   static Xid Culprit(const StampSlot &slot, const Stamp &stamp, const Snapshot &stored, const Snapshot &reader,
@@ -275,20 +300,6 @@ class StampProtocol {
   template <bool Slots>
   static bool OverflowIsSettled(const Copy &copy, Xid start, const Snapshot &snapshot) noexcept {
     return (!Slots || copy.overflow < snapshot.xmin) && (!Rules::kStart || start < snapshot.xmin);
-  }
-
-  // Whether all that was forgotten as finished had finished as the snapshot sees it. An id that runs now, after the
-  // slot was read, is not among them.
-  static bool FloorIsSettled(const Copy &copy, const Snapshot &snapshot, const Transactions &transactions) noexcept {
-    if (copy.floor < snapshot.xmin) return true;
-    if (copy.floor >= snapshot.xmax) return false;
-    for (uint32_t i = 0; i < snapshot.running_count; i++) {
-      const Xid xid = snapshot.running[i];
-      if (xid <= copy.floor && xid != transactions.own &&
-          transactions.outcome(transactions.context, xid) != Outcome::kRunning)
-        return false;
-    }
-    return true;
   }
 
   // Whether a writer left in the slot, not the caller's own transaction, makes no difference between the snapshots.
