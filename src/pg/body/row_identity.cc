@@ -7,7 +7,6 @@
 
 extern "C" {
 #include "access/nbtree.h"
-#include "catalog/pg_opfamily.h"
 }
 
 namespace aggcache {
