@@ -84,6 +84,9 @@ struct CatalogDependency {
 // Cluster.
 constexpr char kPlainKeyCharacters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/";
 
+// Whether clauses show more of a body if the tables of its WITH clauses are opened for planning (dependencies.cc).
+enum class Opening : uint8_t { kUnknown, kShowsMore, kShowsNothing };
+
 struct Definition {
   Definition *next;  // of the same function
   MemoryContext context;
@@ -137,6 +140,7 @@ struct Definition {
   Oid row_relation;      // whose row type the result is of, if it is no type by itself; or InvalidOid
   const char *obstacle;  // why the function is not cached, in words; NULL when it is
 
+  mutable Opening opening;   // found at the first miss
   uint64_t permitted_epoch;  // of privileges.h, when the role's privileges were found to suffice
 };
 

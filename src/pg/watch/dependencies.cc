@@ -199,6 +199,45 @@ Planned PlanOpened(const Definition *definition, ParamListInfo parameters, bool 
   return PlanWatched(definition, query, parameters);
 }
 
+// Whether the first appearance is restricted by a clause or by what it is joined with, or is used in fewer columns,
+// which the second does not show.
+bool ShowsMoreThan(const Planned &opened, const Appearance &seen, const Planned &plain, const Appearance &other) {
+  if (other.uses_all != seen.uses_all || !bms_is_subset(other.columns, seen.columns)) return true;
+  if (seen.is_empty && !other.is_empty) return true;
+  auto bare = [](const ListCell *cell, const Appearance &of) {
+    return NormaliseClause(reinterpret_cast<Node *>(lfirst_node(RestrictInfo, cell)->clause), of.rel->relid);
+  };
+  List *known = NIL;
+  ListCell *cell;
+  foreach (cell, other.rel->baserestrictinfo) known = lappend(known, bare(cell, other));
+  foreach (cell, seen.rel->baserestrictinfo)
+    if (!list_member(known, bare(cell, seen))) return true;
+  const WantedColumns more = FindJoinColumns(opened, seen), less = FindJoinColumns(plain, other);
+  return !bms_is_subset(more.keys, less.keys) || !bms_is_subset(more.ranges, less.ranges);
+}
+
+// Compares what the two ways of planning show for unknown arguments, so that it does not depend on the call. Where
+// opening shows no more, it is left out from then on: a miss plans once.
+Opening FindOpening(const Definition *definition) {
+  bool differs;
+  const Planned opened = PlanOpened(definition, nullptr, &differs);
+  const Planned plain = PlanWatched(definition, CopyQuery(definition), nullptr);
+  if (opened.overlooked || plain.overlooked) return Opening::kShowsMore;
+  ListCell *cell, *other;
+  foreach (cell, opened.appearances) {
+    auto *seen = static_cast<Appearance *>(lfirst(cell));
+    bool found = false;
+    foreach (other, plain.appearances) {
+      auto *known = static_cast<Appearance *>(lfirst(other));
+      if (known->relation != seen->relation || known->inherits != seen->inherits) continue;
+      found = true;
+      if (ShowsMoreThan(opened, *seen, plain, *known)) return Opening::kShowsMore;
+    }
+    if (!found) return Opening::kShowsMore;
+  }
+  return Opening::kShowsNothing;
+}
+
 bool IsInPlanRangeTable(const PlannedStmt *plan, Oid relation) {
   ListCell *cell;
   foreach (cell, plan->rtable)
@@ -316,8 +355,11 @@ void AddWideTags(StampList *list, const Definition *definition, const Dependenci
 
 PlannedStmt *PlanWithDependencies(const Definition *definition, ParamListInfo parameters, Dependencies *dependencies) {
   *dependencies = {true, 0, 0, nullptr};
-  bool differs;
-  Planned planned = PlanOpened(definition, parameters, &differs);
+  bool differs = false;
+  Planned planned = definition->opening == Opening::kShowsNothing
+                        ? PlanWatched(definition, CopyQuery(definition), parameters)
+                        : PlanOpened(definition, parameters, &differs);
+  if (differs && definition->opening == Opening::kUnknown) definition->opening = FindOpening(definition);
   const int count = list_length(planned.appearances);
   auto *found = static_cast<Dependencies *>(palloc0(sizeof(Dependencies) * Max(1, count)));
   while (Appearance *next = NextAppearance(planned)) {
