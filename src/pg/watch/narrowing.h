@@ -20,8 +20,8 @@
 namespace aggcache {
 
 // A table is not read for its values if more rows than this are estimated to pass its clauses, or, without clauses, if
-// it has more.
-constexpr double kMostJoinRows = 20000, kMostRowsOfTable = 300;
+// it has more: then its values are mostly all that there are, and a hit would ask about each of them.
+constexpr double kMostJoinRows = 20000, kMostRowsOfTable = 16;
 
 // What kept values from being used.
 struct JoinLimit {
