@@ -73,7 +73,9 @@ SELECT FROM twin('until_sorted', 'm text', 'bigint',
   $$SELECT count(*) FROM sale WHERE to_char(placed, 'YYYY-MM') COLLATE "und-x-icu" < m$$);
 SELECT FROM twin('year_last', 'm text', 'bigint', $$SELECT count(*) FROM sale WHERE to_char(placed, 'MM-YYYY') = m$$);
 SELECT FROM twin('no_month', 'm text', 'bigint', $$SELECT count(*) FROM sale WHERE to_char(placed, 'YYYY-DD') = m$$);
-INSERT INTO call (call) VALUES ($$month_text('2026-10')$$), ($$week_text('2026-W53')$$),
+-- no field in small letters and capitals: text, and so days of all months are alike
+SELECT FROM twin('mixed', 'm text', 'bigint', $$SELECT count(*) FROM sale WHERE to_char(placed, 'YYYY-Mm-DD') = m$$);
+INSERT INTO call (call) VALUES ($$mixed('2026-Mm-10')$$), ($$month_text('2026-10')$$), ($$week_text('2026-W53')$$),
   ($$texts('{2026/02/03 07,2026/02/05 23}')$$), ($$until_text('2026-02')$$), ($$until_sorted('2026-02')$$),
   ($$year_last('10-2026')$$), ($$no_month('2026-10')$$), ($$month_text('nonsense')$$), ($$month_text(NULL)$$);
 SELECT * FROM probe();
@@ -95,7 +97,7 @@ SELECT * FROM probe();
 -- before Christ the years are written as after, and beyond 9999 with more digits
 INSERT INTO sale VALUES (3114, 1, '2026-10-10 BC'), (3115, 1, '12026-10-10'), (3116, 1, 'infinity');
 SELECT * FROM probe();
-DELETE FROM call WHERE call ~ 'text|sorted|year_last|no_month';
+DELETE FROM call WHERE call ~ 'text|sorted|year_last|no_month|mixed';
 -- a date compared with a moment is midnight here
 INSERT INTO sale (id, day) VALUES (1020, '2027-01-20'), (1021, '2026-02-20');
 SELECT * FROM probe();

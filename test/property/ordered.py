@@ -2,7 +2,8 @@
 
 ZONES = ("UTC", "America/New_York", "Pacific/Apia", "Asia/Kolkata", "EST5EDT", "Australia/Lord_Howe")
 UNITS = ("year", "month", "week", "day", "hour", "quarter")
-FORMATS = ("YYYY-MM", "YYYY-MM-DD", "IYYY-IW", 'yyyy"y"q', "YYYY-MM-DD HH24:MI:SS", "YYYYDDD", "MM-YYYY", "YYYY-DD")
+FORMATS = ("YYYY-MM", "YYYY-MM-DD", "IYYY-IW", 'yyyy"y"q', "YYYY-MM-DD HH24:MI:SS", "YYYYDDD", "MM-YYYY", "YYYY-DD",
+           "YYYY-Mm-DD")
 TIMES = ("date", "timestamp without time zone", "timestamp with time zone")
 WHOLE = ("integer", "bigint", "smallint", "small")
 

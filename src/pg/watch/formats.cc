@@ -21,9 +21,20 @@ constexpr Field kFields[] = {
     {"SS", " MI "},
 };
 
+// In capitals or without any: 'Mm' is no field but text.
+bool BeginsWith(const char *at, const char *word) {
+  bool upper = true, lower = true;
+  for (; *word; at++, word++) {
+    upper &= *at == *word;
+    lower &= *at == static_cast<char>(pg_ascii_tolower(static_cast<unsigned char>(*word)));
+    if (!upper && !lower) return false;
+  }
+  return true;
+}
+
 const Field *FindField(const char *at) {
   for (const Field &field : kFields)
-    if (pg_strncasecmp(at, field.word, strlen(field.word)) == 0) return &field;
+    if (BeginsWith(at, field.word)) return &field;
   return nullptr;
 }
 

@@ -179,7 +179,7 @@ bool NarrowByComparison(Node *expression, Oid operation, Oid collation, Const *c
   Oid left, right;
   op_input_types(operation, &left, &right);
   AddComparison(left, right, &order);
-  if (left == TEXTOID && !FollowsBytes(operation, &collation)) return false;
+  if (OidIsValid(get_typcollation(left)) && (left != TEXTOID || !FollowsBytes(operation, &collation))) return false;
   static const int kStrategies[] = {BTGreaterEqualStrategyNumber, BTLessEqualStrategyNumber};
   int strategy;
   Oid family;
