@@ -11,7 +11,9 @@
 #include "pg/watch/appearances.h"
 #include "pg/watch/changed_columns.h"
 #include "pg/watch/clauses.h"
+#include "pg/watch/conditions.h"
 #include "pg/watch/fits.h"
+#include "pg/watch/known_watches.h"
 #include "pg/watch/narrowing.h"
 #include "pg/watch/proposals.h"
 
@@ -138,8 +140,9 @@ void AddAppearance(const Planned &planned, const Appearance &seen, Dependencies 
     AddClause(&base, clause);
     item.other_clauses = lappend(item.other_clauses, NormaliseClause(clause, relid));
   }
-  List *watches = ReadWatches(base.relation);
-  base.clauses = list_concat(base.clauses, ReadJoinClauses(planned, seen, FindWanted(&base, watches), &item.limit));
+  List *watches = KnownWatches(base.relation);
+  if (FindConditions(planned, seen.root, seen.rel) != NIL)
+    base.clauses = list_concat(base.clauses, ReadJoinClauses(planned, seen, FindWanted(&base, watches), &item.limit));
   const Fit *best = FindBestFit(&base, watches);
   item.many_tags = base.many_tags;
   List *arms = FitArms(base, watches, best ? best->share : 1.0);
@@ -359,7 +362,8 @@ PlannedStmt *PlanWithDependencies(const Definition *definition, ParamListInfo pa
   Planned planned = definition->opening == Opening::kShowsNothing
                         ? PlanWatched(definition, CopyQuery(definition), parameters)
                         : PlanOpened(definition, parameters, &differs);
-  if (differs && definition->opening == Opening::kUnknown) definition->opening = FindOpening(definition);
+  if (definition->opening == Opening::kUnknown)
+    definition->opening = differs ? FindOpening(definition) : Opening::kShowsNothing;
   const int count = list_length(planned.appearances);
   auto *found = static_cast<Dependencies *>(palloc0(sizeof(Dependencies) * Max(1, count)));
   while (Appearance *next = NextAppearance(planned)) {

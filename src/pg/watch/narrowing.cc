@@ -311,7 +311,6 @@ int RankOf(const Planned &planned, const Appearance &seen) {
 List *ReadJoinClauses(const Planned &planned, const Appearance &seen, const WantedColumns &wanted, JoinLimit *limit) {
   *limit = {JoinLimit::Kind::kNone, InvalidOid};
   if (wanted.keys == nullptr && wanted.ranges == nullptr) return NIL;
-  if (FindConditions(planned, seen.root, seen.rel) == NIL) return NIL;
   Reading reading = {&planned, &seen, &wanted, NIL, NIL, *limit};
   if (Attempt(Attempts::kCall, ReadTried, &reading)) return NIL;
   *limit = reading.limit;
@@ -319,12 +318,14 @@ List *ReadJoinClauses(const Planned &planned, const Appearance &seen, const Want
 }
 
 Appearance *NextAppearance(const Planned &planned) {
+  const bool last = list_length(planned.settled) + 1 == list_length(planned.appearances);
   Appearance *best = nullptr;
   int best_rank = 0;
   ListCell *cell;
   foreach (cell, planned.appearances) {
     auto *seen = static_cast<Appearance *>(lfirst(cell));
     if (list_member_ptr(planned.settled, seen)) continue;
+    if (last) return seen;
     const int rank = RankOf(planned, *seen);
     if (best && (rank > best_rank || (rank == best_rank && seen->rel->rows >= best->rel->rows))) continue;
     best = seen;
