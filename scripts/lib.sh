@@ -119,3 +119,20 @@ stop_redis() {
   as_user rm -rf "$REDIS"
   REDIS=
 }
+
+# unit_target TARGET: runs it, leaves make's status in its .rc
+unit_target() {
+  local files=() only=()
+  # The model checkers and the simulation are about the protocols: the short form runs them once, without sanitizers.
+  # ThreadSanitizer is for those that have threads, AddressSanitizer for all but the models.
+  if [ "$LONG" = 0 ] && [ -z "${UNIT_TARGETS:-}" ]; then
+    case $1 in
+      check) mapfile -t files < <(cd test/unit && printf '%s\n' {stamp,ledger}_model*.cc entry_fairness*.cc) ;;
+      check-tsan) mapfile -t files < <(cd test/unit && grep -l 'std::thread' -- *_test.cc) ;;
+      *) mapfile -t files < <(cd test/unit && printf '%s\n' *.cc | grep -vE '^(stamp|ledger)_model|^entry_fairness') ;;
+    esac
+    only=("TESTS=${files[*]}")
+  fi
+  as_user make -j2 -C test/unit "$1" "${only[@]}" >"$LOGS/unit-$1.log" 2>&1
+  echo $? >"$LOGS/unit-$1.rc"
+}
