@@ -3,6 +3,7 @@
 #include "core/ledger.h"
 
 #include <cassert>
+#include <cstring>
 #include <new>
 
 #include "core/ledger_layout.h"
@@ -27,10 +28,11 @@ LedgerHeader *At(const BlockPool &pool, uint32_t block) { return reinterpret_cas
 LedgerInfo InfoOf(const BlockPool &pool, const LedgerHeader &ledger) {
   LedgerInfo info;
   info.has_base = ledger.has_base != 0;
+  info.base_xmax = info.has_base ? ledger.xmax : kNoXid;
   info.deltas = ledger.delta_count;
   info.sum_size = ledger.sum_size;
   info.floor = ledger.floor;
-  info.blocks = 1 + ledger.proof.count + ledger.sum.count;
+  info.blocks = 1 + ledger.proof.count + ledger.sum.count + ledger.about.count;
   for (uint32_t block = ledger.first_delta; block != kNoBlock; block = DeltaAt(pool, block)->next_delta)
     info.blocks += DeltaAt(pool, block)->chain.count;
   return info;
@@ -70,6 +72,31 @@ uint32_t LedgerTable::Find(const LedgerKey &key) const noexcept {
   return block;
 }
 
+bool LedgerTable::IsAbout(const LedgerKey &key, const void *about, uint32_t size) const noexcept {
+  const uint32_t block = Find(key);
+  if (block == kNoBlock) return false;
+  const LedgerHeader &ledger = *At(pool_, block);
+  return ledger.about_size == size && (size == 0 || memcmp(pool_.At(ledger.about.first), about, size) == 0);
+}
+
+uint32_t LedgerTable::ListOf(uint64_t tag, LedgerAbout *list, uint32_t limit) const noexcept {
+  static_assert(kMaxAbout <= kBlockBytes, "it lies in one block");
+  uint32_t count = 0;
+  uint32_t block = buckets_[BucketIndex(tag)].load(std::memory_order_relaxed);
+  for (; block != kNoBlock; block = At(pool_, block)->next_ledger) {
+    const LedgerHeader &ledger = *At(pool_, block);
+    if (ledger.key.tag != tag) continue;
+    if (count < limit) {
+      LedgerAbout &about = list[count];
+      about.key = ledger.key;
+      about.size = ledger.about_size;
+      if (about.size > 0) memcpy(about.bytes, pool_.At(ledger.about.first), about.size);
+    }
+    count++;
+  }
+  return count;
+}
+
 void LedgerTable::Unlink(uint32_t bucket, uint32_t before, uint32_t block) noexcept {
   const LedgerHeader &ledger = *At(pool_, block);
   if (before == kNoBlock)
@@ -83,6 +110,7 @@ void LedgerTable::Unlink(uint32_t bucket, uint32_t before, uint32_t block) noexc
   }
   if (ledger.proof.count > 0) pool_.Give(ledger.proof);
   if (ledger.sum.count > 0) pool_.Give(ledger.sum);
+  if (ledger.about.count > 0) pool_.Give(ledger.about);
   pool_.Give({block, block, 1});
   ledgers_->fetch_sub(1, std::memory_order_relaxed);
 }
@@ -107,24 +135,33 @@ uint32_t LedgerTable::UnlinkIf(uint32_t bucket, Matches matches) noexcept {
 
 // --- opening and giving up ---
 
-LedgerCode LedgerTable::Open(const LedgerKey &key) noexcept {
-  LedgerCode code = Announce(key);
+LedgerCode LedgerTable::Open(const LedgerKey &key, const void *about, uint32_t about_size) noexcept {
+  LedgerCode code = Announce(key, about, about_size);
   if (code != LedgerCode::kOk) return code;
   code = Remember(key);
   if (code != LedgerCode::kOk) GiveUp(key);
   return code;
 }
 
-LedgerCode LedgerTable::Announce(const LedgerKey &key) noexcept {
+LedgerCode LedgerTable::Announce(const LedgerKey &key, const void *about, uint32_t about_size) noexcept {
   if (Has(key)) return LedgerCode::kExists;
-  BlockPool::Chain chain;
+  if (about_size > kMaxAbout) return LedgerCode::kTooLarge;
+  BlockPool::Chain chain, about_chain;
   if (!pool_.Take(1, &chain)) return LedgerCode::kNoMemory;
+  if (!TakeFor(&pool_, about_size, &about_chain)) {
+    pool_.Give(chain);
+    return LedgerCode::kNoMemory;
+  }
   Bucket &bucket = buckets_[BucketIndex(key.tag)];
   auto *ledger = new (pool_.At(chain.first)) LedgerHeader();
   ledger->key = key;
   ledger->next_ledger = bucket.load(std::memory_order_relaxed);
   ledger->first_delta = ledger->last_delta = kNoBlock;
   for (OpenedSlot &opened : ledger->opened) opened.overflow = kNever;
+  ledger->used.store(1, std::memory_order_relaxed);
+  ledger->about = about_chain;
+  ledger->about_size = about_size;
+  if (about_size > 0) memcpy(pool_.At(about_chain.first), about, about_size);
   bucket.store(chain.first, std::memory_order_release);
   ledgers_->fetch_add(1, std::memory_order_relaxed);
   FullFence();
@@ -150,6 +187,15 @@ uint32_t LedgerTable::GiveUpIf(uint32_t partition,
   for (uint32_t bucket = partition; bucket < bucket_count_; bucket += kLedgerPartitions)
     count += UnlinkIf(bucket, [&](const LedgerHeader &ledger) noexcept {
       return matches(context, ledger.key, InfoOf(pool_, ledger));
+    });
+  return count;
+}
+
+uint32_t LedgerTable::Sweep(uint32_t partition) noexcept {
+  uint32_t count = 0;
+  for (uint32_t bucket = partition; bucket < bucket_count_; bucket += kLedgerPartitions)
+    count += UnlinkIf(bucket, [](const LedgerHeader &ledger) noexcept {
+      return ledger.used.exchange(0, std::memory_order_relaxed) == 0;
     });
   return count;
 }

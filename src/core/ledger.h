@@ -14,12 +14,12 @@
 // docs/internals.md holds the argument; test/unit/ledger_model_test.cc checks it. The rules are in ledger_rules.h.
 //
 // What the writer has to do for each row, in this order: register in the tag's slots (StampTable), ask MayHave, and if
-// it may, Has, under the lock; then keep what the row contributes, or GiveUp. What a savepoint takes back is dropped.
-// Before its outcome is decided (before PREPARE too), when no more rows can change: Publish. For rows that change later
-// still: register, then GiveUp.
+// it may, Has or ListOf, under the lock; then keep what the row contributes, or GiveUp. What a savepoint takes back is
+// dropped. Before its outcome is decided (before PREPARE too), when no more rows can change: Publish. For rows that
+// change later still: register, then GiveUp.
 //
-// Locking: the caller's lock of the tag's partition, shared for Has, Read and Info, exclusive for the other functions
-// that take a key or a partition. MayHave takes none. The server is asked about transactions under the lock.
+// Locking: the caller's lock of the tag's partition, shared for Has, ListOf, Read and Info, exclusive for the other
+// functions that take a key or a partition. MayHave takes none. The server is asked about transactions under the lock.
 //
 // Memory: the table and its buckets in memory that the caller supplies; ledgers, bases and deltas in blocks of a pool,
 // which others may use too. Nothing waits for memory: without a block for a delta the ledger is given up, without one
@@ -43,6 +43,7 @@ constexpr int kLedgerDeltas = 16;                 // that a ledger holds before 
 constexpr uint32_t kMaxContribution = 64 * 1024;  // bytes of a base, or of a delta
 constexpr uint32_t kMaxLedgerRunning = 512;       // ids that a base's snapshot lists as running
 constexpr uint32_t kMaxLedgerStamps = 1024;       // of a base
+constexpr uint32_t kMaxAbout = 240;               // bytes that tell writers what to keep
 
 struct LedgerKey {
   uint64_t tag = 0;
@@ -60,6 +61,13 @@ enum class LedgerCode : uint8_t {
   kFull,       // too many writers at once
   kNoMemory,   // no blocks
   kTooLarge,   // contributions do not add up in the room that there is, or there are too many ids or stamps
+};
+
+// What writers are told of a ledger: what the key's program is, in bytes of the caller's.
+struct LedgerAbout {
+  LedgerKey key;
+  uint32_t size = 0;
+  alignas(8) unsigned char bytes[kMaxAbout];
 };
 
 // How contributions are added up, and the caller's memory to do it in.
@@ -83,6 +91,7 @@ struct LedgerBase {
 
 struct LedgerInfo {
   bool has_base = false;
+  Xid base_xmax = kNoXid;  // of its snapshot
   uint32_t deltas = 0;
   uint32_t sum_size = 0;
   uint32_t blocks = 0;
@@ -114,22 +123,34 @@ class LedgerTable {
   LedgerTable(void *memory, BlockPool pool, StampTable stamps) noexcept;
 
   uint32_t PartitionOf(uint64_t tag) const noexcept { return BucketIndex(tag) % kLedgerPartitions; }
+  // Blocks that are free, or a little more.
+  uint64_t FreeBlocks() const noexcept { return pool_.FreeBlocks(); }
+
+  // How many there are; 0 is as sure as MayHave after a FullFence().
   uint64_t ledgers() const noexcept;
 
   // Whether the tag may have ledgers; false is sure, for a writer that has registered in the tag's slots before. No
   // lock.
   bool MayHave(uint64_t tag) const noexcept {
     FullFence();
+    return MayHaveAfterFence(tag);
+  }
+  // The same for several tags, all registered in before one FullFence().
+  bool MayHaveAfterFence(uint64_t tag) const noexcept {
     return buckets_[BucketIndex(tag)].load(std::memory_order_acquire) != kNoBlock;
   }
   bool Has(const LedgerKey &key) const noexcept { return Find(key) != kNoBlock; }
+  // Whether that is what writers are told of the ledger.
+  bool IsAbout(const LedgerKey &key, const void *about, uint32_t size) const noexcept;
+  // Copies what there is to know of the tag's ledgers, of up to `limit`. Returns how many there are.
+  uint32_t ListOf(uint64_t tag, LedgerAbout *list, uint32_t limit) const noexcept;
 
-  // kOk, kExists, kNoMemory; kUnsettled if the tag's slots cannot be read.
-  LedgerCode Open(const LedgerKey &key) noexcept;
+  // kOk, kExists, kNoMemory; kUnsettled if the tag's slots cannot be read; kTooLarge: more than kMaxAbout bytes.
+  LedgerCode Open(const LedgerKey &key, const void *about = nullptr, uint32_t about_size = 0) noexcept;
 
   // The two halves of Open, without releasing the lock in between: writers find the ledger before the slots are copied.
   // So who is not in the copy looks for ledgers after this one was there. For Open and the model checker.
-  LedgerCode Announce(const LedgerKey &key) noexcept;
+  LedgerCode Announce(const LedgerKey &key, const void *about = nullptr, uint32_t about_size = 0) noexcept;
   LedgerCode Remember(const LedgerKey &key) noexcept;
 
   // Adds what transaction `xid` contributes. kNone if there is no ledger: whoever opens one later finds the transaction
@@ -145,6 +166,9 @@ class LedgerTable {
   // Gives up the ledgers of a partition that match. Returns how many.
   uint32_t GiveUpIf(uint32_t partition, bool (*matches)(void *context, const LedgerKey &, const LedgerInfo &) noexcept,
                     void *context) noexcept;
+
+  // Makes room in a partition: gives up the ledgers that nobody has read since the last call for it. Returns how many.
+  uint32_t Sweep(uint32_t partition) noexcept;
 
   // Gives the ledger its base, or replaces it. At any answer but kOk the ledger is as it was.
   LedgerCode SetBase(const LedgerKey &key, const LedgerBase &base, const Transactions &transactions) noexcept;

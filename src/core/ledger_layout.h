@@ -7,6 +7,7 @@
 #define AGGCACHE_CORE_LEDGER_LAYOUT_H
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 
 #include "core/block_pool.h"
@@ -45,6 +46,11 @@ struct LedgerHeader {
   uint16_t running_count;
   BlockPool::Chain proof;  // stamps, then running ids
   BlockPool::Chain sum;
+
+  BlockPool::Chain about;  // what the opener says of it to writers
+  uint32_t about_size;
+
+  mutable std::atomic<uint32_t> used;  // read since the last Sweep
 };
 static_assert(sizeof(LedgerHeader) <= kBlockBytes, "a ledger is one block");
 static_assert(kMaxLedgerStamps <= UINT16_MAX && kMaxLedgerRunning <= UINT16_MAX, "the numbers have 16 bits");

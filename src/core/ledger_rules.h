@@ -186,6 +186,7 @@ class LedgerRules {
       }
     }
 
+    ledger->used.store(1, std::memory_order_relaxed);
     *answer = LedgerTable::Answer();
     if (!CopySum(pool, *ledger, adding)) return LedgerCode::kTooLarge;
     answer->size = ledger->sum_size;

@@ -53,6 +53,44 @@ TEST_F(LedgerTest, AnswersNothingWithoutABase) {
   EXPECT_EQ(Read(kAt100), Code::kNoBase);
 }
 
+TEST_F(LedgerTest, TellsWritersWhatItIsAbout) {
+  const LedgerKey other = {kLedger.tag, 8};
+  EXPECT_EQ(ledgers_.Open(kLedger, "sum", 3), Code::kOk);
+  EXPECT_EQ(ledgers_.Open(other, "count", 5), Code::kOk);
+  EXPECT_TRUE(ledgers_.IsAbout(kLedger, "sum", 3));
+  EXPECT_FALSE(ledgers_.IsAbout(kLedger, "sun", 3));
+  EXPECT_FALSE(ledgers_.IsAbout(other, "coun", 4));
+  EXPECT_FALSE(ledgers_.IsAbout({kLedger.tag, 9}, "sum", 3));
+  LedgerAbout list[2];
+  EXPECT_EQ(ledgers_.ListOf(kOtherTag, list, 2), 0u);
+  EXPECT_EQ(ledgers_.ListOf(kLedger.tag, list, 1), 2u);
+  EXPECT_EQ(ledgers_.ListOf(kLedger.tag, list, 2), 2u);
+  EXPECT_EQ(list[0].key.program, 8u);
+  EXPECT_EQ(std::string(reinterpret_cast<char *>(list[0].bytes), list[0].size), "count");
+  EXPECT_EQ(std::string(reinterpret_cast<char *>(list[1].bytes), list[1].size), "sum");
+  const std::string longer(kMaxAbout + 1, 'x');
+  EXPECT_EQ(ledgers_.Open({kLedger.tag, 9}, longer.data(), kMaxAbout + 1), Code::kTooLarge);
+  EXPECT_EQ(ledgers_.GiveUpAll(kLedger.tag), 2u);
+  ExpectNoneLeft();
+}
+
+TEST_F(LedgerTest, ASweepLeavesWhatIsRead) {
+  const LedgerKey other = {kLedger.tag, 8};
+  const uint32_t partition = ledgers_.PartitionOf(kLedger.tag);
+  ledgers_.Open(kLedger);
+  ledgers_.Open(other);
+  EXPECT_EQ(SetBase(kAt100, {{1, 5}}), Code::kOk);
+  EXPECT_EQ(ledgers_.Sweep(partition), 0u);  // new ones stay once
+  EXPECT_EQ(Read(kAt100), Code::kOk);
+  EXPECT_EQ(ledgers_.Sweep(partition + 1), 0u);
+  EXPECT_EQ(ledgers_.Sweep(partition), 1u);
+  EXPECT_FALSE(ledgers_.Has(other));
+  EXPECT_EQ(Read(kAt100), Code::kOk);
+  EXPECT_EQ(ledgers_.Sweep(partition), 0u);
+  EXPECT_EQ(ledgers_.Sweep(partition), 1u);
+  ExpectNoneLeft();
+}
+
 // --- reading ---
 
 TEST_F(LedgerTest, AddsWhatTheSnapshotSees) {
