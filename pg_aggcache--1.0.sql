@@ -88,6 +88,18 @@ COMMENT ON TABLE aggcache.watch_use IS
 COMMENT ON COLUMN aggcache.watch_use.watch IS
   'hash of the columns that follow, which are as in aggcache.watch; the id of the watch if it is in force as it is';
 
+CREATE TABLE aggcache.program (
+  function oid NOT NULL,
+  relation oid NOT NULL,
+  id bigint NOT NULL,
+  program pg_node_tree NOT NULL,
+  CONSTRAINT program_pkey PRIMARY KEY (function, relation)
+);
+CREATE INDEX program_relation_idx ON aggcache.program (relation);
+COMMENT ON TABLE aggcache.program IS
+  'what a row of the relation contributes to results of the function, where writes can keep these current';
+COMMENT ON COLUMN aggcache.program.id IS 'hash of the program and of the server''s major version';
+
 -- Users set this, so it is dumped.
 CREATE TABLE aggcache.cell_width (
   relation regclass NOT NULL,
@@ -109,7 +121,7 @@ COMMENT ON SCHEMA aggcache IS 'cached SQL functions: views, actions and catalogs
 CREATE FUNCTION aggcache.last_call(
   OUT function regprocedure, OUT result text, OUT reason text, OUT cause text, OUT age interval,
   OUT cost_ms double precision, OUT size integer, OUT waited boolean, OUT stored boolean, OUT not_stored text,
-  OUT tier text)
+  OUT not_kept text, OUT tier text)
   RETURNS SETOF record ROWS 1 LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'aggcache_last_call';
 COMMENT ON FUNCTION aggcache.last_call() IS
   'what this session''s latest call of a cached function did, and why: hit, stale hit, miss, uncached or error; one '
@@ -167,7 +179,7 @@ CREATE FUNCTION aggcache.function_statistics(
   OUT function oid, OUT hits bigint, OUT stale_hits bigint, OUT cold bigint, OUT changed bigint, OUT expired bigint,
   OUT evicted bigint, OUT own_write bigint, OUT snapshot bigint, OUT uncached bigint, OUT stores bigint,
   OUT rejected_stores bigint, OUT evictions bigint, OUT compute_ms double precision, OUT saved_ms double precision,
-  OUT last_changed timestamptz, OUT entries bigint, OUT bytes bigint)
+  OUT last_changed timestamptz, OUT kept bigint, OUT entries bigint, OUT bytes bigint)
   RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'aggcache_function_statistics';
 COMMENT ON FUNCTION aggcache.function_statistics() IS
   'counters of this database''s cached functions; behind aggcache.stats';
@@ -181,7 +193,7 @@ CREATE VIEW aggcache.stats AS
            / nullif(s.hits + s.stale_hits + s.cold + s.changed + s.expired + s.evicted + s.own_write + s.snapshot
                     + s.uncached, 0)
            AS hit_ratio,
-         s.last_changed, s.entries, s.bytes
+         s.last_changed, s.kept, s.entries, s.bytes
   FROM aggcache.function_statistics() s JOIN pg_catalog.pg_proc p ON p.oid = s.function;
 COMMENT ON VIEW aggcache.stats IS
   'what the calls of each cached function did since the statistics were reset, one row each';
@@ -199,6 +211,8 @@ COMMENT ON COLUMN aggcache.stats.compute_ms IS 'time spent on computing results,
 COMMENT ON COLUMN aggcache.stats.saved_ms IS
   'time that hits saved: what computing their results had taken, in milliseconds';
 COMMENT ON COLUMN aggcache.stats.last_changed IS 'when a call last found its result invalidated by a write';
+COMMENT ON COLUMN aggcache.stats.kept IS
+  'hits that were not stored, but put together from what writers had kept current';
 COMMENT ON COLUMN aggcache.stats.bytes IS 'shared memory that the function''s results take';
 
 CREATE FUNCTION aggcache.stored_entries(

@@ -12,6 +12,7 @@
 #include "pg/call/single_flight.h"
 #include "pg/facts/depends_on.h"
 #include "pg/facts/own_code.h"
+#include "pg/keep/kept_writes.h"
 #include "pg/redis/settings.h"
 #include "pg/redis/state.h"
 #include "pg/redis/values.h"
@@ -43,6 +44,7 @@ constexpr shared::Area kAreas[] = {
 void (*const kForget[])() = {
     ForgetCollections,  // what was being computed
     ForgetWritten,     ForgetStatements, ForgetChangedCatalogs, ForgetReported, ForgetDeferred, EndRowChanges,
+    ForgetKept,       // what was to go into ledgers
     AbandonFollowUp,  // DDL that was to be followed up
     AbandonFlights,   // others may wait for this session
     ForgetRedisValues,
@@ -53,6 +55,7 @@ void OnTransaction(XactEvent event, void *) {
     case XACT_EVENT_PRE_COMMIT:
     case XACT_EVENT_PRE_PREPARE:
       RegisterBeforeCommit();
+      PublishKept();
       if (event == XACT_EVENT_PRE_COMMIT) FindDroppedStatistics();
       return;
     case XACT_EVENT_COMMIT:
@@ -72,6 +75,8 @@ void OnTransaction(XactEvent event, void *) {
 
 void OnSubtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
   NoteWhetherCounted();
+  if (event == SUBXACT_EVENT_COMMIT_SUB || event == SUBXACT_EVENT_ABORT_SUB)
+    EndKeptLevel(GetCurrentTransactionNestLevel(), event == SUBXACT_EVENT_COMMIT_SUB);
   if (event == SUBXACT_EVENT_COMMIT_SUB || event == SUBXACT_EVENT_ABORT_SUB)
     EndReportedLevel(GetCurrentTransactionNestLevel(), event == SUBXACT_EVENT_COMMIT_SUB);
 }

@@ -58,12 +58,12 @@ class OneCase:
         if not run.broken:
             self.player.execute("N", "RESET ALL")
             for row in self.player.execute("N", "SELECT function::text, hits, misses - own_write, own_write, uncached, "
-                                           "stale_hits FROM aggcache.stats", True) or []:
+                                           "stale_hits, kept FROM aggcache.stats", True) or []:
                 name = re.match(r"cached_(\w+)\(", row[0])
                 for function in self.twins.functions + [item.function for item in self.twins.timed]:
                     if name and function.name == name.group(1):
                         run.calls[function.shape].update(hits=row[1], misses=row[2], own=row[3], uncached=row[4],
-                                                         stale=row[5])
+                                                         stale=row[5], kept=row[6])
         run.compared += self.player.compared
         run.judged += self.player.judge.checked
         run.conflicts += self.player.conflicts

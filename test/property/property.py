@@ -9,8 +9,9 @@ Cached call and plain twin stand in one statement, so they have one snapshot. A 
 is compared with what the twin answers under its snapshot.
 
 Cases are about settings that change between calls, about functions of extensions, about functions, operators,
-aggregates and types that are replaced (helpers.py), or about none of these. In some there are functions with
-aggcache.max_staleness and aggcache.ttl, and an oracle that knows when each answer was true (judge.py).
+aggregates and types that are replaced (helpers.py), about results that writes keep current (kept.py), or about none of
+these. In some there are functions with aggcache.max_staleness and aggcache.ttl, and an oracle that knows when each
+answer was true (judge.py).
 
 A run is made of cases: a schema, functions on it, some hundred rounds. Each has its own database and its own
 randomness, made of the seed and its number, so --seed with --case repeats one case alone. A case that fails is played
@@ -90,13 +91,15 @@ def main():
     parser.add_argument("--case", type=int, help="only this one of the seed's cases")
     parser.add_argument("--most-failures", type=int, default=3, help="stop after so many cases that differ")
     parser.add_argument("--store", choices=["shared", "redis", "tiered"], default="shared")
+    parser.add_argument("--keep-current", choices=["off", "auto", "on"], help="by the seed if not given")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--self-test", action="store_true", help="only check that a broken build is noticed")
     parser.add_argument("--no-self-test", action="store_true")
     options = parser.parse_args()
     rounds = 1000000 if options.long else options.rounds
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 31)
-    print("property: seed %d" % seed, flush=True)
+    keep = options.keep_current or random.Random(seed).choice(["on", "on", "auto"])
+    print("property: seed %d, keep_current %s" % (seed, keep), flush=True)
 
     drop_root()
     store = {}
@@ -104,7 +107,7 @@ def main():
         # The servers alone: nothing happens to them.
         store = dict(Chaos("unix", seed).settings, **{"aggcache.store": options.store})
     server = Server(dict({"max_connections": 30, "max_prepared_transactions": 10, "autovacuum": "off", "jit": "off",
-                          "aggcache.memory": "16MB", "lock_timeout": "30ms",
+                          "aggcache.memory": "16MB", "aggcache.keep_current": keep, "lock_timeout": "30ms",
                           "statement_timeout": "30s", "log_min_messages": "fatal", "timezone": "UTC",
                           "max_parallel_workers_per_gather": 0, "checkpoint_timeout": "1h", "max_wal_size": "2GB",
                           "synchronous_commit": "off", "full_page_writes": "off", "wal_level": "minimal",

@@ -5,6 +5,7 @@ representative of a group, min and max, DISTINCT, the order of peers), the query
 all of them (Kind.steady), or for a count. LIMIT comes with an order by all columns of the result.
 """
 
+import kept
 import ordered
 from query_parts import JOINABLE, Parts
 
@@ -24,8 +25,10 @@ class Query(Parts):
         shapes = {"aggregate": 7, "group": 6, "rows": 4, "limit": 3, "distinct": 2, "join": 6, "outer_join": 5,
                   "sublink": 5, "correlated": 2, "cte": 4, "grouping_sets": 2, "window": 3, "set_operation": 4,
                   "lateral": 2, "constant": 1, "recursive": 1,
-                  "report": 5, "derived_join": 5, "opaque": 1,
+                  "report": 5, "derived_join": 5, "opaque": 1, "kept": 14,
                   "composed": 2 if any(f.single for f in self.schema.functions) else 0}
+        if self.schema.about == "kept":
+            shapes["kept"] = 300
         shape = self.r.choices(list(shapes), list(shapes.values()))[0]
         return shape, getattr(self, "shape_" + shape)()
 
@@ -66,6 +69,9 @@ class Query(Parts):
         self.r.shuffle(parts)
         form = self.r.choice([self.aggregate_of, self.group_of])
         return form(text, scope, " WHERE " + " AND ".join(parts))
+
+    def shape_kept(self):
+        return kept.kept_query(self)
 
     def shape_group(self):
         text, scope = self.from_any()

@@ -36,7 +36,8 @@ def summary(run, verbose, seconds, floor):
             print("refused %5d  %s" % (times, message))
         for message, times in run.messages.most_common(60):
             print("error %5d  %s" % (times, message))
-    print("%-15s %9s %9s %9s %9s  %s" % ("shape", "hits", "misses", "own write", "uncached", "hit ratio"))
+    print("%-15s %9s %9s %9s %9s %9s  %s" % ("shape", "hits", "of these kept", "misses", "own write", "uncached",
+                                              "hit ratio"))
     total = collections.Counter()
     for shape, counts in sorted(run.calls.items()):
         total.update(counts)
@@ -47,8 +48,8 @@ def summary(run, verbose, seconds, floor):
         failed += 1
     for shape, counts in sorted(run.calls.items()) + [("all", total)]:
         could = counts["hits"] + counts["misses"]
-        print("%-15s %9d %9d %9d %9d  %s" % (shape, counts["hits"], counts["misses"], counts["own"], counts["uncached"],
-                                           "%.2f" % (counts["hits"] / could) if could else ""))
+        print("%-15s %9d %9d %9d %9d %9d  %s" % (shape, counts["hits"], counts["kept"], counts["misses"], counts["own"],
+                                                counts["uncached"], "%.2f" % (counts["hits"] / could) if could else ""))
     could = total["hits"] + total["misses"]
     if floor and could and total["hits"] / could < LEAST_HIT_RATIO:
         print("FAILED: the hit ratio is below %.0f %%" % (100 * LEAST_HIT_RATIO))

@@ -34,14 +34,14 @@ class Schema:
         """available: names of kinds that this server has"""
         self.r, self.available = r, available
         # What queries are about besides columns, and what changes between calls.
-        self.about = r.choice(["", "settings", "extensions", "helpers"])
+        self.about = r.choice(["", "settings", "extensions", "helpers", "kept"])
         self.statements = []
         self.functions = []  # that exist already
         self.tables = []
         self.views = []
         self.materialized = []  # (name, has a unique index)
         # Half of the cases are about queries, half about the forms of tables.
-        self.forms = r.random() < 0.5
+        self.forms = r.random() < (0.2 if self.about == "kept" else 0.5)
         # A transaction with more tags than this registers for the whole table.
         if r.random() < 0.3:
             self.add("SET aggcache.bulk_threshold = %d" % r.choice([20, 200]))
@@ -49,7 +49,9 @@ class Schema:
         self.pool = [KINDS["integer"], KINDS["text"]] + [KINDS[name] for name in r.sample(pool, min(4, len(pool)))]
         if self.about == "settings":
             self.pool += [KINDS["timestamp with time zone"]] * 2
-        for number in range(r.randint(2, 4)):
+        if self.about == "kept":
+            self.pool += [KINDS[name] for name in ("bigint", "numeric", "numeric(8,2)", "boolean")]
+        for number in range(r.randint(1, 2) if self.about == "kept" else r.randint(2, 4)):
             self.table("r%d" % number)
         self.sources = [Relation(table.name, table.columns + table.generated) for table in self.tables]
         for table in self.tables:

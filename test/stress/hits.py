@@ -12,7 +12,7 @@ LEAST = 500
 class Hits:
     def __init__(self, store):
         self.store, self.lock = store, threading.Lock()
-        self.calls = self.hits = 0
+        self.calls = self.hits = self.kept = 0
         self.counted = {}
         self.redis_hits = self.redis_counted = 0
 
@@ -26,19 +26,21 @@ class Hits:
     def sample(self, session):
         """Adds what the server has counted since the last sample, or since the crash."""
         with self.lock:
-            calls = hits = 0
+            calls = hits = kept = 0
             rows, redis = read_statistics(session)
             now = {}
-            for function, (function_calls, function_hits) in rows.items():
-                before = self.counted.get(function, (0, 0))
-                if before[0] > function_calls:
-                    before = (0, 0)
-                calls += function_calls - before[0]
-                hits += function_hits - before[1]
-                now[function] = (function_calls, function_hits)
+            for function, counts in rows.items():
+                before = self.counted.get(function, (0, 0, 0))
+                if before[0] > counts[0]:
+                    before = (0, 0, 0)
+                calls += counts[0] - before[0]
+                hits += counts[1] - before[1]
+                kept += counts[2] - before[2]
+                now[function] = counts
             self.counted = now
             self.calls += calls
             self.hits += hits
+            self.kept += kept
             if redis is not None:
                 self.redis_hits += redis - (self.redis_counted if redis >= self.redis_counted else 0)
                 self.redis_counted = redis
@@ -51,7 +53,8 @@ class Hits:
             failed += 1
         else:
             ratio = self.hits / self.calls
-            print("hits: %d of %d calls, %.1f %%" % (self.hits, self.calls, 100 * ratio))
+            print("hits: %d of %d calls, %.1f %%, %d of them kept current" % (self.hits, self.calls, 100 * ratio,
+                                                                              self.kept))
             if self.store == "shared" and ratio < LEAST_RATIO:
                 print("FAILED: the hit ratio is below %.0f %%" % (100 * LEAST_RATIO))
                 failed += 1
@@ -64,9 +67,9 @@ class Hits:
 
 
 def read_statistics(session):
-    """function -> (calls, hits), and the hits in Redis, None without it"""
-    functions = {row[0]: (row[1], row[2]) for row in session.run(
-        "SELECT function::oid, hits + stale_hits + misses + uncached, hits + stale_hits FROM aggcache.stats")}
+    """function -> (calls, hits, those of them that were kept current), and the hits in Redis, None without it"""
+    functions = {row[0]: row[1:] for row in session.run(
+        "SELECT function::oid, hits + stale_hits + misses + uncached, hits + stale_hits, kept FROM aggcache.stats")}
     has_redis = session.value("SELECT coalesce(current_setting('aggcache.store', true), 'shared') <> 'shared'")
     return functions, session.value("SELECT hits FROM aggcache.redis") if has_redis else None
 

@@ -104,6 +104,7 @@ def main():
     parser.add_argument("--no-self-test", action="store_true")
     parser.add_argument("--store", choices=["shared", "redis", "tiered"], default="shared")
     parser.add_argument("--redis", choices=chaos.KINDS, default="unix", metavar="KIND")
+    parser.add_argument("--keep-current", choices=["off", "auto", "on"], help="by the seed if not given")
     parser.add_argument("--log", help="copy the server's log there at the end")
     options = parser.parse_args()
     seconds = 1800 if options.long else options.seconds
@@ -115,9 +116,12 @@ def main():
     # What is not broken shall not time out because the machine is busy.
     store = dict(redis.settings, **{"aggcache.store": options.store, "aggcache.redis_timeout": "500ms",
                                     "aggcache.redis_connect_timeout": "500ms"}) if redis else {}
+    keep = options.keep_current or random.Random(seed + 1).choice(["on", "on", "auto", "off"])
+    print("stress: keep_current %s" % keep, flush=True)
     # With few stamp slots tags share them, writers are forgotten early, and transactions meet full slots.
     server = Server(dict({"max_connections": 60, "max_prepared_transactions": 20, "aggcache.bulk_threshold": 150,
                           "aggcache.stamp_slots": random.Random(seed).choice([1024, 131072]), "aggcache.memory": "1MB",
+                          "aggcache.keep_current": keep,
                           "deadlock_timeout": "200ms", "restart_after_crash": "on", "log_min_messages": "warning",
                           "checkpoint_timeout": "30s", "jit": "off"}, **store), "stress")
     debug = prepare(server)

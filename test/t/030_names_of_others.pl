@@ -41,6 +41,9 @@ my $tables = q{CREATE TABLE aggcache.dependency (function oid, relation oid,
 	CREATE TABLE aggcache.watch_use (function oid, relation oid, watch bigint,
 		CONSTRAINT watch_use_pkey PRIMARY KEY (function, relation, watch));
 	CREATE INDEX watch_use_relation_idx ON aggcache.watch_use (relation);
+	CREATE TABLE aggcache.program (function oid, relation oid, id bigint, program pg_node_tree,
+		CONSTRAINT program_pkey PRIMARY KEY (function, relation));
+	CREATE INDEX program_relation_idx ON aggcache.program (relation);
 	CREATE TABLE aggcache.cell_width (relation regclass, "column" name, width bigint,
 		CONSTRAINT cell_width_pkey PRIMARY KEY (relation, "column"));
 	INSERT INTO aggcache.dependency SELECT f, oid FROM pg_class, generate_series(1, 2) f
@@ -50,8 +53,9 @@ my $tables = q{CREATE TABLE aggcache.dependency (function oid, relation oid,
 my $hint_indexes = q{CREATE TABLE aggcache.x (a oid, b oid); CREATE INDEX dependency_pkey ON aggcache.x (a);
 	CREATE INDEX dependency_relation_idx ON aggcache.x (b); CREATE INDEX watch_pkey ON aggcache.x (a);
 	CREATE INDEX watch_use_pkey ON aggcache.x (a); CREATE INDEX watch_use_relation_idx ON aggcache.x (b);
+	CREATE INDEX program_pkey ON aggcache.x (a); CREATE INDEX program_relation_idx ON aggcache.x (b);
 	CREATE INDEX cell_width_pkey ON aggcache.x (a);};
-my @names = qw(dependency watch watch_use cell_width);
+my @names = qw(dependency watch watch_use program cell_width);
 my %traps = (
 	'tables and trigger functions' => $tables . $track,
 	'views' => join('', map { "CREATE VIEW aggcache.$_ AS SELECT 1::oid AS function, 2::oid AS relation;" } @names)

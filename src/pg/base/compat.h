@@ -85,6 +85,29 @@ inline void AddCheckedRelations(PlannedStmt *plan, Query *query) {
   }
 }
 
+// Makes the query group by the expressions that were written, in a copy of it.
+inline void FlattenGroups(Query *query) {
+#if PG_VERSION_NUM >= 180000
+  if (!query->hasGroupRTE) return;
+  query->targetList = castNode(List, flatten_group_exprs(nullptr, query, reinterpret_cast<Node *>(query->targetList)));
+  query->havingQual = flatten_group_exprs(nullptr, query, query->havingQual);
+  query->hasGroupRTE = false;
+  // parse analysis puts it last
+  if (llast_node(RangeTblEntry, query->rtable)->rtekind == RTE_GROUP) query->rtable = list_delete_last(query->rtable);
+#else
+  (void)query;
+#endif
+}
+
+// The query reads no relation any more whose use is to be checked.
+inline void ForgetPermissions(Query *query) {
+#if PG_VERSION_NUM >= 160000
+  query->rteperminfos = NIL;
+#else
+  (void)query;
+#endif
+}
+
 inline bool OwnsRelation(Oid relation, Oid role) {
 #if PG_VERSION_NUM >= 160000
   return object_ownercheck(RelationRelationId, relation, role);

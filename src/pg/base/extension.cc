@@ -24,6 +24,7 @@ constexpr Named kFunctions[] = {{"track_row", &Extension::track_row}, {"track_tr
 constexpr Named kTables[] = {{"dependency", &Extension::dependency},
                              {"watch", &Extension::watch},
                              {"watch_use", &Extension::watch_use},
+                             {"program", &Extension::program},
                              {"cell_width", &Extension::cell_width}};
 
 constexpr Named kIndexes[] = {{"dependency_pkey", &Extension::dependency_pkey},
@@ -31,6 +32,8 @@ constexpr Named kIndexes[] = {{"dependency_pkey", &Extension::dependency_pkey},
                               {"watch_pkey", &Extension::watch_pkey},
                               {"watch_use_pkey", &Extension::watch_use_pkey},
                               {"watch_use_relation_idx", &Extension::watch_use_relation_idx},
+                              {"program_pkey", &Extension::program_pkey},
+                              {"program_relation_idx", &Extension::program_relation_idx},
                               {"cell_width_pkey", &Extension::cell_width_pkey}};
 
 enum class Presence { kUnknown, kAbsent, kPresent };

@@ -24,6 +24,9 @@ struct Extension {
   Oid watch_use;
   Oid watch_use_pkey;
   Oid watch_use_relation_idx;
+  Oid program;
+  Oid program_pkey;
+  Oid program_relation_idx;
   Oid cell_width;
   Oid cell_width_pkey;
 };

@@ -23,6 +23,7 @@ int ttl_ms = 0;
 int max_staleness_ms = 0;
 int wait_timeout_ms = 5000;
 int bulk_threshold = 4096;
+int keep_current = kKeepOff;
 #ifdef AGGCACHE_DEBUG
 bool debug_skip_registration = false;
 bool debug_seize_slots = false;
@@ -74,6 +75,11 @@ void Define(bool preloading) {
   DefineCustomIntVariable("aggcache.max_staleness", "Sets how old a result may be that later writes have changed.",
                           "Zero means that results are exact. A session always sees its own writes.", &max_staleness_ms,
                           0, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+  static const config_enum_entry keeping[] = {
+      {"off", kKeepOff, false}, {"auto", kKeepAuto, false}, {"on", kKeepOn, false}, {nullptr, 0, false}};
+  DefineCustomEnumVariable("aggcache.keep_current", "Sets which results writes keep current instead of ending them.",
+                           "'on': all that can be; 'auto': those that writes have ended and that are asked for again.",
+                           &keep_current, kKeepOff, keeping, PGC_USERSET, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("aggcache.wait_timeout",
                           "Sets how long to wait for another session that computes the same result.",
                           "Zero means not to wait.", &wait_timeout_ms, 5000, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS,

@@ -19,6 +19,8 @@ extern int ttl_ms;             // aggcache.ttl, 0 = none
 extern int max_staleness_ms;   // aggcache.max_staleness, 0 = exact
 extern int wait_timeout_ms;    // aggcache.wait_timeout
 extern int bulk_threshold;     // aggcache.bulk_threshold
+enum KeepCurrent { kKeepOff, kKeepAuto, kKeepOn };
+extern int keep_current;  // aggcache.keep_current
 #ifdef AGGCACHE_DEBUG
 extern bool debug_skip_registration;  // aggcache.debug_skip_registration; debug builds only
 extern bool debug_seize_slots;        // aggcache.debug_seize_slots; debug builds only

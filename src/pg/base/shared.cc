@@ -13,6 +13,7 @@ namespace shared {
 SharedState *state = nullptr;
 StampTable stamps;
 EntryStore store;
+LedgerTable ledgers;
 FunctionStatistics *functions = nullptr;
 TableStatistics *tables = nullptr;
 
@@ -26,7 +27,20 @@ int further_count = 0;
 constexpr char kTranche[] = "aggcache";
 constexpr int kStatisticsLock = kPartitions;
 constexpr int kBlameLock = kPartitions + 1;
-constexpr int kLocks = kPartitions + 2;
+constexpr int kLedgerLocks = kPartitions + 2;
+constexpr int kLocks = kLedgerLocks + static_cast<int>(kLedgerPartitions);
+constexpr uint32_t kLedgerBuckets = 16384;
+
+// Ledgers have memory of their own, so that nobody can take that of results by having many of them kept current: a
+// quarter as much again.
+uint32_t LedgerBlocks() {
+  return static_cast<uint32_t>(static_cast<Size>(settings::memory_mb) * 1024 * 1024 / 4 / kBlockBytes);
+}
+
+//     | LedgerTable | BlockPool::Shared | links | blocks, at a multiple of 64 |
+Size LedgerLinksAt() { return LedgerTable::BytesFor(kLedgerBuckets) + sizeof(BlockPool::Shared); }
+Size LedgerBlocksAt() { return TYPEALIGN(64, LedgerLinksAt() + sizeof(BlockPool::Link) * LedgerBlocks()); }
+Size LedgerBytes() { return LedgerBlocksAt() + static_cast<Size>(LedgerBlocks()) * kBlockBytes; }
 
 Size StampBytes() { return mul_size(static_cast<Size>(settings::stamp_slots), sizeof(StampSlot)); }
 Size StoreBytes() { return mul_size(static_cast<Size>(settings::memory_mb), 1024 * 1024); }
@@ -39,6 +53,7 @@ void RequestMemory() {
   size = add_size(size, add_size(StampBytes(), PG_CACHE_LINE_SIZE));
   size = add_size(size, add_size(StoreBytes(), PG_CACHE_LINE_SIZE));
   size = add_size(size, add_size(FunctionBytes(), TableBytes()));
+  size = add_size(size, add_size(LedgerBytes(), PG_CACHE_LINE_SIZE));
   for (int i = 0; i < further_count; i++) size = add_size(size, add_size(further[i].bytes(), PG_CACHE_LINE_SIZE));
   RequestAddinShmemSpace(add_size(size, 8 * PG_CACHE_LINE_SIZE));
   RequestNamedLWLockTranche(kTranche, kLocks);
@@ -51,6 +66,18 @@ void *TakeArea(const char *name, Size size, bool *found) {
   return area;
 }
 
+void SetUpLedgers() {
+  bool found;
+  auto *memory = static_cast<unsigned char *>(TakeArea("aggcache ledgers", LedgerBytes(), &found));
+  auto *pool = reinterpret_cast<BlockPool::Shared *>(memory + LedgerTable::BytesFor(kLedgerBuckets));
+  auto *links = reinterpret_cast<BlockPool::Link *>(memory + LedgerLinksAt());
+  if (!found) {
+    LedgerTable::Format(memory, kLedgerBuckets);
+    BlockPool::Format(pool, links, LedgerBlocks());
+  }
+  ledgers = LedgerTable(memory, BlockPool(pool, links, memory + LedgerBlocksAt(), LedgerBlocks()), stamps);
+}
+
 void SetUpMemory() {
   if (previous_startup_hook) previous_startup_hook();
   LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
@@ -61,6 +88,7 @@ void SetUpMemory() {
     state->partition_locks = locks;
     state->statistics_lock = &locks[kStatisticsLock].lock;
     state->blame_lock = &locks[kBlameLock].lock;
+    state->ledger_locks = &locks[kLedgerLocks];
     state->stamp_slots = static_cast<uint32_t>(settings::stamp_slots);
     state->store_bytes = StoreBytes();
     state->statistics_reset_at.store(GetCurrentTimestamp());
@@ -72,6 +100,7 @@ void SetUpMemory() {
   void *memory = TakeArea("aggcache entries", state->store_bytes, &found);
   if (!found) EntryStore::Format(memory, state->store_bytes);
   store = EntryStore(memory, stamps);
+  SetUpLedgers();
   functions = static_cast<FunctionStatistics *>(TakeArea("aggcache functions", FunctionBytes(), &found));
   tables = static_cast<TableStatistics *>(TakeArea("aggcache tables", TableBytes(), &found));
   for (int i = 0; i < further_count; i++) {

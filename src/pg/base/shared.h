@@ -2,6 +2,7 @@
 //
 //   stamp slots       no lock (src/core/stamp.h)
 //   entries           one LWLock a partition: shared to look up, exclusive to store and evict
+//   ledgers           one LWLock a partition (core/ledger.h)
 //   function and table statistics   atomics; an LWLock only to claim a place and to give it back (statistics.h)
 //
 // Other areas belong to who uses them (module.cc lists them). No lock is held across anything that waits or runs user
@@ -13,6 +14,7 @@
 #include "pg/base/server.h"
 
 #include "core/entry_store.h"
+#include "core/ledger.h"
 #include "core/stamp.h"
 #include "core/steady_clock.h"
 
@@ -43,6 +45,7 @@ struct FunctionStatistics {
   std::atomic<uint64_t> compute_ns;
   std::atomic<uint64_t> saved_ns;
   std::atomic<int64_t> last_changed;  // when an entry was last found changed
+  std::atomic<uint64_t> kept;         // hits that were put together from what writers had kept (keep/)
   std::atomic<uint64_t> largest;      // bytes of the largest result so far; no statistic: it is never reset
 };
 
@@ -59,6 +62,7 @@ struct SharedState {
   LWLock *statistics_lock;
   LWLock *blame_lock;
   LWLockPadded *partition_locks;  // kPartitions
+  LWLockPadded *ledger_locks;     // kLedgerPartitions
   uint32_t stamp_slots;
   uint64_t store_bytes;
   std::atomic<int64_t> statistics_reset_at;
@@ -73,6 +77,7 @@ constexpr char kPreloadHint[] = "Add pg_aggcache to the setting shared_preload_l
 extern SharedState *state;
 extern StampTable stamps;
 extern EntryStore store;
+extern LedgerTable ledgers;
 extern FunctionStatistics *functions;
 extern TableStatistics *tables;
 
@@ -91,6 +96,7 @@ void InstallHooks(const Area *areas, int count);
 inline LWLock *PartitionLock(uint64_t key_hash) {
   return &state->partition_locks[EntryStore::PartitionOf(key_hash)].lock;
 }
+inline LWLock *LedgerLock(uint64_t tag) { return &state->ledger_locks[ledgers.PartitionOf(tag)].lock; }
 inline LWLock *PartitionLockAt(uint32_t partition) { return &state->partition_locks[partition].lock; }
 
 // Finds or claims the statistics of a function or table of this database; NULL when there are more than the settings

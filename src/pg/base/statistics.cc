@@ -29,6 +29,7 @@ void ZeroCounts(FunctionStatistics *place) {
   ZeroCounter(&place->compute_ns);
   ZeroCounter(&place->saved_ns);
   place->last_changed.store(0, std::memory_order_relaxed);
+  place->kept.store(0, std::memory_order_relaxed);
 }
 
 void ZeroCounts(TableStatistics *place) {

@@ -140,8 +140,9 @@ struct Definition {
   Oid row_relation;      // whose row type the result is of, if it is no type by itself; or InvalidOid
   const char *obstacle;  // why the function is not cached, in words; NULL when it is
 
-  mutable Opening opening;   // found at the first miss
-  uint64_t permitted_epoch;  // of privileges.h, when the role's privileges were found to suffice
+  mutable Opening opening;               // found at the first miss
+  mutable const struct KeptState *kept;  // of keep/kept_state.h, made when it is needed
+  uint64_t permitted_epoch;              // of privileges.h, when the role's privileges were found to suffice
 };
 
 // A refusal at creation, with its SQLSTATE; `primary` is NULL if there is none.

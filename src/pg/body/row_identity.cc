@@ -5,10 +5,6 @@
 
 #include "pg/body/row_identity.h"
 
-extern "C" {
-#include "access/nbtree.h"
-}
-
 namespace aggcache {
 
 namespace {

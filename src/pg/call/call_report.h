@@ -24,6 +24,8 @@ struct CallReport {
   bool from_redis;    // what was hit was in Redis
   bool stored;
   const char *not_stored;  // why not, or NULL
+  const char *not_kept;    // why nothing of ledgers was used (keep/), or NULL; static text or `kept_text`
+  char kept_text[256];
 };
 
 // Written by the functions below only, which are here for the sake of hits.
@@ -45,6 +47,7 @@ inline void ReportBegin(Oid function) {
   latest.from_redis = false;
   latest.stored = false;
   latest.not_stored = nullptr;
+  latest.not_kept = nullptr;
 }
 
 // It ended so, with this reason (static text).
@@ -81,8 +84,18 @@ inline void ReportComputed(uint64_t cost_ns, uint64_t size, const char *not_stor
   latest.not_stored = not_stored;
 }
 
+// Why the result was not put together from a ledger, or NULL; a copy is kept.
+inline void ReportNotKept(const char *why) {
+  CallReport &latest = call_report::latest;
+  latest.not_kept = why ? latest.kept_text : nullptr;
+  if (why) strlcpy(latest.kept_text, why, sizeof(latest.kept_text));
+}
+
 // Tells of a call again, after calls within it have told of themselves.
-inline void ReportAgain(const CallReport &report) { call_report::latest = report; }
+inline void ReportAgain(const CallReport &report) {
+  call_report::latest = report;
+  if (report.not_kept) call_report::latest.not_kept = call_report::latest.kept_text;
+}
 // The same where nothing else but the function has changed: it has reported what it computed.
 inline void ReportComputedOf(Oid function) {
   call_report::latest.function = function;

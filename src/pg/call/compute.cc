@@ -15,9 +15,12 @@
 #include "pg/call/key.h"
 #include "pg/call/store.h"
 #include "pg/facts/partitions.h"
+#include "pg/keep/answer.h"
+#include "pg/keep/known_calls.h"
 #include "pg/watch/approximate.h"
 #include "pg/watch/dependencies.h"
 #include "pg/write/catalog_commits.h"
+#include "pg/write/serializable.h"
 
 extern "C" {
 #include "portability/instr_time.h"
@@ -27,9 +30,9 @@ namespace aggcache {
 
 namespace {
 
-// Runs the plan into a tuplestore made in `context`.
+// Runs the plan, which may read tables of that environment, into a tuplestore made in `context`.
 Tuplestorestate *Run(const Definition *definition, PlannedStmt *plan, ParamListInfo parameters, ::Snapshot snapshot,
-                     MemoryContext context) {
+                     MemoryContext context, QueryEnvironment *environment) {
   const ResultShape &shape = definition->result;
   MemoryContext outer = MemoryContextSwitchTo(context);
   // Read from the start a second time, to be stored.
@@ -37,7 +40,7 @@ Tuplestorestate *Run(const Definition *definition, PlannedStmt *plan, ParamListI
   MemoryContextSwitchTo(outer);
   DestReceiver *receiver = CreateTuplestoreDestReceiver();
   SetTuplestoreDestReceiverParams(receiver, rows, context, true, nullptr, nullptr);
-  QueryDesc *query = CreateQueryDesc(plan, definition->source, snapshot, nullptr, receiver, parameters, nullptr, 0);
+  QueryDesc *query = CreateQueryDesc(plan, definition->source, snapshot, nullptr, receiver, parameters, environment, 0);
   // As for SQL functions: of a function that returns no set only the first row is asked for.
   compat::ExecutorStartRun(query, shape.returns_set ? 0 : 1);
   ExecutorFinish(query);
@@ -139,7 +142,10 @@ struct Computation {
   FunctionStatistics *statistics;  // may be NULL
   MemoryContext outer;
   MemoryContext context;
-  bool settled;  // no catalogs were in the middle of a change that counts for the function
+  bool opens;  // writes are to keep the result current from now on
+  KeptAnswer kept;
+  bool plan_is_known;  // it is that of a kept answer, which was found without planning
+  bool settled;        // no catalogs were in the middle of a change that counts for the function
   ParamListInfo parameters;
   PlannedStmt *plan;
   Dependencies dependencies;
@@ -148,6 +154,11 @@ struct Computation {
   Computed computed;
 };
 
+bool AreCatalogsSettledFor(const Definition *definition) {
+  const bool reads_catalogs = definition->hides_privileges || definition->reads_names;
+  return !reads_catalogs || CatalogsAreSettled();
+}
+
 // Locks what the body reads, and makes sure that the definition is what it was.
 Obstacle LockForComputation(Computation *work) {
   Definition *definition = work->definition;
@@ -155,8 +166,7 @@ Obstacle LockForComputation(Computation *work) {
   if (definition->valid) AcquireRewriteLocks(static_cast<Query *>(copyObjectImpl(definition->query)), true, false);
   if (!definition->valid || !ArePartsCurrent(definition) || !definition->valid)
     return Because(Reason::kChangedMeanwhile);
-  const bool reads_catalogs = definition->hides_privileges || definition->reads_names;
-  work->settled = !reads_catalogs || CatalogsAreSettled();
+  work->settled = AreCatalogsSettledFor(definition);
   return Because(definition->valid ? Reason::kNone : Reason::kChangedMeanwhile);
 }
 
@@ -169,6 +179,40 @@ Obstacle PlanComputation(Computation *work) {
   return Because(Reason::kNone);
 }
 
+// Asks for an answer from what writers have kept. As for hits, a SERIALIZABLE transaction shows what it would have
+// read, and then asks once more.
+template <class Ask>
+bool AskForKept(Computation *work, Ask ask) {
+  if (!ask()) return false;
+  if (!work->kept.current || !IsolationIsSerializable()) return true;
+  work->kept.why = "the transaction is SERIALIZABLE, and a conflict might not be seen";
+  return ShowSerializableReads(work->definition, work->result.snapshot) && work->definition->valid && ask();
+}
+
+// Answers without planning, as a hit without locks, if that can be.
+bool AnswerKnownCall(Computation *work) {
+  const bool found = AskForKept(
+      work, [work]() { return AnswerAtOnce(work->definition, work->parameters, work->result.snapshot, &work->kept); });
+  if (!found) return false;
+  work->plan = work->kept.plan;
+  work->dependencies.complete = true;
+  work->settled = AreCatalogsSettledFor(work->definition);
+  return true;
+}
+
+// Puts the answer together from what writers keep, or so that they keep it from now on, in place of the plan.
+void PlanFromGroups(Computation *work) {
+  work->kept = {};
+  const bool found = AskForKept(work, [work]() {
+    return AnswerFromGroups(work->definition, work->dependencies, work->parameters, work->result.snapshot, work->opens,
+                            &work->kept);
+  });
+  if (found)
+    work->plan = work->kept.plan;
+  else
+    work->kept.groups = nullptr;
+}
+
 // Runs the plan; the result's bytes and, of no set, its value are made of its rows. Errors of the body are raised.
 void RunComputation(Computation *work, const instr_time &start) {
   const ResultShape &shape = work->definition->result;
@@ -176,8 +220,11 @@ void RunComputation(Computation *work, const instr_time &start) {
   Result *result = &work->result;
   ErrorContextCallback callback;
   BeginCallContext(work->definition, &callback);
+  if (!work->plan_is_known) PlanFromGroups(work);
+  computed->current = work->kept.groups && work->kept.current;
+  computed->changes = work->kept.changes;
   computed->rows = Run(work->definition, work->plan, work->parameters, result->snapshot,
-                       shape.returns_set ? RowsContext(work->fcinfo) : work->context);
+                       shape.returns_set ? RowsContext(work->fcinfo) : work->context, work->kept.groups);
   instr_time end;
   INSTR_TIME_SET_CURRENT(end);
   INSTR_TIME_SUBTRACT(end, start);
@@ -220,7 +267,14 @@ void CountComputation(const Computation &work, bool stored) {
 void StoreComputation(Computation *work) {
   Result *result = &work->result;
   Collection *own = &work->collection;
-  result->stamp_count = AllStamps(work->definition, work->dependencies, own, &result->stamps);
+  if (work->plan_is_known) {
+    result->stamps = const_cast<Stamp *>(work->kept.stamps);
+    result->stamp_count = work->kept.stamp_count;
+  } else {
+    result->stamp_count = AllStamps(work->definition, work->dependencies, own, &result->stamps);
+    if (work->kept.groups && work->kept.about.size > 0)
+      RememberCall(work->definition, work->kept.about, result->stamps, result->stamp_count);
+  }
   result->end = own->expires_at;
   result->expires_at = EndOfResult(TimeOfResult(work->definition, false), own->expires_at);
   const char *unsound = FindStoringObstacle(*work);
@@ -229,16 +283,17 @@ void StoreComputation(Computation *work) {
   if (own->spoiled == nullptr) own->spoiled = unsound;
   EndCollection(own, result->stamps, result->stamp_count, result->expires_at);
   ReportComputed(result->cost_ns, result->bytes.size, not_stored);
+  ReportNotKept(work->computed.current ? nullptr : work->kept.why);
   CountComputation(*work, not_stored == nullptr);
 }
 
 }  // namespace
 
 Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum *hidden, const Key &key,
-                 FunctionStatistics *statistics) {
+                 FunctionStatistics *statistics, CallResult missed) {
   Computation work;
   memset(static_cast<void *>(&work), 0, sizeof(work));
-  work.computed = {Because(Reason::kNone), Datum{0}, true, nullptr};
+  work.computed.is_null = true;
   if (IsInParallelMode()) {
     work.computed.obstacle = Because(Reason::kParallelMiss);
     return work.computed;
@@ -246,6 +301,7 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
   work.definition = definition;
   work.fcinfo = fcinfo;
   work.statistics = statistics;
+  work.opens = settings::keep_current == settings::kKeepOn || missed == CallResult::kChanged;
   work.outer = CurrentMemoryContext;
   work.context = AllocSetContextCreate(work.outer, "aggcache computation", ALLOCSET_DEFAULT_SIZES);
   work.result.definition = definition;
@@ -253,13 +309,14 @@ Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum 
   work.result.snapshot = GetActiveSnapshot();
   MemoryContextSwitchTo(work.context);
 
-  work.computed.obstacle = LockForComputation(&work);
+  instr_time start;
+  INSTR_TIME_SET_CURRENT(start);
+  work.parameters = CallParameters(definition, fcinfo, hidden);
+  work.plan_is_known = AnswerKnownCall(&work);
+  if (!work.plan_is_known) work.computed.obstacle = LockForComputation(&work);
   if (!work.computed.obstacle) {
     BeginCollection(&work.collection, work.result.snapshot, work.context);
-    instr_time start;
-    INSTR_TIME_SET_CURRENT(start);
-    work.parameters = CallParameters(definition, fcinfo, hidden);
-    work.computed.obstacle = PlanComputation(&work);
+    if (!work.plan_is_known) work.computed.obstacle = PlanComputation(&work);
     if (work.computed.obstacle) {
       DropCollection(&work.collection);
     } else {
@@ -289,7 +346,7 @@ PlannedStmt *PlanBody(const Definition *definition, bool former) {
 }
 
 Computed RunBody(const Definition *definition, PlannedStmt *plan, FunctionCallInfo fcinfo, HiddenValues *hidden) {
-  Computed computed = {Because(Reason::kNone), Datum{0}, true, nullptr};
+  Computed computed = {Because(Reason::kNone), Datum{0}, true, nullptr, false, 0};
   const ResultShape &shape = definition->result;
   MemoryContext outer = CurrentMemoryContext;
   MemoryContext context = AllocSetContextCreate(outer, "aggcache computation", ALLOCSET_DEFAULT_SIZES);
@@ -297,7 +354,7 @@ Computed RunBody(const Definition *definition, PlannedStmt *plan, FunctionCallIn
   ErrorContextCallback callback;
   BeginCallContext(definition, &callback);
   computed.rows = Run(definition, plan, LazyParameters(definition, fcinfo, hidden), GetActiveSnapshot(),
-                      shape.returns_set ? RowsContext(fcinfo) : context);
+                      shape.returns_set ? RowsContext(fcinfo) : context, nullptr);
   if (!shape.returns_set) {
     TakeSingle(shape, DescriptorOf(shape), computed.rows, outer, &computed);
     tuplestore_end(computed.rows);

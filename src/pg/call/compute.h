@@ -18,12 +18,14 @@ struct Computed {
   Datum value;        // of a scalar or single row, in the caller's memory context
   bool is_null;
   Tuplestorestate *rows;  // of a set, in the statement's memory
+  bool current;           // writes have kept it so: no table was read
+  uint32_t changes;       // then: of how many transactions
 };
 
 // Runs the body under the active snapshot with the call's arguments and hidden parameters, and stores the result under
-// the key if that is sound. Errors of the body are raised. The definition must be pinned.
+// the key if that is sound. Errors of the body are raised. The definition must be pinned. `missed` is why it is needed.
 Computed Compute(Definition *definition, FunctionCallInfo fcinfo, NullableDatum *hidden, const Key &key,
-                 FunctionStatistics *statistics);
+                 FunctionStatistics *statistics, CallResult missed);
 
 // Plans the body as the plain function does, for any arguments, as it was analysed. The plan is in the current memory
 // context. If the definition is not valid any more: NULL, or, if `former`, nevertheless, with an error if the relations

@@ -289,6 +289,14 @@ void Record(const CallSite *site, CallResult result) {
     statistics->last_changed.store(GetCurrentTimestamp(), std::memory_order_relaxed);
 }
 
+// Of a result that writes have kept current.
+void RecordCurrent(const CallSite *site, uint32_t changes) {
+  ReportEndInWords(CallResult::kHit, psprintf("kept current: %u change%s added", changes, changes == 1 ? "" : "s"));
+  if (site->statistics == nullptr) return;
+  shared::Count(site->statistics->calls[static_cast<int>(CallResult::kHit)]);
+  shared::Count(site->statistics->kept);
+}
+
 // Looks the key up for this call. A SERIALIZABLE transaction gets no result whose conflicts could not be shown. Opening
 // the relations for that may have waited for changes that were in progress: so it looks once more.
 Found LookUpForCall(const Definition *definition, const Key &key) {
@@ -340,9 +348,9 @@ void Board(Miss *miss, const Found &missed) {
   if (miss->found.result != CallResult::kHit) miss->found.data = nullptr;
 }
 
-void ComputeMissed(FunctionCallInfo fcinfo, Miss *miss) {
+void ComputeMissed(FunctionCallInfo fcinfo, Miss *miss, CallResult missed) {
   TakeReadAhead();
-  miss->computed = Compute(miss->definition, fcinfo, miss->hidden, miss->key, miss->site->statistics);
+  miss->computed = Compute(miss->definition, fcinfo, miss->hidden, miss->key, miss->site->statistics, missed);
   // Who waits will look where the result was sent to, on a connection of its own.
   if (miss->leading && LatestCall().stored && settings::store == kRedis && OthersWait()) AwaitAllOfRedis();
 }
@@ -370,7 +378,7 @@ void ResolveMiss(FunctionCallInfo fcinfo, Miss *miss, const Found &missed) {
   PG_TRY();
   {
     Board(miss, missed);
-    if (miss->found.data == nullptr) ComputeMissed(fcinfo, miss);
+    if (miss->found.data == nullptr) ComputeMissed(fcinfo, miss, missed.result);
   }
   PG_CATCH();
   {
@@ -412,7 +420,10 @@ Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, HiddenValues *hidden, 
   site->answered = true;
   // calls within the body have told of themselves
   ReportComputedOf(fcinfo->flinfo->fn_oid);
-  Record(site, missed.result);
+  if (miss.computed.current)
+    RecordCurrent(site, miss.computed.changes);
+  else
+    Record(site, missed.result);
   return ReturnComputed(fcinfo, definition, miss.computed);
 }
 

@@ -131,6 +131,7 @@ void ShowFunctionStatistics(FunctionCallInfo fcinfo) {
     row.Milliseconds(Counted(statistics.compute_ns));
     row.Milliseconds(Counted(statistics.saved_ns));
     row.Time(statistics.last_changed.load(std::memory_order_relaxed));
+    row.BigInt(Counted(statistics.kept));
     Held wanted = {id, 0, 0};
     auto *found = static_cast<Held *>(bsearch(&wanted, held, held_count, sizeof(Held), CompareHeld));
     row.BigInt(found ? found->entries : 0);

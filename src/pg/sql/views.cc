@@ -43,6 +43,7 @@ void ShowLastCall(Row row) {
   any ? row.Bool(last_call.waited) : row.Null();
   any ? row.Bool(last_call.stored) : row.Null();
   row.Text(any ? last_call.not_stored : nullptr);
+  row.Text(any ? last_call.not_kept : nullptr);
   row.Text(hit ? last_call.from_redis ? "redis" : "shared" : nullptr);
   row.End();
 }

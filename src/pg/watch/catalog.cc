@@ -14,6 +14,7 @@ namespace {
 using Member = Oid Extension::*;
 
 enum DependencyAttribute { kDependencyFunction = 1, kDependencyRelation = 2 };
+enum ProgramAttribute { kProgramFunction = 1, kProgramRelation = 2, kProgramId = 3, kProgramText = 4 };
 
 // Visits the rows of a catalog whose column `attribute`, the first of the index, is `value`, or all if that is 0;
 // deletes those for which visit says so. Returns how many it deleted.
@@ -99,6 +100,10 @@ List *RelationsOfGoneFunctions() {
 }
 
 List *ForgetGoneFunctions(Oid relation) {
+  ForRows(&Extension::program, &Extension::program_relation_idx, kProgramRelation, relation, ShareRowExclusiveLock,
+          [](Relation catalog, HeapTuple row) {
+            return !IsCachedFunction(DatumGetObjectId(AttributeOfRow(catalog, row, kProgramFunction)));
+          });
   ForRows(&Extension::dependency, &Extension::dependency_relation_idx, kDependencyRelation, relation,
           ShareRowExclusiveLock, [](Relation catalog, HeapTuple row) {
             return !IsCachedFunction(DatumGetObjectId(AttributeOfRow(catalog, row, kDependencyFunction)));
@@ -203,6 +208,28 @@ void InsertWatch(Oid relation, const Watch &watch) {
 void DeleteWatches(Oid relation) {
   DeleteAll(&Extension::watch_use, &Extension::watch_use_relation_idx, kUseRelation, relation);
   DeleteAll(&Extension::watch, &Extension::watch_pkey, kWatchRelation, relation);
+  DeleteAll(&Extension::program, &Extension::program_relation_idx, kProgramRelation, relation);
+}
+
+void InsertProgram(Oid function, Oid relation, uint64_t id, const char *text) {
+  Datum values[] = {ObjectIdGetDatum(function), ObjectIdGetDatum(relation), Int64GetDatum(static_cast<int64>(id)),
+                    CStringGetTextDatum(text)};
+  InsertRow(&Extension::program, values);
+}
+
+void DeleteProgramsOfFunction(Oid function) {
+  DeleteAll(&Extension::program, &Extension::program_pkey, kProgramFunction, function);
+}
+
+char *FindProgramText(Oid relation, uint64_t id) {
+  char *found = nullptr;
+  ForRows(&Extension::program, &Extension::program_relation_idx, kProgramRelation, relation, AccessShareLock,
+          [&](Relation catalog, HeapTuple row) {
+            if (found == nullptr && WatchOf(catalog, row, kProgramId) == id)
+              found = TextDatumGetCString(AttributeOfRow(catalog, row, kProgramText));
+            return false;
+          });
+  return found;
 }
 
 int DeleteOtherWatches(Oid relation, List **watches) {

@@ -3,6 +3,7 @@
 //   aggcache.dependency (function oid, relation oid)                   which function needs which table tracked
 //   aggcache.watch      (relation oid, id bigint, ...)                 what tells a table's changes apart (watches.h)
 //   aggcache.watch_use  (function oid, relation oid, watch bigint, ...) which watch a function asks for
+//   aggcache.program    (function oid, relation oid, id bigint, ...)   what a row contributes (keep/program.h)
 //   aggcache.cell_width (relation regclass, column name, width bigint) said by the user (ranges.h)
 //
 // All but the last follow from function bodies, so they are not dumped; aggcache.refresh() makes them anew. Changes
@@ -42,8 +43,14 @@ List *TakeWatchUses(Oid relation, uint64_t watch);
 List *RelationsOfGoneFunctions();
 List *ForgetGoneFunctions(Oid relation);
 
+// Of a function that has none on the relation.
+void InsertProgram(Oid function, Oid relation, uint64_t id, const char *text);
+void DeleteProgramsOfFunction(Oid function);
+// The text of a program that some function has on the relation, in the current memory context, or NULL.
+char *FindProgramText(Oid relation, uint64_t id);
+
 void InsertWatch(Oid relation, const Watch &watch);
-// Deletes all watches of the relation, with their uses.
+// Deletes all watches of the relation, with their uses, and all programs.
 void DeleteWatches(Oid relation);
 // Deletes those watches of the relation whose id is not one of the list of Watch. Returns how many, and takes those out
 // of the list that are there.

@@ -346,6 +346,15 @@ Node *NormaliseMutator(Node *node, void *argument) {
     case T_NullTest: reinterpret_cast<NullTest *>(result)->location = -1; break;
     case T_BooleanTest: reinterpret_cast<BooleanTest *>(result)->location = -1; break;
     case T_RelabelType: reinterpret_cast<RelabelType *>(result)->location = -1; break;
+    case T_DistinctExpr:
+    case T_NullIfExpr: reinterpret_cast<OpExpr *>(result)->location = -1; break;
+    case T_ArrayExpr: reinterpret_cast<ArrayExpr *>(result)->location = -1; break;
+    case T_Param: reinterpret_cast<Param *>(result)->location = -1; break;
+    case T_FuncExpr: reinterpret_cast<FuncExpr *>(result)->location = -1; break;
+    case T_CaseExpr: reinterpret_cast<CaseExpr *>(result)->location = -1; break;
+    case T_CaseWhen: reinterpret_cast<CaseWhen *>(result)->location = -1; break;
+    case T_CoalesceExpr: reinterpret_cast<CoalesceExpr *>(result)->location = -1; break;
+    case T_Aggref: reinterpret_cast<Aggref *>(result)->location = -1; break;
     default: break;
   }
   return result;

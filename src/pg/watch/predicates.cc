@@ -37,7 +37,10 @@ bool MayFail(Oid function, void *) {
     case F_NUMERIC_LT:
     case F_NUMERIC_LE:
     case F_NUMERIC_GT:
-    case F_NUMERIC_GE: return false;
+    case F_NUMERIC_GE:
+    case F_NUMERIC_INT2:
+    case F_NUMERIC_INT4:
+    case F_NUMERIC_INT8: return false;
     default:
       return function >= FirstNormalObjectId || !get_func_leakproof(function) ||
              func_volatile(function) != PROVOLATILE_IMMUTABLE || !IsFixed(function);
@@ -60,12 +63,18 @@ bool MayLackCollation(Oid collation, const List *arguments) {
   return collation >= FirstUnpinnedObjectId && !is_of_column;
 }
 
-// Finds what keeps writers from evaluating a predicate.
-bool UnfitPredicateWalker(Node *node, void *argument) {
+struct Asked {
+  Index relation;
+  bool parameters;  // for one call: parameters have values, and CASE and function calls are no clauses to be told apart
+};
+
+// Finds what keeps writers from evaluating an expression.
+bool UnfitWalker(Node *node, void *argument) {
   if (node == nullptr) return false;
   check_stack_depth();
+  const auto *asked = static_cast<Asked *>(argument);
   switch (nodeTag(node)) {
-    case T_Var: return !IsOwnColumn(reinterpret_cast<Var *>(node), *static_cast<Index *>(argument));
+    case T_Var: return !IsOwnColumn(reinterpret_cast<Var *>(node), asked->relation);
     case T_NullTest:
       if (reinterpret_cast<NullTest *>(node)->argisrow) return true;
       break;
@@ -84,16 +93,46 @@ bool UnfitPredicateWalker(Node *node, void *argument) {
     case T_BoolExpr:
     case T_BooleanTest:
     case T_RelabelType: break;
+    case T_Param:
+      if (!asked->parameters || reinterpret_cast<Param *>(node)->paramkind != PARAM_EXTERN) return true;
+      break;
+    case T_FuncExpr: {
+      FuncExpr *call = reinterpret_cast<FuncExpr *>(node);
+      if (!asked->parameters || call->funcretset || MayLackCollation(call->inputcollid, call->args)) return true;
+      break;
+    }
+    case T_DistinctExpr:
+    case T_NullIfExpr: {
+      // these are laid out as OpExpr
+      OpExpr *expression = reinterpret_cast<OpExpr *>(node);
+      if (!asked->parameters || MayLackCollation(expression->inputcollid, expression->args)) return true;
+      break;
+    }
+    case T_ArrayExpr:
+      if (!asked->parameters || reinterpret_cast<ArrayExpr *>(node)->multidims) return true;
+      break;
+    case T_CaseExpr:
+    case T_CaseWhen:
+    case T_CaseTestExpr:
+    case T_CoalesceExpr:
+      if (!asked->parameters) return true;
+      break;
     default: return true;
   }
   if (check_functions_in_node(node, MayFail, nullptr)) return true;
-  return compat::WalkExpression(node, UnfitPredicateWalker, argument);
+  return compat::WalkExpression(node, UnfitWalker, argument);
 }
 
 }  // namespace
 
 bool IsConstantPredicate(Node *clause, Index relation) {
-  return !UnfitPredicateWalker(clause, &relation) && contain_var_clause(clause);
+  Asked asked = {relation, false};
+  return !UnfitWalker(clause, &asked) && contain_var_clause(clause);
+}
+
+bool IsRowLocal(Node *expression, Index relation) {
+  Asked asked = {relation, true};
+  return !UnfitWalker(expression, &asked);
 }
 
 }  // namespace aggcache

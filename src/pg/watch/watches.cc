@@ -171,6 +171,10 @@ List *ReadWantedWatches(Relation relation) {
   return wanted;
 }
 
+bool FitsRelation(Node *expression, Relation relation) {
+  return !ChangedColumnWalker(expression, RelationGetDescr(relation));
+}
+
 int64_t CellWidthOf(Relation relation, AttrNumber attribute) {
   Form_pg_attribute form = TupleDescAttr(RelationGetDescr(relation), attribute - 1);
   int64_t width = DefaultCellWidth(RangeKindOf(form->atttypid));

@@ -63,6 +63,9 @@ bool DescribeKeyColumn(Relation relation, AttrNumber attribute, KeyColumn *colum
 // The width of cells of a column: what aggcache.set_cell_width() said, else that of its type.
 int64_t CellWidthOf(Relation relation, AttrNumber attribute);
 
+// Whether the columns of an expression, which are those of relation 1, are what they were when it was stored.
+bool FitsRelation(Node *expression, Relation relation);
+
 // Sets watch->id.
 void IdentifyWatch(Watch *watch);
 

@@ -10,6 +10,7 @@
 #include "pg/facts/partitions.h"
 #include "pg/facts/tracked.h"
 #include "pg/facts/triggers.h"
+#include "pg/keep/kept_state.h"
 #include "pg/watch/catalog.h"
 #include "pg/watch/dependencies.h"
 #include "pg/write/registration.h"
@@ -102,6 +103,16 @@ const char *TrackRelation(Oid function, Oid owner, Oid relation, const List *pro
   return obstacle;
 }
 
+// Notes what rows contribute to results of the function, if it can be told. Writers that have looked for it in vain
+// look again.
+void PutProgram(Oid function, const Definition *definition) {
+  const KeptState *kept = KeptStateOf(definition);
+  if (kept->program == nullptr || !list_member_oid(RelationsOfFunction(function), kept->relation)) return;
+  InsertProgram(function, kept->relation, kept->program->id[0], kept->program->text);
+  CacheInvalidateRelcacheByRelid(kept->relation);
+  CommandCounterIncrement();
+}
+
 bool WasAttachedByHand(Oid table) {
   Relation relation = try_relation_open(table, AccessShareLock);
   if (relation == nullptr) return false;
@@ -192,6 +203,7 @@ void AttachFunction(Oid function, const Definition *definition, int level) {
   Oid owner = OwnerOfFunction(function);
   List *before = RelationsOfFunction(function);
   DeleteDependenciesOfFunction(function);
+  DeleteProgramsOfFunction(function);
   List *watches = TakeWatchUsesOfFunction(function);
   CommandCounterIncrement();
   List *proposals = ProposeWatches(definition);
@@ -207,6 +219,7 @@ void AttachFunction(Oid function, const Definition *definition, int level) {
     if (obstacle == nullptr) continue;
     ereport(level, (errmsg("function %s will not be cached", definition->name), errdetail("%s.", obstacle)));
   }
+  PutProgram(function, definition);
   ListCell *cell;
   foreach (cell, list_concat_unique_oid(before, RelationsOfFunction(function)))
     ReleaseTable(lfirst_oid(cell), owner, watches);

@@ -182,6 +182,7 @@ void FollowUp(Node *statement) {
       List *read = RelationsOfFunction(lfirst_oid(cell));
       if (read == NIL) continue;
       DeleteDependenciesOfFunction(lfirst_oid(cell));
+      DeleteProgramsOfFunction(lfirst_oid(cell));
       watches = list_concat(watches, TakeWatchUsesOfFunction(lfirst_oid(cell)));
       released = list_concat_unique_oid(released, read);
     }

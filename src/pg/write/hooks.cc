@@ -13,6 +13,7 @@
 #include "pg/body/result_times.h"
 #include "pg/facts/audited.h"
 #include "pg/facts/concern.h"
+#include "pg/keep/rows.h"
 #include "pg/watch/known_watches.h"
 #include "pg/write/attach.h"
 #include "pg/write/catalog_commits.h"
@@ -197,6 +198,7 @@ void OnUtility(PlannedStmt *statement, const char *text, bool read_only, Process
 void NoteRelationMessage(Oid relation) {
   ForgetWatchedTables(relation);
   MaySpareWatches(relation);
+  ForgetCompiled(relation);
   if (!OidIsValid(relation) || !IsRecording() || concern == Concern::kNothing) return;
   // A transaction that rolls back, and one that is prepared, undoes its messages after OnTransaction has forgotten what
   // it wrote. Noted then, they would count as the next transaction's.

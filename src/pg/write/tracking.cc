@@ -8,6 +8,7 @@
 #include "core/tag.h"
 #include "pg/base/settings.h"
 #include "pg/base/shared.h"
+#include "pg/keep/kept_writes.h"
 #include "pg/write/blame.h"
 #include "pg/write/counted_writes.h"
 #include "pg/write/registration.h"
@@ -33,6 +34,23 @@ void Escalate(WrittenTable *table, const WatchedTable *watched, Oid relation) {
   if (statistics) shared::Count(statistics->bulk);
 }
 
+// A copy of the tags of watches, good until the next call: registering overwrites the list.
+const uint64_t *CopyTags(const TagList &list) {
+  static uint64_t *copy = nullptr;
+  static int room = 0;
+  const int count = list.count - list.table_tags;
+  if (count > room) {
+    if (copy) pfree(copy);
+    copy = nullptr;
+    room = 0;
+    copy =
+        static_cast<uint64_t *>(MemoryContextAlloc(TopMemoryContext, sizeof(uint64_t) * static_cast<Size>(2 * count)));
+    room = 2 * count;
+  }
+  memcpy(copy, list.tags + list.table_tags, sizeof(uint64_t) * static_cast<Size>(count));
+  return copy;
+}
+
 // Registers a changed row: in its tags, or for all of the table once those are too many.
 void TrackRow(TriggerData *data) {
   Oid relation = RelationGetRelid(data->tg_relation);
@@ -55,10 +73,12 @@ void TrackRow(TriggerData *data) {
                                                                       : nullptr;
   TagList list = TagsOfChange(watched, old_row, new_row, !table->table_tag);
   if (list.count == 0) return;
+  const uint64_t *tags = CopyTags(list);
   // With the first change all are new.
   const int registered = RegisterNewTags(list.tags, list.count, !table->table_tag);
   table->table_tag = true;
   table->tags += registered - list.table_tags;
+  KeepChange(data->tg_relation, tags, list.count - list.table_tags, old_row, new_row);
   if (table->tags > static_cast<uint32_t>(settings::bulk_threshold)) Escalate(table, watched, relation);
 }
 

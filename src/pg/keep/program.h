@@ -1,0 +1,67 @@
+// Programs: what one row of a table contributes to a query that can be kept current (core/ledger.h).
+//
+// A query that can be kept reads one table, is restricted by expressions of its rows and of parameters, groups by some,
+// and shows nothing but aggregates and groups, or expressions over these. Writers evaluate the program on rows that
+// they change, so all that it holds can raise no error and means the same to everybody (watch/predicates.h).
+//
+// The program is a text, a tree of nodes, in the catalog aggcache.program, for the function that has it; writers look
+// it up by its id, which a ledger names. A reader makes it anew from its own analysis. Where the two differ nobody
+// keeps anything for the ledger, and it is given up.
+
+#ifndef AGGCACHE_PG_KEEP_PROGRAM_H
+#define AGGCACHE_PG_KEEP_PROGRAM_H
+
+#include "pg/base/server.h"
+
+#include "core/contribution.h"
+#include "pg/body/definition.h"
+
+namespace aggcache {
+
+constexpr int kNumericScales = 21;  // digits behind the point that numerics may have: 0 to 20
+
+// How an aggregate is added up; its fields are drawn in sums.h.
+enum class SumKind : uint8_t {
+  kNumber,   // count: of rows, or of values that are not null
+  kNarrow,   // sum and avg of smallint and integer
+  kWide,     // of bigint
+  kNumeric,  // of numeric, whose scales are counted as well
+  kScaled,   // of a numeric column of a fixed scale
+  kTruth,    // bool_and, bool_or, every
+  kBits,     // bit_xor
+};
+
+struct KeptAggregate {
+  const Aggref *call;
+  SumKind kind;
+  int scale;        // kScaled
+  Expr *argument;   // NULL: of rows
+  Expr *filter;     // NULL: all
+  uint32_t fields;  // the first of its fields
+  uint32_t words;   // of a group, the first of its words
+};
+
+struct Program {
+  uint64_t id[2];  // the first bytes of the SHA-256 of the text, with the server's major version before it
+  const char *text;
+  List *conditions;  // of rows; implicitly ANDed
+  List *groups;      // expressions
+  int aggregate_count;
+  KeptAggregate *aggregates;
+  ContributionShape shape;  // the first field is the number of rows
+  uint32_t words;           // of a group
+};
+
+// The program of a definition's query, in the current memory context, or NULL; then *why says in words what is in the
+// way. `query` is the definition's, with the groups as they were written. The program's Vars are those of relation 1.
+const Program *MakeProgram(const Definition *definition, const Query *query, const char **why);
+
+// The program that a text stands for, in the current memory context; NULL if the relation is not what it was.
+const Program *ReadProgram(const char *text, Relation relation);
+
+// The groups and aggregates of the query, not normalised, as they stand in its target list: a list of expressions each.
+void FindKeptParts(const Query *query, List **groups, List **aggregates);
+
+}  // namespace aggcache
+
+#endif

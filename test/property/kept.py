@@ -1,0 +1,59 @@
+"""Queries that writes can keep current (aggcache.keep_current): one table, a key or two, groups, and aggregates that
+can be added to and taken from."""
+
+GROUPED = ("integer", "bigint", "smallint", "small", "text", "character varying", "date", "boolean", "uuid", "mood",
+           "timestamp without time zone", "timestamp with time zone", "bytea")
+WHOLE = ("integer", "bigint", "smallint")
+
+
+def condition(query, scope):
+    x, kind = query.column(scope, lambda kind: kind.name in WHOLE + ("text", "date", "boolean", "numeric")) \
+        or query.column(scope)
+    return "%s %s %s" % (x, query.r.choice(["=", "<>", "<", ">=", "IS DISTINCT FROM"]), query.comparand(kind, 1))
+
+
+def aggregate(query, scope):
+    r = query.r
+    forms = ["count(*)", "count({0})"]
+    x, kind = query.column(scope)
+    found = query.column(scope, lambda kind: kind.summed)
+    if found and r.random() < 0.75:
+        x, kind = found
+        forms = ["sum({0})", "avg({0})", "sum({0}) + count(*)", "count({0})", "sum(CASE WHEN {1} THEN {0} END)",
+                 "coalesce(sum({0}), 0)"]
+        if kind.name in WHOLE:
+            forms += ["bit_xor({0})", "sum({0}::numeric)"]
+    elif r.random() < 0.3:
+        forms = ["bool_and({1})", "bool_or({1})", "every({1})"]
+    text = r.choice(forms).format(x, condition(query, scope))
+    if r.random() < 0.25 and text.endswith(")") and text.count("(") == 1:
+        text += " FILTER (WHERE %s)" % condition(query, scope)
+    return text
+
+
+def kept_query(query):
+    r = query.r
+    text, scope = query.from_one()
+    parts = []
+    for _ in range(r.choice([0, 1, 1, 1, 2])):
+        x, kind = query.column(scope)
+        parts.append("%s %s %s" % (x, r.choice(["=", "=", "=", "IS NOT DISTINCT FROM"]), query.comparand(kind)))
+    if r.random() < 0.3:
+        parts.append(condition(query, scope))
+    where = " WHERE " + " AND ".join(parts) if parts else ""
+    aggregates = [aggregate(query, scope) for _ in range(r.randint(1, 4))]
+    groups = []
+    for _ in range(r.choice([0, 1, 1, 2])):
+        found = query.column(scope, lambda kind: kind.name in GROUPED)
+        if found and found[0] not in groups:
+            groups.append(found[0])
+    if not groups:
+        query.single = True
+        return "SELECT %s FROM %s%s" % (", ".join(aggregates), text, where)
+    having = r.choice(["", "", "", " HAVING count(*) > 1", " HAVING %s IS NOT NULL" % aggregates[0]])
+    order = ""
+    if r.random() < 0.4:
+        query.ordered = True
+        order = " ORDER BY %s%s" % (", ".join(r.sample(groups, len(groups))), r.choice(["", " LIMIT 3", " OFFSET 1"]))
+    return "SELECT %s FROM %s%s GROUP BY %s%s%s" % (", ".join(groups + aggregates), text, where, ", ".join(groups),
+                                                    having, order)

@@ -1,0 +1,131 @@
+# Results that writes keep current: prepared transactions across a crash, memory that has an end, other roles, bulk
+# writes, functions that come and go, and what it says where nothing is kept.
+use strict;
+use warnings;
+use AggcacheTest;
+use Test::More;
+
+my $node = new_node('main', conf => "max_prepared_transactions = 5\naggcache.keep_current = on\n"
+	. "aggcache.memory = 1MB\naggcache.bulk_threshold = 300\n");
+fixture($node);
+my $sql = sub { return $node->safe_psql('postgres', @_) };
+
+# How a call of cached_hours(1) was answered, after it was compared with the plain one.
+sub how
+{
+	my ($call, $before) = @_;
+	my $plain = $call =~ s/cached/plain/r;
+	return $sql->(($before // '') . "SELECT ($call) IS NOT DISTINCT FROM ($plain);
+		SELECT result || ': ' || reason || coalesce('; ' || not_kept, '') FROM aggcache.last_call()");
+}
+my $current = sub { return "t\nhit: kept current: $_[0] change" . ($_[0] == 1 ? '' : 's') . ' added' };
+
+like(how('cached_hours(1)'), qr/^t\nmiss: .*; writers kept nothing for it yet$/, 'the first call computes');
+$sql->('UPDATE task SET hours = hours + 1 WHERE id = 3');
+is(how('cached_hours(1)'), $current->(1), 'the next has what was written added');
+
+# a transaction that is prepared when the server crashes, with what it has published lost
+$sql->(q{BEGIN; UPDATE task SET hours = hours + 10 WHERE id = 3; PREPARE TRANSACTION 'p1'});
+$sql->('UPDATE task SET hours = hours + 100 WHERE id = 6');
+is(how('cached_hours(1)'), $current->(2), 'a prepared transaction is not seen');
+$node->stop('immediate');
+$node->start;
+like(how('cached_hours(1)'), qr/^t\nmiss: /, 'after a crash it is computed');
+$sql->('UPDATE task SET hours = hours + 100 WHERE id = 6');
+like(how('cached_hours(1)'), qr/^t\n/, 'and right while the other is prepared');
+$sql->(q{COMMIT PREPARED 'p1'});
+like(how('cached_hours(1)'), qr/^t\nmiss: /, 'what was prepared before the crash is not missed');
+$sql->('UPDATE task SET hours = hours + 100 WHERE id = 6');
+like(how('cached_hours(1)'), qr/^t\n/, 'and from then on');
+$sql->('UPDATE task SET hours = hours + 100 WHERE id = 6');
+is(how('cached_hours(1)'), $current->(2), 'it is kept again');
+
+# bulk writes end what is kept, and count all the same
+$sql->('INSERT INTO task SELECT i, 1 + i % 500, 1 FROM generate_series(1001, 4000) i');
+like(how('cached_hours(1)'), qr/^t\nmiss: .*; the table was changed otherwise than by single rows$/, 'a bulk write');
+$sql->('UPDATE task SET hours = hours + 1 WHERE id = 3');
+is(how('cached_hours(1)'), $current->(1), 'and afterwards');
+$sql->('UPDATE task SET hours = hours + 1 WHERE dept = 1');
+like(how('cached_hours(1)'), qr/^t\n/, 'many rows of one key');
+
+# more results than there is memory for: those that are asked for stay, and results of others are no worse off
+$sql->(q{CREATE FUNCTION cached_other(d int) RETURNS bigint LANGUAGE cached_sql STABLE SET aggcache.keep_current = off
+	AS 'SELECT sum(hours) FROM task WHERE dept = d'});
+$sql->('SELECT cached_other(d) FROM generate_series(1, 20) d');
+for my $round (1 .. 3)
+{
+	$sql->("SELECT count(cached_hours(d)) FROM generate_series(1, 500) d");
+	$sql->('UPDATE task SET hours = hours + 1 WHERE id = 3');
+	like(how('cached_hours(1)'), qr/^t\n/, "with many results: round $round");
+}
+is($sql->(q{SELECT bool_and(cached_hours(d) IS NOT DISTINCT FROM plain_hours(d)) FROM generate_series(1, 500) d}), 't',
+	'all are right');
+$sql->('CREATE TABLE wide_key (k text, v int); INSERT INTO wide_key SELECT i::text, i FROM generate_series(1, 9) i');
+$sql->(q{CREATE FUNCTION cached_wide(k text) RETURNS bigint LANGUAGE cached_sql STABLE
+	AS 'SELECT sum(v) FROM wide_key w WHERE w.k = $1'});
+$sql->(q{SELECT cached_wide(repeat('x', 200))});
+like($sql->(q{SELECT cached_wide(repeat('x', 300)); SELECT not_kept FROM aggcache.last_call()}),
+	qr/the arguments are too long/, 'arguments that writers cannot be told');
+
+# another role's calls are answered from the same, with the role's own privileges
+$sql->('CREATE ROLE reader; GRANT USAGE ON SCHEMA public TO reader; GRANT SELECT ON task TO reader');
+like(how('cached_hours(1)'), qr/^t\n/, 'asked for again');
+$sql->('UPDATE task SET hours = hours + 1 WHERE id = 3');
+like(how('cached_hours(1)', 'SET ROLE reader; '), qr/^t\nhit: kept current/, 'another role');
+$sql->('REVOKE SELECT ON task FROM reader; UPDATE task SET hours = hours + 1 WHERE id = 3');
+my ($rc, $out, $err) = $node->psql('postgres', 'SET ROLE reader; SELECT cached_hours(1)');
+like($err, qr/permission denied for table task/, 'that may not read the table any more');
+
+# a session that has looked for a program in vain looks again
+$sql->(q{UPDATE task SET hours = hours + 1 WHERE id = 3; DROP FUNCTION cached_hours(int);
+	UPDATE task SET hours = hours + 1 WHERE id = 3;
+	CREATE FUNCTION cached_hours(d int) RETURNS bigint LANGUAGE cached_sql STABLE
+		AS 'SELECT sum(hours) FROM public.task WHERE dept = d';
+	SELECT cached_hours(1);
+	UPDATE task SET hours = hours + 1 WHERE id = 3});
+like(how('cached_hours(1)'), qr/^t\nhit: kept current/, 'a function that was made anew');
+
+# Why results of a function are not kept. `body` is of a function with an argument d.
+sub why_not
+{
+	my ($body, $result) = @_;
+	return $sql->("CREATE FUNCTION cached_x(d int) RETURNS $result LANGUAGE cached_sql STABLE AS \$\$ $body \$\$;
+		SELECT count(*) FROM cached_x(1); SELECT not_kept FROM aggcache.last_call(); DROP FUNCTION cached_x(int)");
+}
+$sql->(q{CREATE TABLE item (id int, dept int, price float8, name char(3), span interval, paid date);
+	INSERT INTO item VALUES (1, 1, 1, 'a', '1 day', '2026-01-01')});
+my @cases = (
+	[ 'SELECT sum(price) FROM item WHERE dept = d', 'float8', qr/aggregate sum is not kept/ ],
+	[ 'SELECT max(id) FROM item WHERE dept = d', 'int', qr/aggregate max is not kept/ ],
+	[ 'SELECT count(DISTINCT id) FROM item WHERE dept = d', 'bigint', qr/aggregate count has DISTINCT or ORDER BY/ ],
+	[ 'SELECT id FROM item WHERE dept = d', 'SETOF int', qr/neither aggregates nor GROUP BY/ ],
+	[ 'SELECT count(*) FROM item WHERE dept = d GROUP BY name', 'SETOF bigint', qr/type character can be equal and yet/ ],
+	[ 'SELECT count(*) FROM item WHERE dept = d GROUP BY span', 'SETOF bigint', qr/type interval can be equal and yet/ ],
+	[ 'SELECT count(*) FROM item WHERE dept = d GROUP BY id ORDER BY 1 LIMIT 1', 'SETOF bigint', qr/ties have no order/ ],
+	[ 'SELECT count(*) FROM item WHERE dept = d GROUP BY id', 'bigint', qr/ties have no order/ ],
+	[ 'SELECT sum(10 / id) FROM item WHERE dept = d', 'bigint', qr/no expression that writers can evaluate/ ],
+	[ 'SELECT count(*) FROM item WHERE dept = d AND 10 / id > 2', 'bigint', qr/a condition is no expression/ ],
+	[ 'SELECT count(*) FROM item, task WHERE item.dept = d', 'bigint', qr/something else than one table/ ],
+	[ 'SELECT count(*) FROM item', 'bigint', qr/^$/ ],
+	[ 'SELECT count(*) FROM item WHERE dept = ANY (ARRAY[d, 7])', 'bigint', qr/do not have one key/ ],
+	[ 'SELECT count(*), rank() OVER () FROM item WHERE dept = d', 'TABLE (a bigint, b bigint)', qr/window functions/ ],
+	[ 'SELECT count(*) FROM item WHERE dept = d GROUP BY ROLLUP (id)', 'SETOF bigint', qr/grouping sets/ ]);
+for my $case (@cases)
+{
+	my ($body, $result, $why) = @$case;
+	my $said = (split /\n/, why_not($body, $result))[-1] // '';
+	$said = '' if $said =~ /writers kept nothing for it yet/;
+	like($said, $why, "not kept: $body");
+}
+
+# nothing of it grows
+my $blocks = sub { return $sql->('SELECT sum(total_bytes) FROM pg_backend_memory_contexts') };
+my $grown = $sql->(q{
+	DO $$ BEGIN FOR i IN 1 .. 300 LOOP UPDATE task SET hours = hours + 1 WHERE id = 3; COMMIT; PERFORM cached_hours(1);
+		END LOOP; END $$;
+	CREATE TEMP TABLE before AS SELECT sum(total_bytes) AS bytes FROM pg_backend_memory_contexts;
+	DO $$ BEGIN FOR i IN 1 .. 3000 LOOP UPDATE task SET hours = hours + 1 WHERE id = 3; COMMIT; PERFORM cached_hours(1);
+		END LOOP; END $$;
+	SELECT sum(total_bytes) - (SELECT bytes FROM before) < 400000 FROM pg_backend_memory_contexts});
+is($grown, 't', 'memory of the session does not grow with calls');
+done_testing();
