@@ -150,14 +150,14 @@ COMMENT ON COLUMN aggcache.functions.settings IS 'all SET clauses of the functio
 
 CREATE FUNCTION aggcache.function_dependencies(
   function oid, OUT relation regclass, OUT tracked boolean, OUT key_columns name[], OUT range_column name,
-  OUT granularity text, OUT watch text, OUT reason text)
+  OUT granularity text, OUT watch text, OUT reason text, OUT not_kept text)
   RETURNS SETOF record ROWS 3 LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'aggcache_function_dependencies';
 COMMENT ON FUNCTION aggcache.function_dependencies(oid) IS
   'what one cached function reads; behind aggcache.dependencies';
 
 CREATE VIEW aggcache.dependencies AS
   SELECT p.oid::pg_catalog.regprocedure AS function, d.relation, d.tracked, d.key_columns, d.range_column,
-         d.granularity, d.watch, d.reason
+         d.granularity, d.watch, d.reason, d.not_kept
   FROM pg_catalog.pg_proc p
   JOIN pg_catalog.pg_language l ON l.oid = p.prolang
     AND l.lanplcallfoid = 'aggcache.cached_sql_call_handler()'::pg_catalog.regprocedure
@@ -174,6 +174,8 @@ COMMENT ON COLUMN aggcache.dependencies.granularity IS
   'for; columns: only changes of columns and rows that are used; table: every change; none: changes are not seen, so '
   'the function is not cached';
 COMMENT ON COLUMN aggcache.dependencies.watch IS 'the finest watch that the function can use now, in words';
+COMMENT ON COLUMN aggcache.dependencies.not_kept IS
+  'why writes cannot keep results of the function current; null if they can';
 
 CREATE FUNCTION aggcache.function_statistics(
   OUT function oid, OUT hits bigint, OUT stale_hits bigint, OUT cold bigint, OUT changed bigint, OUT expired bigint,

@@ -93,9 +93,36 @@ DELETE FROM kept_task WHERE dept = 1;
 SELECT same('numbers', 1);
 ROLLBACK;
 SELECT * FROM all_same;
+-- through views, with arithmetic and functions of columns
+CREATE VIEW kept_view AS SELECT dept AS d, hours * 2 AS twice, created AS day, rate FROM kept_task WHERE hours < 5000;
+CREATE VIEW kept_view_of_view AS SELECT d, twice + 1 AS more, day, rate FROM kept_view WHERE rate IS NOT NULL;
+CREATE FUNCTION plain_view(x int) RETURNS TABLE (month timestamp, n bigint, s bigint, p numeric)
+  LANGUAGE sql VOLATILE AS $$ SELECT date_trunc('month', day::timestamp), count(*), sum(more), sum(rate * more)
+    FROM kept_view_of_view WHERE d = x AND more <> 7 GROUP BY 1 ORDER BY 1 $$;
+CREATE FUNCTION kept_view(x int) RETURNS TABLE (month timestamp, n bigint, s bigint, p numeric)
+  LANGUAGE cached_sql STABLE AS $$ SELECT date_trunc('month', day::timestamp), count(*), sum(more), sum(rate * more)
+    FROM kept_view_of_view WHERE d = x AND more <> 7 GROUP BY 1 ORDER BY 1 $$;
+SELECT same('view', 1);
+UPDATE kept_task SET hours = hours + 3, rate = 2.50 WHERE id = 31;
+UPDATE kept_task SET hours = 6000 WHERE id = 36;
+UPDATE kept_task SET hours = 3 WHERE id = 41;
+SELECT same('view', 1);
+CREATE OR REPLACE VIEW kept_view AS SELECT dept AS d, hours * 3 AS twice, created AS day, rate FROM kept_task;
+SELECT same('view', 1);
+UPDATE kept_task SET hours = hours + 3 WHERE id = 31;
+SELECT same('view', 1);
+SELECT function, relation, not_kept FROM aggcache.dependencies WHERE relation = 'kept_task'::regclass ORDER BY 1;
 -- all rows go
 DELETE FROM kept_task WHERE dept = 1;
 SELECT * FROM all_same;
+-- by hand: computed again
+SELECT aggcache.invalidate('kept_numbers(int)') >= 0 AS invalidated;
+SELECT same('numbers', 2);
+UPDATE kept_task SET hours = hours + 1 WHERE id = 2;
+SELECT same('numbers', 2);
+SELECT aggcache.invalidate_all() > 0 AS invalidated;
+UPDATE kept_task SET hours = hours + 1 WHERE id = 2;
+SELECT same('numbers', 2), same('groups', 2);
 -- what ends them all
 TRUNCATE kept_task;
 SELECT * FROM all_same;
@@ -107,6 +134,7 @@ SELECT same('numbers', 1);
 
 DROP VIEW all_same;
 DROP TABLE kept_task CASCADE;
+DROP FUNCTION plain_view(int), kept_view(int);
 DROP FUNCTION same(text, int), kept_body(text), plain_numbers(int), plain_groups(int), plain_top(int),
   kept_numbers(int), kept_groups(int), kept_top(int);
 SELECT count(*) FROM aggcache.program;

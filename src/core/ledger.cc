@@ -32,6 +32,8 @@ LedgerInfo InfoOf(const BlockPool &pool, const LedgerHeader &ledger) {
   info.deltas = ledger.delta_count;
   info.sum_size = ledger.sum_size;
   info.floor = ledger.floor;
+  info.about = ledger.about_size > 0 ? pool.At(ledger.about.first) : nullptr;
+  info.about_size = ledger.about_size;
   info.blocks = 1 + ledger.proof.count + ledger.sum.count + ledger.about.count;
   for (uint32_t block = ledger.first_delta; block != kNoBlock; block = DeltaAt(pool, block)->next_delta)
     info.blocks += DeltaAt(pool, block)->chain.count;

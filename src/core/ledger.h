@@ -95,7 +95,9 @@ struct LedgerInfo {
   uint32_t deltas = 0;
   uint32_t sum_size = 0;
   uint32_t blocks = 0;
-  Xid floor = kNoXid;  // the largest id whose delta was folded, or forgotten
+  Xid floor = kNoXid;                    // the largest id whose delta was folded, or forgotten
+  const unsigned char *about = nullptr;  // under the lock only
+  uint32_t about_size = 0;
 };
 
 // A full fence: of two that each write, pass one, and then read what the other has written, at least one sees it.

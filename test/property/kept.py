@@ -22,7 +22,9 @@ def aggregate(query, scope):
         forms = ["sum({0})", "avg({0})", "sum({0}) + count(*)", "count({0})", "sum(CASE WHEN {1} THEN {0} END)",
                  "coalesce(sum({0}), 0)"]
         if kind.name in WHOLE:
-            forms += ["bit_xor({0})", "sum({0}::numeric)"]
+            forms += ["bit_xor({0})", "sum({0}::numeric)", "sum({0} / 2)", "avg(abs({0}))"]
+        else:
+            forms += ["sum({0} * 3 - 1)", "avg(round({0}, 1))"]
     elif r.random() < 0.3:
         forms = ["bool_and({1})", "bool_or({1})", "every({1})"]
     text = r.choice(forms).format(x, condition(query, scope))
@@ -45,8 +47,13 @@ def kept_query(query):
     groups = []
     for _ in range(r.choice([0, 1, 1, 2])):
         found = query.column(scope, lambda kind: kind.name in GROUPED)
-        if found and found[0] not in groups:
-            groups.append(found[0])
+        if not found:
+            continue
+        group = found[0]
+        if found[1].name == "timestamp without time zone" and r.random() < 0.5:
+            group = "date_trunc('%s', %s)" % (r.choice(["month", "day", "hour"]), group)
+        if group not in groups:
+            groups.append(group)
     if not groups:
         query.single = True
         return "SELECT %s FROM %s%s" % (", ".join(aggregates), text, where)

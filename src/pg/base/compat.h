@@ -108,6 +108,15 @@ inline void ForgetPermissions(Query *query) {
 #endif
 }
 
+// Puts the expressions of a target list in the place of the columns of a relation.
+inline Node *ReplaceColumns(Node *node, int relation, RangeTblEntry *entry, List *target_list) {
+#if PG_VERSION_NUM >= 180000
+  return ReplaceVarsFromTargetList(node, relation, 0, entry, target_list, 0, REPLACEVARS_REPORT_ERROR, 0, nullptr);
+#else
+  return ReplaceVarsFromTargetList(node, relation, 0, entry, target_list, REPLACEVARS_REPORT_ERROR, 0, nullptr);
+#endif
+}
+
 inline bool OwnsRelation(Oid relation, Oid role) {
 #if PG_VERSION_NUM >= 160000
   return object_ownercheck(RelationRelationId, relation, role);

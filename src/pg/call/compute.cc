@@ -185,6 +185,8 @@ template <class Ask>
 bool AskForKept(Computation *work, Ask ask) {
   if (!ask()) return false;
   if (!work->kept.current || !IsolationIsSerializable()) return true;
+  EndAnswer(&work->kept);
+  work->kept.plan = nullptr;
   work->kept.why = "the transaction is SERIALIZABLE, and a conflict might not be seen";
   return ShowSerializableReads(work->definition, work->result.snapshot) && work->definition->valid && ask();
 }
@@ -207,10 +209,7 @@ void PlanFromGroups(Computation *work) {
     return AnswerFromGroups(work->definition, work->dependencies, work->parameters, work->result.snapshot, work->opens,
                             &work->kept);
   });
-  if (found)
-    work->plan = work->kept.plan;
-  else
-    work->kept.groups = nullptr;
+  if (found) work->plan = work->kept.plan;
 }
 
 // Runs the plan; the result's bytes and, of no set, its value are made of its rows. Errors of the body are raised.
@@ -225,6 +224,7 @@ void RunComputation(Computation *work, const instr_time &start) {
   computed->changes = work->kept.changes;
   computed->rows = Run(work->definition, work->plan, work->parameters, result->snapshot,
                        shape.returns_set ? RowsContext(work->fcinfo) : work->context, work->kept.groups);
+  EndAnswer(&work->kept);
   instr_time end;
   INSTR_TIME_SET_CURRENT(end);
   INSTR_TIME_SUBTRACT(end, start);
@@ -272,7 +272,7 @@ void StoreComputation(Computation *work) {
     result->stamp_count = work->kept.stamp_count;
   } else {
     result->stamp_count = AllStamps(work->definition, work->dependencies, own, &result->stamps);
-    if (work->kept.groups && work->kept.about.size > 0)
+    if (work->kept.plan && work->kept.about.size > 0)
       RememberCall(work->definition, work->kept.about, result->stamps, result->stamp_count);
   }
   result->end = own->expires_at;

@@ -171,6 +171,24 @@ TargetEntry *Entry(List **entries, Expr *expression) {
   return entry;
 }
 
+// The argument of an aggregate, computed for rows that pass its FILTER only, as it may fail on others.
+Expr *ArgumentOf(const Aggref *call) {
+  auto *argument = static_cast<Expr *>(copyObjectImpl(linitial_node(TargetEntry, call->args)->expr));
+  if (call->aggfilter == nullptr) return argument;
+  auto *when = makeNode(CaseWhen);
+  when->expr = static_cast<Expr *>(copyObjectImpl(call->aggfilter));
+  when->result = argument;
+  when->location = -1;
+  Node *of = reinterpret_cast<Node *>(argument);
+  auto *choice = makeNode(CaseExpr);
+  choice->casetype = exprType(of);
+  choice->casecollid = exprCollation(of);
+  choice->args = list_make1(when);
+  choice->defresult = reinterpret_cast<Expr *>(makeNullConst(exprType(of), exprTypmod(of), exprCollation(of)));
+  choice->location = -1;
+  return reinterpret_cast<Expr *>(choice);
+}
+
 // The rows that count: their groups, then for each aggregate its FILTER and its argument, as far as it has them.
 Query *QueryOfRows(const KeptState *state) {
   auto *query = static_cast<Query *>(copyObjectImpl(state->query));
@@ -180,8 +198,7 @@ Query *QueryOfRows(const KeptState *state) {
   foreach (cell, state->aggregates) {
     auto *call = lfirst_node(Aggref, cell);
     if (call->aggfilter) Entry(&entries, static_cast<Expr *>(copyObjectImpl(call->aggfilter)));
-    if (!call->aggstar)
-      Entry(&entries, static_cast<Expr *>(copyObjectImpl(linitial_node(TargetEntry, call->args)->expr)));
+    if (!call->aggstar) Entry(&entries, ArgumentOf(call));
   }
   if (entries == NIL) Entry(&entries, reinterpret_cast<Expr *>(makeBoolConst(true, false)));
   query->targetList = entries;
@@ -378,6 +395,7 @@ bool PutTogether(const Asked &asked, Sum *sum, KeptAnswer *answer) {
   groups->md.enrtype = ENR_NAMED_TUPLESTORE;
   groups->md.enrtuples = 16;
   groups->reldata = rows;
+  answer->rows = rows;
   answer->groups = create_queryEnv();
   register_ENR(answer->groups, groups);
   answer->plan = PlanAnswer(asked.definition, asked.state);
@@ -390,6 +408,12 @@ bool Not(const char *why, KeptAnswer *answer) {
 }
 
 }  // namespace
+
+void EndAnswer(KeptAnswer *answer) {
+  if (answer->rows) tuplestore_end(answer->rows);
+  answer->rows = nullptr;
+  answer->groups = nullptr;
+}
 
 bool AnswerAtOnce(const Definition *definition, ParamListInfo parameters, ::Snapshot snapshot, KeptAnswer *answer) {
   Asked asked;

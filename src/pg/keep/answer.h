@@ -17,6 +17,7 @@ struct KeptAnswer {
   bool current;              // from a ledger: nothing of the table was read
   uint32_t changes;          // then: how many transactions' changes were added
   PlannedStmt *plan;         // of the answer, over the groups
+  Tuplestorestate *rows;     // of the groups; EndAnswer frees them
   QueryEnvironment *groups;  // for it
   LedgerAbout about;         // which ledger it is; size 0: none
   int stamp_count;           // AnswerAtOnce: of all that the answer rests on
@@ -26,6 +27,9 @@ struct KeptAnswer {
 // Answers a call that the session has had before, if the ledger can, without planning and without a lock on any table,
 // as a hit. False: it is to be planned.
 bool AnswerAtOnce(const Definition *definition, ParamListInfo parameters, ::Snapshot snapshot, KeptAnswer *answer);
+
+// Ends the use of the groups, if there are any.
+void EndAnswer(KeptAnswer *answer);
 
 // Tries to answer a call whose dependencies have been found, under the snapshot, which is the active one. `opens`:
 // where there is no ledger, or it cannot answer, it is opened and the groups are computed for it. False: the call is to

@@ -41,6 +41,65 @@ TupleDesc ColumnsOf(const List *groups, const List *aggregates) {
   return columns;
 }
 
+// ---- Through views -------------------------------------------------------------------------------------------------
+
+// What a query reads, if it is one thing: its entry and the number of that. NULL: it is something else.
+RangeTblEntry *OnlySource(const Query *query, int *number) {
+  if (query->setOperations || query->cteList || query->hasSubLinks || query->jointree == nullptr ||
+      list_length(query->jointree->fromlist) != 1)
+    return nullptr;
+  Node *from = static_cast<Node *>(linitial(query->jointree->fromlist));
+  if (!IsA(from, RangeTblRef)) return nullptr;
+  *number = reinterpret_cast<RangeTblRef *>(from)->rtindex;
+  return rt_fetch(*number, query->rtable);
+}
+
+// Whether a view, or a sub-select, is a choice of rows and expressions of their columns.
+bool IsPlainSelection(const Query *query) {
+  return query->commandType == CMD_SELECT && !query->hasAggs && !query->hasWindowFuncs && !query->hasTargetSRFs &&
+         query->groupClause == NIL && query->groupingSets == NIL && query->havingQual == nullptr &&
+         query->distinctClause == NIL && query->limitCount == nullptr && query->limitOffset == nullptr &&
+         query->rowMarks == NIL;
+}
+
+// Adds the conditions of a query's WHERE, their columns those of relation 1.
+void AddConditions(const Query *query, int number, List **conditions) {
+  Node *condition = static_cast<Node *>(copyObjectImpl(query->jointree->quals));
+  ChangeVarNodes(condition, number, 1, 0);
+  *conditions = list_concat(*conditions, make_ands_implicit(reinterpret_cast<Expr *>(condition)));
+}
+
+List *Through(const List *expressions, RangeTblEntry *view, const List *target_list) {
+  return castNode(List, compat::ReplaceColumns(reinterpret_cast<Node *>(const_cast<List *>(expressions)), 1, view,
+                                               const_cast<List *>(target_list)));
+}
+
+// The parts of a query, seen through the views that it reads; groups and aggregates keep their order.
+KeptParts FindParts(const Query *query, const List *groups, const List *aggregates) {
+  KeptParts parts = {InvalidOid, NIL, static_cast<List *>(copyObjectImpl(groups)),
+                     static_cast<List *>(copyObjectImpl(aggregates))};
+  int number;
+  RangeTblEntry *source = OnlySource(query, &number);
+  if (source == nullptr || number != 1) return parts;
+  AddConditions(query, 1, &parts.conditions);
+  while (source->rtekind == RTE_SUBQUERY && source->subquery) {
+    const Query *view = source->subquery;
+    if (!IsPlainSelection(view)) return parts;
+    RangeTblEntry *inner = OnlySource(view, &number);
+    if (inner == nullptr) return parts;
+    auto *columns = static_cast<List *>(copyObjectImpl(view->targetList));
+    ChangeVarNodes(reinterpret_cast<Node *>(columns), number, 1, 0);
+    parts.conditions = Through(parts.conditions, source, columns);
+    parts.groups = Through(parts.groups, source, columns);
+    parts.aggregates = Through(parts.aggregates, source, columns);
+    AddConditions(view, number, &parts.conditions);
+    source = inner;
+  }
+  if (source->rtekind == RTE_RELATION && source->relkind == RELKIND_RELATION && source->tablesample == nullptr)
+    parts.relation = source->relid;
+  return parts;
+}
+
 KeptState *Make(const Definition *definition) {
   auto *state = static_cast<KeptState *>(palloc0(sizeof(KeptState)));
   // An obstacle to caching it says nothing here: the first function of a table is looked at before its triggers are put
@@ -52,15 +111,16 @@ KeptState *Make(const Definition *definition) {
   auto *query = static_cast<Query *>(copyObjectImpl(definition->query));
   compat::FlattenGroups(query);
   state->query = query;
-  state->program = MakeProgram(definition, query, &state->why);
-  if (state->program == nullptr) return state;
   FindKeptParts(query, &state->groups, &state->aggregates);
+  const KeptParts parts = FindParts(query, state->groups, state->aggregates);
+  state->program = MakeProgram(definition, query, parts, &state->why);
+  if (state->program == nullptr) return state;
   if (state->groups == NIL && state->aggregates == NIL) {
     state->program = nullptr;
     state->why = "it shows neither groups nor aggregates";
     return state;
   }
-  state->relation = linitial_node(RangeTblEntry, query->rtable)->relid;
+  state->relation = parts.relation;
   state->parameters = ParametersOf(state->program);
   state->columns = ColumnsOf(state->groups, state->aggregates);
   return state;

@@ -4,6 +4,8 @@
 
 #include "pg/keep/kept_writes.h"
 
+#include <utility>
+
 #include "core/contribution.h"
 #include "pg/base/shared.h"
 #include "pg/base/transactions.h"
@@ -130,6 +132,22 @@ bool SweepLedgers() {
     if (swept > 0) return true;
   }
   return false;
+}
+
+void GiveUpLedgersOf(const List *relations, bool all) {
+  std::pair<const List *, bool> wanted = {relations, all};
+  for (uint32_t partition = 0; partition < kLedgerPartitions; partition++) {
+    LWLock *lock = &shared::state->ledger_locks[partition].lock;
+    LWLockAcquire(lock, LW_EXCLUSIVE);
+    shared::ledgers.GiveUpIf(
+        partition,
+        [](void *context, const LedgerKey &, const LedgerInfo &info) noexcept {
+          auto *asked = static_cast<std::pair<const List *, bool> *>(context);
+          return IsLedgerOf(info.about, info.about_size, asked->first, asked->second);
+        },
+        &wanted);
+    LWLockRelease(lock);
+  }
 }
 
 Adding KeptAdding() {

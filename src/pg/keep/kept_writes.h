@@ -29,6 +29,9 @@ Adding KeptAdding();
 // Makes room by giving up ledgers that nobody reads, of some partitions. False: there are none.
 bool SweepLedgers();
 
+// Gives up all ledgers of the relations, or of this database.
+void GiveUpLedgersOf(const List *relations, bool all);
+
 // Gives the ledger up.
 void GiveUpLedger(const LedgerKey &key);
 

@@ -127,28 +127,34 @@ bool IsEqualByBytes(Oid type, Oid collation, Oid equality) {
          DatumGetBool(OidFunctionCall1Coll(support, collation, ObjectIdGetDatum(entry->btree_opintype)));
 }
 
-const RangeTblEntry *OnlyTable(const Query *query) {
-  if (query->jointree == nullptr || list_length(query->jointree->fromlist) != 1) return nullptr;
-  Node *from = static_cast<Node *>(linitial(query->jointree->fromlist));
-  if (!IsA(from, RangeTblRef) || reinterpret_cast<RangeTblRef *>(from)->rtindex != 1) return nullptr;
-  const RangeTblEntry *entry = linitial_node(RangeTblEntry, query->rtable);
-  return entry->rtekind == RTE_RELATION && entry->relkind == RELKIND_RELATION && entry->tablesample == nullptr
-             ? entry
-             : nullptr;
+// Finds a column that is computed when it is read: a changed row does not hold its value.
+bool VirtualColumnWalker(Node *node, void *argument) {
+  if (node == nullptr) return false;
+  if (IsA(node, Var)) {
+    const AttrNumber column = reinterpret_cast<Var *>(node)->varattno;
+    return column > 0 && get_attgenerated(*static_cast<Oid *>(argument), column) == 'v';
+  }
+  return compat::WalkExpression(node, VirtualColumnWalker, argument);
 }
 
-const char *FindObstacleInTables(const Definition *definition, const Query *query) {
-  if (query == nullptr) return "its body is not a single SELECT";
-  if (query->setOperations || query->cteList || query->hasSubLinks || OnlyTable(query) == nullptr)
-    return "it reads something else than one table, as named in FROM";
-  int named = 0;
+bool ReadsVirtualColumns(const KeptParts &parts) {
+  Oid relation = parts.relation;
+  for (List *part : {parts.conditions, parts.groups, parts.aggregates})
+    if (VirtualColumnWalker(reinterpret_cast<Node *>(part), &relation)) return true;
+  return false;
+}
+
+const char *FindObstacleInTables(const Definition *definition, const KeptParts &parts) {
+  if (!OidIsValid(parts.relation)) return "it reads something else than one table, as named in FROM";
   for (int i = 0; i < definition->relation_count; i++) {
     const SourceRelation &source = definition->relations[i];
     if (source.role == SourceRole::kPart) return "the table has partitions or children";
     if (source.read_by != ReadBy::kBody && IsRead(source.role)) return "functions in it read tables";
-    named += source.role == SourceRole::kNamed;
+    if (source.role == SourceRole::kNamed && source.relation != parts.relation &&
+        get_rel_relkind(source.relation) != RELKIND_VIEW)
+      return "it reads more than one table";
   }
-  if (named != 1) return "it reads more than one table";
+  if (ReadsVirtualColumns(parts)) return "it reads a generated column that is not stored";
   if (definition->has_row_security) return "the table has row security";
   if (definition->opaque || definition->calls_functions || definition->hides_privileges)
     return "it calls functions that cannot be seen through";
@@ -181,13 +187,14 @@ const char *FindObstacleInOrder(const Definition *definition, const Query *query
   return asks && !total ? "ORDER BY does not name all that it groups by, so that ties have no order" : nullptr;
 }
 
-const char *FindObstacleInAggregate(const Aggref *call) {
+const char *FindObstacleInAggregate(const Aggref *call, bool *may_fail) {
   SumKind kind;
   if (!KindOf(call->aggfnoid, &kind)) return psprintf("aggregate %s is not kept", get_func_name(call->aggfnoid));
   if (call->aggdistinct || call->aggorder || call->agglevelsup > 0)
     return psprintf("aggregate %s has DISTINCT or ORDER BY", get_func_name(call->aggfnoid));
-  if ((call->aggfilter && !IsRowLocal(reinterpret_cast<Node *>(call->aggfilter), 1)) ||
-      (!call->aggstar && !IsRowLocal(reinterpret_cast<Node *>(linitial_node(TargetEntry, call->args)->expr), 1)))
+  if (!IsRowLocal(reinterpret_cast<Node *>(call->aggfilter), 1, may_fail) ||
+      (!call->aggstar &&
+       !IsRowLocal(reinterpret_cast<Node *>(linitial_node(TargetEntry, call->args)->expr), 1, may_fail)))
     return psprintf("an argument or FILTER of %s is no expression that writers can evaluate",
                     get_func_name(call->aggfnoid));
   return nullptr;
@@ -222,20 +229,21 @@ List *NormaliseAll(const List *expressions) {
   return normal;
 }
 
-const char *FindObstacleInParts(const Query *query, const List *groups, const List *aggregates,
-                                const List *conditions) {
+const char *FindObstacleInParts(const Query *query, const KeptParts &parts, bool *may_fail) {
   ListCell *cell, *clause;
-  foreach (cell, conditions)
-    if (!IsRowLocal(static_cast<Node *>(lfirst(cell)), 1))
+  foreach (cell, parts.conditions)
+    if (!IsRowLocal(static_cast<Node *>(lfirst(cell)), 1, may_fail))
       return "a condition is no expression that writers can evaluate";
-  forboth (cell, groups, clause, query->groupClause) {
+  forboth (cell, parts.groups, clause, query->groupClause) {
     Node *group = static_cast<Node *>(lfirst(cell));
-    if (!IsRowLocal(group, 1)) return "what it groups by is no expression that writers can evaluate";
+    if (!IsRowLocal(group, 1, may_fail)) return "what it groups by is no expression that writers can evaluate";
     if (!IsEqualByBytes(exprType(group), exprCollation(group), lfirst_node(SortGroupClause, clause)->eqop))
       return psprintf("values of type %s can be equal and yet look different", format_type_be(exprType(group)));
   }
-  foreach (cell, aggregates)
-    if (const char *why = FindObstacleInAggregate(static_cast<const Aggref *>(lfirst(cell)))) return why;
+  foreach (cell, parts.aggregates)
+    if (const char *why = FindObstacleInAggregate(static_cast<const Aggref *>(lfirst(cell)), may_fail)) return why;
+  List *groups, *aggregates;
+  FindKeptParts(query, &groups, &aggregates);
   Rest rest = {groups};
   if (ColumnWalker(reinterpret_cast<Node *>(query->targetList), &rest) || ColumnWalker(query->havingQual, &rest))
     return "it shows columns that it does not group by";
@@ -246,6 +254,16 @@ void Identify(Program *program) {
   char *text = psprintf("%d %s", compat::kMajorVersion, program->text);
   const Datum digest = DirectFunctionCall1(sha256_bytea, PointerGetDatum(cstring_to_text(text)));
   memcpy(program->id, VARDATA_ANY(DatumGetByteaPP(digest)), sizeof(program->id));
+}
+
+// Of the three lists of a program's text.
+bool IsRowLocalList(const List *parts, bool *may_fail) {
+  for (List *expressions : {static_cast<List *>(linitial(parts)), static_cast<List *>(lsecond(parts))})
+    if (!IsRowLocal(reinterpret_cast<Node *>(expressions), 1, may_fail)) return false;
+  ListCell *cell;
+  foreach (cell, static_cast<List *>(lthird(parts)))
+    if (FindObstacleInAggregate(lfirst_node(Aggref, cell), may_fail)) return false;
+  return true;
 }
 
 }  // namespace
@@ -259,17 +277,14 @@ void FindKeptParts(const Query *query, List **groups, List **aggregates) {
   AggregateWalker(query->havingQual, aggregates);
 }
 
-const Program *MakeProgram(const Definition *definition, const Query *query, const char **why) {
-  if ((*why = FindObstacleInTables(definition, query))) return nullptr;
+const Program *MakeProgram(const Definition *definition, const Query *query, const KeptParts &parts, const char **why) {
+  if ((*why = FindObstacleInTables(definition, parts))) return nullptr;
   if ((*why = FindObstacleInShape(query)) || (*why = FindObstacleInOrder(definition, query))) return nullptr;
-  List *groups, *aggregates;
-  FindKeptParts(query, &groups, &aggregates);
-  List *conditions = make_ands_implicit(reinterpret_cast<Expr *>(query->jointree->quals));
-  if ((*why = FindObstacleInParts(query, groups, aggregates, conditions))) return nullptr;
   auto *program = static_cast<Program *>(palloc0(sizeof(Program)));
-  program->conditions = NormaliseAll(conditions);
-  program->groups = NormaliseAll(groups);
-  List *calls = NormaliseAll(aggregates);
+  if ((*why = FindObstacleInParts(query, parts, &program->may_fail))) return nullptr;
+  program->conditions = NormaliseAll(parts.conditions);
+  program->groups = NormaliseAll(parts.groups);
+  List *calls = NormaliseAll(parts.aggregates);
   program->text = nodeToString(list_make3(program->conditions, program->groups, calls));
   Identify(program);
   if (!LayOut(program, calls)) {
@@ -285,6 +300,7 @@ const Program *ReadProgram(const char *text, Relation relation) {
   auto *program = static_cast<Program *>(palloc0(sizeof(Program)));
   program->text = text;
   Identify(program);
+  if (!IsRowLocalList(parts, &program->may_fail)) return nullptr;
   program->conditions = static_cast<List *>(linitial(parts));
   program->groups = static_cast<List *>(lsecond(parts));
   return LayOut(program, static_cast<List *>(lthird(parts))) ? program : nullptr;

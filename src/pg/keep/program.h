@@ -44,6 +44,7 @@ struct KeptAggregate {
 struct Program {
   uint64_t id[2];  // the first bytes of the SHA-256 of the text, with the server's major version before it
   const char *text;
+  bool may_fail;     // on a row: what it computes is one of PostgreSQL's own functions then
   List *conditions;  // of rows; implicitly ANDed
   List *groups;      // expressions
   int aggregate_count;
@@ -52,9 +53,17 @@ struct Program {
   uint32_t words;           // of a group
 };
 
+// What the query is about, through views: its columns are those of relation 1.
+struct KeptParts {
+  Oid relation;      // a table; InvalidOid: it is about something else
+  List *conditions;  // implicitly ANDed
+  List *groups;
+  List *aggregates;  // Aggref
+};
+
 // The program of a definition's query, in the current memory context, or NULL; then *why says in words what is in the
-// way. `query` is the definition's, with the groups as they were written. The program's Vars are those of relation 1.
-const Program *MakeProgram(const Definition *definition, const Query *query, const char **why);
+// way. `query` is the definition's, with the groups as they were written.
+const Program *MakeProgram(const Definition *definition, const Query *query, const KeptParts &parts, const char **why);
 
 // The program that a text stands for, in the current memory context; NULL if the relation is not what it was.
 const Program *ReadProgram(const char *text, Relation relation);

@@ -5,6 +5,7 @@
 
 #include "pg/keep/rows.h"
 
+#include "pg/base/attempt.h"
 #include "pg/watch/catalog.h"
 
 namespace aggcache {
@@ -163,6 +164,23 @@ bool Evaluate(CompiledProgram *compiled, TupleTableSlot *row) {
   return true;
 }
 
+struct Change {
+  CompiledProgram *compiled;
+  TupleTableSlot *old_row, *new_row;
+  Sum *sum;
+  bool fits;
+};
+
+void AddBoth(void *context) {
+  auto *change = static_cast<Change *>(context);
+  CompiledProgram *compiled = change->compiled;
+  const Program *program = compiled->program;
+  if (change->old_row && Evaluate(compiled, change->old_row))
+    change->fits = AddRow(program, change->sum, *compiled->row, true, nullptr);
+  if (change->fits && change->new_row && Evaluate(compiled, change->new_row))
+    change->fits = AddRow(program, change->sum, *compiled->row, false, nullptr);
+}
+
 }  // namespace
 
 uint32_t WriteAbout(const Program *program, Oid relation, const List *parameters, ParamListInfo values,
@@ -200,6 +218,13 @@ uint32_t WriteAbout(const Program *program, Oid relation, const List *parameters
   return at;
 }
 
+bool IsLedgerOf(const unsigned char *about, uint32_t about_size, const List *relations, bool any) {
+  AboutHead head;
+  if (about_size < sizeof(head)) return false;
+  memcpy(&head, about, sizeof(head));
+  return head.database == MyDatabaseId && (any || list_member_oid(relations, head.relation));
+}
+
 CompiledProgram *ProgramOfLedger(Relation relation, const LedgerAbout &about) {
   AboutHead head;
   if (about.size < sizeof(head)) return nullptr;
@@ -234,14 +259,15 @@ bool AddChange(CompiledProgram *compiled, const LedgerAbout &about, TupleTableSl
   ExprContext *evaluation = compiled->evaluation;
   MemoryContext outer = MemoryContextSwitchTo(evaluation->ecxt_per_tuple_memory);
   evaluation->ecxt_param_list_info = ReadParameters(about);
-  bool fits = true;
-  if (old_row && Evaluate(compiled, old_row)) fits = AddRow(compiled->program, sum, *compiled->row, true, nullptr);
-  if (fits && new_row && Evaluate(compiled, new_row))
-    fits = AddRow(compiled->program, sum, *compiled->row, false, nullptr);
+  Change change = {compiled, old_row, new_row, sum, true};
+  if (!compiled->program->may_fail)
+    AddBoth(&change);
+  else if (AttemptBuiltIn(AddBoth, &change))
+    change.fits = false;
   MemoryContextSwitchTo(outer);
   evaluation->ecxt_param_list_info = nullptr;
   ResetExprContext(evaluation);
-  return fits;
+  return change.fits;
 }
 
 void ForgetCompiled(Oid relation) {

@@ -20,6 +20,9 @@ namespace aggcache {
 uint32_t WriteAbout(const Program *program, Oid relation, const List *parameters, ParamListInfo values,
                     unsigned char *about);
 
+// Whether a ledger is of this database, and of one of the relations unless that does not matter.
+bool IsLedgerOf(const unsigned char *about, uint32_t about_size, const List *relations, bool any);
+
 // A program that is ready for rows of a relation. Good until ForgetCompiled.
 struct CompiledProgram;
 

@@ -29,8 +29,10 @@ bool AppendValue(Oid type, const NullableDatum &value, unsigned char *key, uint3
   key[(*size)++] = value.isnull;
   if (value.isnull) return true;
   if (by_value) {
-    const Datum datum = value.value;
-    Append(key, size, &datum, sizeof(datum));
+    // as a row holds it: a datum may have other bits besides
+    char bytes[sizeof(Datum)];
+    store_att_byval(bytes, value.value, length);
+    Append(key, size, bytes, static_cast<uint32_t>(length));
   } else if (length > 0) {
     if (*size + static_cast<uint32_t>(length) > kMaxKey) return false;
     Append(key, size, DatumGetPointer(value.value), static_cast<uint32_t>(length));
@@ -228,8 +230,10 @@ void ReadGroup(const Program *program, const unsigned char *key, NullableDatum *
     group->isnull = false;
     uint32_t size = static_cast<uint32_t>(length);
     if (by_value) {
-      memcpy(&group->value, key, sizeof(Datum));
-      key += sizeof(Datum);
+      alignas(sizeof(Datum)) char bytes[sizeof(Datum)];
+      memcpy(bytes, key, size);
+      group->value = fetch_att(bytes, true, length);
+      key += size;
       continue;
     }
     if (length < 0) {

@@ -2,7 +2,8 @@
 //
 // Results in shared memory are removed. Those that may be in Redis carry tags (core/tag.h) by which they end at
 // once, whether Redis can be reached or not and whatever is still on its way there; that they are then removed from
-// Redis too only gives its memory back.
+// Redis too only gives its memory back. What writers keep of the tables that a function reads goes as well, so that the
+// next call computes.
 
 #include "pg/base/server.h"
 
@@ -12,9 +13,11 @@
 #include "pg/base/settings.h"
 #include "pg/base/shared.h"
 #include "pg/call/key.h"
+#include "pg/keep/kept_writes.h"
 #include "pg/redis/values.h"
 #include "pg/sql/described_call.h"
 #include "pg/sql/inspection.h"
+#include "pg/watch/catalog.h"
 #include "pg/write/registration.h"
 #include "pg/write/written.h"
 
@@ -75,8 +78,13 @@ void NoteRemoved(void *context, uint64_t hash) {
 // Returns how many there were.
 int64_t RemoveResults(List *functions, bool all) {
   if (shared::state == nullptr || (functions == NIL && !all)) return 0;
+  List *relations = NIL;
   ListCell *cell;
-  foreach (cell, functions) ExpireTag(FunctionTag(MyDatabaseId, lfirst_oid(cell)));
+  foreach (cell, functions) {
+    ExpireTag(FunctionTag(MyDatabaseId, lfirst_oid(cell)));
+    relations = list_concat_unique_oid(relations, RelationsOfFunction(lfirst_oid(cell)));
+  }
+  GiveUpLedgersOf(relations, all);
   Removed removed = {nullptr, 0, 0};
   Wanted wanted = {functions, all, &removed};
   for (uint32_t partition = 0; partition < kPartitions; partition++) {
@@ -109,6 +117,7 @@ void FindKey(void *context) {
 // Returns whether there was one.
 bool RemoveResult(const Definition *definition, const Key &key) {
   ExpireTag(CallTag(MyDatabaseId, definition->function, key.hash));
+  GiveUpLedgersOf(RelationsOfFunction(definition->function), false);
   LWLockAcquire(shared::PartitionLock(key.hash), LW_EXCLUSIVE);
   bool removed = shared::store.Remove(key);
   LWLockRelease(shared::PartitionLock(key.hash));

@@ -9,6 +9,7 @@
 #include "pg/call/decision.h"
 #include "pg/call/call_report.h"
 #include "pg/facts/tracked.h"
+#include "pg/keep/kept_state.h"
 #include "pg/sql/inspection.h"
 #include "pg/sql/row.h"
 
@@ -54,6 +55,7 @@ struct Inspected {
   Oid function;
   Obstacle obstacle;
   List *uses;  // RelationUse *
+  const char *not_kept;
 };
 
 void InspectState(void *context) {
@@ -63,7 +65,9 @@ void InspectState(void *context) {
 
 void InspectRelations(void *context) {
   auto *inspected = static_cast<Inspected *>(context);
-  inspected->uses = DescribeRelations(AnalyseAsCalled(inspected->function));
+  const Definition *definition = AnalyseAsCalled(inspected->function);
+  inspected->uses = DescribeRelations(definition);
+  inspected->not_kept = KeptStateOf(definition)->why;
 }
 
 constexpr char kHidden[] = "shown to the owner and to members of pg_read_all_stats";
@@ -81,7 +85,7 @@ void ShowFunction(Row row, Oid function) {
     state = obstacle ? "uncached" : "unknown";
     reason = obstacle ? obstacle.Sentence() : kPolymorphic;
   } else {
-    Inspected inspected = {function, Because(Reason::kNone), NIL};
+    Inspected inspected = {function, Because(Reason::kNone), NIL, nullptr};
     reason = RunGuarded(described, ActAs::kOwner, Afterwards::kForget, InspectState, &inspected);
     if (reason == nullptr) reason = inspected.obstacle.Sentence();
     state = reason ? "uncached" : "cached";
@@ -98,7 +102,7 @@ void ShowFunction(Row row, Oid function) {
 void ShowDependencies(FunctionCallInfo fcinfo, Oid function) {
   FunctionRow described = ReadFunctionRow(function);
   if (!described.cached) return;
-  Inspected inspected = {function, Because(Reason::kNone), NIL};
+  Inspected inspected = {function, Because(Reason::kNone), NIL, nullptr};
   const char *problem = nullptr;
   if (!MayInspect(described))
     problem = kHidden;
@@ -115,6 +119,7 @@ void ShowDependencies(FunctionCallInfo fcinfo, Oid function) {
     row.Text("none");
     row.Null();
     row.Text(problem);
+    row.Null();
     row.End();
     return;
   }
@@ -130,6 +135,7 @@ void ShowDependencies(FunctionCallInfo fcinfo, Oid function) {
     row.Text(use->granularity);
     row.Text(use->watch);
     row.Text(use->reason);
+    row.Text(inspected.not_kept);
     row.End();
   }
 }

@@ -66,13 +66,19 @@ bool MayLackCollation(Oid collation, const List *arguments) {
 struct Asked {
   Index relation;
   bool parameters;  // for one call: parameters have values, and CASE and function calls are no clauses to be told apart
+  bool may_fail;    // then: something in it may
 };
+
+// Whether a function's value may depend on more than its arguments.
+bool IsNoFunctionOfValues(Oid function, void *) {
+  return !IsBuiltIn(function) || func_volatile(function) != PROVOLATILE_IMMUTABLE || !IsFixed(function);
+}
 
 // Finds what keeps writers from evaluating an expression.
 bool UnfitWalker(Node *node, void *argument) {
   if (node == nullptr) return false;
   check_stack_depth();
-  const auto *asked = static_cast<Asked *>(argument);
+  auto *asked = static_cast<Asked *>(argument);
   switch (nodeTag(node)) {
     case T_Var: return !IsOwnColumn(reinterpret_cast<Var *>(node), asked->relation);
     case T_NullTest:
@@ -119,20 +125,25 @@ bool UnfitWalker(Node *node, void *argument) {
       break;
     default: return true;
   }
-  if (check_functions_in_node(node, MayFail, nullptr)) return true;
+  if (check_functions_in_node(node, MayFail, nullptr)) {
+    if (!asked->parameters || check_functions_in_node(node, IsNoFunctionOfValues, nullptr)) return true;
+    asked->may_fail = true;
+  }
   return compat::WalkExpression(node, UnfitWalker, argument);
 }
 
 }  // namespace
 
 bool IsConstantPredicate(Node *clause, Index relation) {
-  Asked asked = {relation, false};
+  Asked asked = {relation, false, false};
   return !UnfitWalker(clause, &asked) && contain_var_clause(clause);
 }
 
-bool IsRowLocal(Node *expression, Index relation) {
-  Asked asked = {relation, true};
-  return !UnfitWalker(expression, &asked);
+bool IsRowLocal(Node *expression, Index relation, bool *may_fail) {
+  Asked asked = {relation, true, false};
+  if (UnfitWalker(expression, &asked)) return false;
+  *may_fail |= asked.may_fail;
+  return true;
 }
 
 }  // namespace aggcache

@@ -12,8 +12,10 @@ namespace aggcache {
 // an error, and means the same whatever is defined later.
 bool IsConstantPredicate(Node *clause, Index relation);
 
-// The same for any expression, which may depend on parameters of the query as well.
-bool IsRowLocal(Node *expression, Index relation);
+// Whether writers may evaluate an expression for one call: it depends on the row and on parameters of the query alone,
+// and means the same whatever is defined later. Sets *may_fail if it may raise an error that depends on the row, which
+// is one of PostgreSQL's own functions' then; else it is left.
+bool IsRowLocal(Node *expression, Index relation, bool *may_fail);
 
 }  // namespace aggcache
 
