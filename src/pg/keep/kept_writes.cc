@@ -4,6 +4,7 @@
 
 #include "pg/keep/kept_writes.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/contribution.h"
@@ -161,6 +162,8 @@ void KeepChange(Relation relation, const uint64_t *tags, int count, TupleTableSl
   if (shared::ledgers.ledgers() == 0) return;
   for (int i = 0; i < count; i++) {
     if (!shared::ledgers.MayHaveAfterFence(tags[i])) continue;
+    // of a row that stays under a key but moves to another cell, both images have the key's tag
+    if (std::find(tags, tags + i, tags[i]) != tags + i) continue;
     LedgerAbout list[kMostOfTag];
     const uint32_t ledgers = ListLedgers(tags[i], list);
     for (uint32_t j = 0; j < ledgers; j++)

@@ -34,6 +34,18 @@ void Escalate(WrittenTable *table, const WatchedTable *watched, Oid relation) {
   if (statistics) shared::Count(statistics->bulk);
 }
 
+// Whether the trigger is the first of those that report the row: a partition may have one of its own, and one from each
+// table above it. What is registered may be registered again; what is added up is added once.
+bool IsFirstToReport(const TriggerData *data) {
+  const TriggerDesc *all = data->tg_relation->trigdesc;
+  for (int i = 0; i < all->numtriggers; i++) {
+    const Trigger &trigger = all->triggers[i];
+    if (trigger.tgfoid == data->tg_trigger->tgfoid && trigger.tgenabled == TRIGGER_FIRES_ALWAYS)
+      return trigger.tgoid == data->tg_trigger->tgoid;
+  }
+  return false;
+}
+
 // A copy of the tags of watches, good until the next call: registering overwrites the list.
 const uint64_t *CopyTags(const TagList &list) {
   static uint64_t *copy = nullptr;
@@ -78,7 +90,7 @@ void TrackRow(TriggerData *data) {
   const int registered = RegisterNewTags(list.tags, list.count, !table->table_tag);
   table->table_tag = true;
   table->tags += registered - list.table_tags;
-  KeepChange(data->tg_relation, tags, list.count - list.table_tags, old_row, new_row);
+  if (IsFirstToReport(data)) KeepChange(data->tg_relation, tags, list.count - list.table_tags, old_row, new_row);
   if (table->tags > static_cast<uint32_t>(settings::bulk_threshold)) Escalate(table, watched, relation);
 }
 
