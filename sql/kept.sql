@@ -133,6 +133,16 @@ UPDATE kept_root SET n = n + 1000 WHERE id < 4;
 SELECT same('leaf', 1), same('root', 1);
 DELETE FROM kept_leaf WHERE id = 5;
 SELECT same('leaf', 1), same('root', 1);
+-- a trigger of somebody else by our function, which reports some rows only and comes first
+CREATE TRIGGER aaa AFTER INSERT OR UPDATE ON kept_task FOR EACH ROW WHEN (NEW.id < 0)
+  EXECUTE FUNCTION aggcache.track_row();
+ALTER TABLE kept_task ENABLE ALWAYS TRIGGER aaa;
+SELECT same('numbers', 2);
+INSERT INTO kept_task (id, dept, hours) VALUES (3001, 2, 1);
+SELECT same('numbers', 2);
+INSERT INTO kept_task (id, dept, hours) VALUES (-1, 2, 1);
+SELECT same('numbers', 2);
+DROP TRIGGER aaa ON kept_task;
 -- all rows go
 DELETE FROM kept_task WHERE dept = 1;
 SELECT * FROM all_same;

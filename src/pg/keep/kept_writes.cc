@@ -171,6 +171,16 @@ void KeepChange(Relation relation, const uint64_t *tags, int count, TupleTableSl
   }
 }
 
+void KeepNothing(const uint64_t *tags, int count) {
+  for (int i = 0; i < count; i++) {
+    if (!shared::ledgers.MayHave(tags[i])) continue;
+    LWLock *lock = shared::LedgerLock(tags[i]);
+    LWLockAcquire(lock, LW_EXCLUSIVE);
+    shared::ledgers.GiveUpAll(tags[i]);
+    LWLockRelease(lock);
+  }
+}
+
 void PublishKept() {
   if (sum_count > 0) {
     const Adding adding = KeptAdding();

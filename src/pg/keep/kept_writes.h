@@ -13,6 +13,9 @@ namespace aggcache {
 // A row of the relation has changed; the transaction has registered in these tags for it. Either image may be NULL.
 void KeepChange(Relation relation, const uint64_t *tags, int count, TupleTableSlot *old_row, TupleTableSlot *new_row);
 
+// The same, and what it adds is not known: what is kept for these tags goes.
+void KeepNothing(const uint64_t *tags, int count);
+
 // Before a commit and before PREPARE, after everything of this module that may change rows: puts the contributions into
 // the ledgers. Rows that others change later still make the ledgers go.
 void PublishKept();

@@ -34,16 +34,33 @@ void Escalate(WrittenTable *table, const WatchedTable *watched, Oid relation) {
   if (statistics) shared::Count(statistics->bulk);
 }
 
-// Whether the trigger is the first of those that report the row: a partition may have one of its own, and one from each
-// table above it. What is registered may be registered again; what is added up is added once.
-bool IsFirstToReport(const TriggerData *data) {
+// Whether the trigger reports every row of this kind of event, when the row changes.
+bool ReportsAll(const Trigger &trigger, TriggerEvent event) {
+  const int kind = TRIGGER_FIRED_BY_INSERT(event)   ? TRIGGER_TYPE_INSERT
+                   : TRIGGER_FIRED_BY_UPDATE(event) ? TRIGGER_TYPE_UPDATE
+                                                    : TRIGGER_TYPE_DELETE;
+  return trigger.tgenabled == TRIGGER_FIRES_ALWAYS && trigger.tgqual == nullptr && trigger.tgnattr == 0 &&
+         !trigger.tgdeferrable && TRIGGER_TYPE_MATCHES(trigger.tgtype, TRIGGER_TYPE_ROW, TRIGGER_TYPE_AFTER, kind);
+}
+
+// The first of the triggers that report all rows of the event, or NULL. A partition may have one of its own, and one
+// from each table above it. What is registered may be registered again; what is added up is added once.
+const Trigger *FirstToReport(const TriggerData *data) {
   const TriggerDesc *all = data->tg_relation->trigdesc;
-  for (int i = 0; i < all->numtriggers; i++) {
-    const Trigger &trigger = all->triggers[i];
-    if (trigger.tgfoid == data->tg_trigger->tgfoid && trigger.tgenabled == TRIGGER_FIRES_ALWAYS)
-      return trigger.tgoid == data->tg_trigger->tgoid;
-  }
-  return false;
+  for (int i = 0; i < all->numtriggers; i++)
+    if (all->triggers[i].tgfoid == data->tg_trigger->tgfoid && ReportsAll(all->triggers[i], data->tg_event))
+      return &all->triggers[i];
+  return nullptr;
+}
+
+// Keeps what a row adds to results that are kept current, or sees to it that they are not.
+void KeepRow(const TriggerData *data, const uint64_t *tags, int count, TupleTableSlot *old_row,
+             TupleTableSlot *new_row) {
+  const Trigger *first = FirstToReport(data);
+  if (first == nullptr)
+    KeepNothing(tags, count);
+  else if (first->tgoid == data->tg_trigger->tgoid)
+    KeepChange(data->tg_relation, tags, count, old_row, new_row);
 }
 
 // A copy of the tags of watches, good until the next call: registering overwrites the list.
@@ -90,7 +107,7 @@ void TrackRow(TriggerData *data) {
   const int registered = RegisterNewTags(list.tags, list.count, !table->table_tag);
   table->table_tag = true;
   table->tags += registered - list.table_tags;
-  if (IsFirstToReport(data)) KeepChange(data->tg_relation, tags, list.count - list.table_tags, old_row, new_row);
+  KeepRow(data, tags, list.count - list.table_tags, old_row, new_row);
   if (table->tags > static_cast<uint32_t>(settings::bulk_threshold)) Escalate(table, watched, relation);
 }
 
