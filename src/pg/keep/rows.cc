@@ -15,7 +15,7 @@ struct CompiledProgram {
   Oid relation;
   bool valid;
   MemoryContext context;
-  const Program *program;  // NULL: it cannot be run
+  const Program *program;
   ExprState *conditions;
   ExprState **groups;
   ExprState **arguments;
@@ -235,7 +235,7 @@ CompiledProgram *ProgramOfLedger(Relation relation, const LedgerAbout &about) {
   if (any_invalid || hash_get_num_entries(programs) > kMostPrograms)
     Drop(hash_get_num_entries(programs) > kMostPrograms);
   auto *entry = static_cast<Entry *>(hash_search(programs, &key, HASH_FIND, nullptr));
-  if (entry && entry->compiled->valid) return entry->compiled->program ? entry->compiled : nullptr;
+  if (entry && entry->compiled->valid) return entry->compiled;
   MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "aggcache program", ALLOCSET_SMALL_SIZES);
   MemoryContext outer = MemoryContextSwitchTo(context);
   auto *compiled = static_cast<CompiledProgram *>(palloc0(sizeof(CompiledProgram)));
@@ -244,12 +244,17 @@ CompiledProgram *ProgramOfLedger(Relation relation, const LedgerAbout &about) {
   compiled->context = context;
   Compile(compiled, relation);
   MemoryContextSwitchTo(outer);
+  // That there is none is not remembered, as somebody may make one. Mostly nobody asks again: the ledger goes.
+  if (compiled->program == nullptr) {
+    MemoryContextDelete(context);
+    return nullptr;
+  }
   // A message that came meanwhile is about what was read before the lock, so what is read now is as it is now.
   compiled->valid = true;
   entry = static_cast<Entry *>(hash_search(programs, &key, HASH_ENTER, nullptr));
   entry->compiled = compiled;
   MemoryContextSetParent(context, programs_context);
-  return compiled->program ? compiled : nullptr;
+  return compiled;
 }
 
 const Program *ProgramOf(const CompiledProgram *compiled) { return compiled->program; }

@@ -109,7 +109,6 @@ void PutProgram(Oid function, const Definition *definition) {
   const KeptState *kept = KeptStateOf(definition);
   if (kept->program == nullptr || !list_member_oid(RelationsOfFunction(function), kept->relation)) return;
   InsertProgram(function, kept->relation, kept->program->id[0], kept->program->text);
-  CacheInvalidateRelcacheByRelid(kept->relation);
   CommandCounterIncrement();
 }
 
