@@ -10,10 +10,10 @@ DEPARTMENTS = 200
 CONTENDERS = ("kept", "invalidated", "plain", "summary")
 BODY = "SELECT status, count(*), sum(hours) FROM kept_task_%s WHERE department_id = d GROUP BY status ORDER BY status"
 
-SUMMARY = """
-CREATE TABLE kept_summary (department_id int, status text, tasks bigint, hours numeric,
-  PRIMARY KEY (department_id, status)) WITH (fillfactor = 50);
-CREATE FUNCTION kept_summarise() RETURNS trigger LANGUAGE plpgsql AS $$
+SUMMARY = [
+    """CREATE TABLE kept_summary (department_id int, status text, tasks bigint, hours numeric,
+  PRIMARY KEY (department_id, status)) WITH (fillfactor = 50)""",
+    """CREATE FUNCTION kept_summarise() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO kept_summary AS s
     SELECT department_id, status, sum(n), sum(h) FROM (
@@ -23,13 +23,15 @@ BEGIN
     ON CONFLICT (department_id, status) DO UPDATE
       SET tasks = s.tasks + excluded.tasks, hours = s.hours + excluded.hours;
   RETURN NULL;
-END $$;
-INSERT INTO kept_summary SELECT department_id, status, count(*), sum(hours) FROM kept_task_summary GROUP BY 1, 2;
-CREATE TRIGGER summarise AFTER UPDATE ON kept_task_summary REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION kept_summarise();
-CREATE FUNCTION kept_rows_summary(d int) RETURNS TABLE (status text, tasks bigint, hours numeric) LANGUAGE sql VOLATILE
-  AS 'SELECT status, tasks, hours FROM kept_summary WHERE department_id = d ORDER BY status';
-"""
+END $$""",
+    """INSERT INTO kept_summary
+  SELECT department_id, status, count(*), sum(hours) FROM kept_task_summary GROUP BY 1, 2""",
+    """CREATE TRIGGER summarise AFTER UPDATE ON kept_task_summary
+  REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION kept_summarise()""",
+    """CREATE FUNCTION kept_rows_summary(d int) RETURNS TABLE (status text, tasks bigint, hours numeric)
+  LANGUAGE sql VOLATILE
+  AS 'SELECT status, tasks, hours FROM kept_summary WHERE department_id = d ORDER BY status'"""]
 
 
 def make(bench, rows):
@@ -43,10 +45,8 @@ def make(bench, rows):
                            ("invalidated", "cached_sql STABLE"), ("plain", "sql VOLATILE")):
         bench.run("CREATE FUNCTION kept_rows_%s(d int) RETURNS TABLE (status text, tasks bigint, hours numeric) "
                   "LANGUAGE %s AS '%s'" % (name, language, BODY % name))
-    for statement in SUMMARY.strip().split(";\n"):
-        if "$$" not in statement:
-            bench.run(statement)
-    bench.run(SUMMARY[SUMMARY.index("CREATE FUNCTION kept_summarise"):SUMMARY.index("INSERT INTO kept_summary SELECT")])
+    for statement in SUMMARY:
+        bench.run(statement)
     bench.run("VACUUM ANALYZE")
 
 
