@@ -292,9 +292,8 @@ void Record(const CallSite *site, CallResult result) {
 // Of a result that writes have kept current.
 void RecordCurrent(const CallSite *site, uint32_t changes) {
   ReportEndInWords(CallResult::kHit, psprintf("kept current: %u change%s added", changes, changes == 1 ? "" : "s"));
-  if (site->statistics == nullptr) return;
-  shared::Count(site->statistics->calls[static_cast<int>(CallResult::kHit)]);
-  shared::Count(site->statistics->kept);
+  if (site->statistics) shared::Count(site->statistics->calls[static_cast<int>(CallResult::kHit)]);
+  if (site->statistics) shared::Count(site->statistics->kept);
 }
 
 // Looks the key up for this call. A SERIALIZABLE transaction gets no result whose conflicts could not be shown. Opening
@@ -420,10 +419,7 @@ Datum CallMissed(FunctionCallInfo fcinfo, CallSite *site, HiddenValues *hidden, 
   site->answered = true;
   // calls within the body have told of themselves
   ReportComputedOf(fcinfo->flinfo->fn_oid);
-  if (miss.computed.current)
-    RecordCurrent(site, miss.computed.changes);
-  else
-    Record(site, missed.result);
+  miss.computed.current ? RecordCurrent(site, miss.computed.changes) : Record(site, missed.result);
   return ReturnComputed(fcinfo, definition, miss.computed);
 }
 
