@@ -94,6 +94,7 @@ sub why_not
 }
 $sql->(q{CREATE TABLE item (id int, dept int, price float8, name char(3), span interval, paid date);
 	INSERT INTO item VALUES (1, 1, 1, 'a', '1 day', '2026-01-01')});
+$sql->('CREATE TABLE item_key (id int PRIMARY KEY, dept int, note text, more text)');
 my @cases = (
 	[ 'SELECT sum(price) FROM item WHERE dept = d', 'float8', qr/aggregate sum is not kept/ ],
 	[ 'SELECT max(id) FROM item WHERE dept = d', 'int', qr/aggregate max is not kept/ ],
@@ -108,6 +109,8 @@ my @cases = (
 		qr/no expression that writers can evaluate/ ],
 	[ 'SELECT count(*) FROM item, task WHERE item.dept = d', 'bigint', qr/something else than one table/ ],
 	[ 'SELECT count(*) FROM item', 'bigint', qr/^$/ ],
+	[ 'SELECT count(CASE WHEN 1 = 2 THEN more END) FROM item_key WHERE dept = d', 'bigint',
+		qr/not told of all columns/ ],
 	[ 'SELECT count(*) FROM item WHERE dept = ANY (ARRAY[d, 7])', 'bigint', qr/do not have one key/ ],
 	[ 'SELECT count(*), rank() OVER () FROM item WHERE dept = d', 'TABLE (a bigint, b bigint)', qr/window functions/ ],
 	[ 'SELECT count(*) FROM item WHERE dept = d GROUP BY ROLLUP (id)', 'SETOF bigint', qr/grouping sets/ ]);

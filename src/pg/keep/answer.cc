@@ -54,6 +54,9 @@ const char *FindLedger(Asked *asked) {
   const RelationDependency &item = all.items[0];
   if (item.tag_count == 0) return "no row can matter";
   if (item.watch == nullptr) return "every change of the table counts";
+  // Planning leaves out what does not matter, such as an arm of CASE; writers still evaluate it.
+  if (!item.watch->all_columns && !bms_is_subset(asked->state->reads, item.watch->columns))
+    return "writers are not told of all columns that it names";
   if (item.tag_count != 1) return "the rows that matter do not have one key, or lie in a range";
   asked->about.key = {item.tags[0], hash_bytes_extended(asked->about.bytes, static_cast<int>(asked->about.size), 0)};
   return nullptr;

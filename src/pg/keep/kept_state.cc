@@ -27,6 +27,19 @@ List *ParametersOf(const Program *program) {
   return parameters;
 }
 
+Bitmapset *ColumnsReadBy(const Program *program) {
+  Bitmapset *offset = nullptr;
+  pull_varattnos(reinterpret_cast<Node *>(program->conditions), 1, &offset);
+  pull_varattnos(reinterpret_cast<Node *>(program->groups), 1, &offset);
+  for (int i = 0; i < program->aggregate_count; i++)
+    pull_varattnos(reinterpret_cast<Node *>(const_cast<Aggref *>(program->aggregates[i].call)), 1, &offset);
+  Bitmapset *columns = nullptr;
+  int member = -1;
+  while ((member = bms_next_member(offset, member)) >= 0)
+    columns = bms_add_member(columns, member + FirstLowInvalidHeapAttributeNumber);
+  return columns;
+}
+
 TupleDesc ColumnsOf(const List *groups, const List *aggregates) {
   TupleDesc columns = CreateTemplateTupleDesc(list_length(groups) + list_length(aggregates));
   AttrNumber at = 0;
@@ -121,6 +134,7 @@ KeptState *Make(const Definition *definition) {
     return state;
   }
   state->relation = parts.relation;
+  state->reads = ColumnsReadBy(state->program);
   state->parameters = ParametersOf(state->program);
   state->columns = ColumnsOf(state->groups, state->aggregates);
   return state;

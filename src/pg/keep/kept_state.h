@@ -17,6 +17,7 @@ struct KeptState {
   const Query *query;  // with the groups as they were written
   List *groups;        // of the query, not normalised
   List *aggregates;
+  Bitmapset *reads;     // numbers of the columns that the program reads
   List *parameters;     // Param nodes that the program has, each once
   TupleDesc columns;    // of groups and aggregates
   mutable HTAB *calls;  // known_calls.h
