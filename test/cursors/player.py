@@ -246,7 +246,7 @@ class Player:
                 # the definition of the first row is another one than the twin's, or the query's columns have other
                 # types than those of a query that begins now: only a crash would be a fault
                 cursor.mode = "unjudged"
-            if "type" in cursor.before:
+            if "type" in cursor.before or cursor.of_table and {"structure", "rewrite"} & cursor.before:
                 # or a plain body is analysed for the type as it was, and its row written by the type as it is, of which
                 # the session hears by the locks that the body takes
                 self.learn("A", None)
