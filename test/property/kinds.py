@@ -94,6 +94,7 @@ KINDS = {kind.name: kind for kind in [
     Kind("timestamp without time zone", TIMES, ("date", "timestamp with time zone"), line=hour),
     Kind("timestamp with time zone", MOMENTS, ("date", "timestamp without time zone"), line=hour),
     Kind("interval", quoted("1 day", "24 hours", "1 mon", "30 days", "0"), steady="extract(epoch FROM {0})"),
+    Kind("money", quoted("1", "-2.50", "1000", "0")),
     Kind("boolean", quoted("t", "f")),
     Kind("uuid", quoted("00000000-0000-0000-0000-000000000000", "6f1c0c1e-35a0-4d7e-9a53-0a4c2d5b7a11",
                         "ffffffff-ffff-ffff-ffff-ffffffffffff")),

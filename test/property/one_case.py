@@ -19,8 +19,10 @@ class Found(Exception):
 
 
 class Run:
-    def __init__(self, server, seed, available, broken=False):
-        self.server, self.seed, self.available, self.broken = server, seed, available, broken
+    """`broken`: how, as in play.BREAKS. `about`: what all cases are about, as in schema.py."""
+
+    def __init__(self, server, seed, available, broken=None, about=None):
+        self.server, self.seed, self.available, self.broken, self.about = server, seed, available, broken, about
         self.rounds = self.compared = self.conflicts = self.judged = 0
         self.events = collections.Counter()
         self.errors = collections.Counter()
@@ -44,7 +46,7 @@ class OneCase:
         self.run, self.number = run, number
         self.r = random.Random("%s %s" % (run.seed, number))
         self.player = Player(run.server, run.broken)
-        self.schema = Schema(self.r, run.available)
+        self.schema = Schema(self.r, run.available, run.about)
         self.writer = Writer(self.r, self.schema)
         self.log = Case(self.schema.statements)
         self.twins = Twins(self.r, self.schema, self.player, run.refused)
@@ -186,7 +188,12 @@ class OneCase:
                 session = r.choice(("N",) + KEEPERS + (("C",) if self.player.cursor else ()))
                 self.sql(session, helpers.change_of_setting(r))
                 self.run.events["changed setting"] += 1
-        self.change()
+        # what is kept current gathers some changes before it is read
+        fewest, most = (4, 10) if self.schema.only_kept else (1, 3) if self.schema.about == "kept" else (1, 1)
+        if self.run.broken in ("lost", "twice"):
+            fewest, most = 20, 40  # each thousandth has to come
+        for _ in range(r.randint(fewest, most)):
+            self.change()
         items = self.twins.items(6)
         if not items:
             return
@@ -204,11 +211,14 @@ class OneCase:
         if self.twins.timed:
             self.ask_timed()
         self.play_step("N", "compare", items)
+        # what writers have left does not reach back before it was computed: few answers of old snapshots come from it
+        most = 1 if self.schema.only_kept else 6
         for keeper in KEEPERS:
-            self.play_step(keeper, "compare", items)
+            self.play_step(keeper, "compare", items[:most])
         for writer in writers:
-            self.play_step(writer, "compare", items[:4])
-        self.play_step("N", "compare", items[:3])
+            self.play_step(writer, "compare", items[:min(most, 4)])
+        if not self.schema.only_kept:
+            self.play_step("N", "compare", items[:3])
 
     def ask_timed(self):
         """Answers that may be old."""
@@ -228,7 +238,7 @@ class OneCase:
             self.player.setup(self.schema.statements)
             for _ in range(self.r.randint(8, 14)):
                 self.twins.function()
-            if self.r.random() < 0.3:
+            if self.r.random() < (0.1 if self.schema.only_kept else 0.3):
                 self.twins.make_timed()
             # what setup made is what a replay makes first
             self.log.functions = self.twins.functions + [item.function for item in self.twins.timed]

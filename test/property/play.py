@@ -68,12 +68,17 @@ class Cursor:
                 for number, answer in rows if answer not in self.answers[number]]
 
 
+# How a build can be broken, to show that it is noticed: what sessions that write set then.
+BREAKS = {"registration": "SET aggcache.debug_skip_registration = on",
+          "lost": "SET aggcache.debug_lose_delta = 1000", "twice": "SET aggcache.debug_repeat_delta = 1000"}
+
+
 class Player:
-    """Plays steps in a fresh database."""
+    """Plays steps in a fresh database; `broken`: one of BREAKS."""
 
     numbers = itertools.count()
 
-    def __init__(self, server, broken=False):
+    def __init__(self, server, broken=None):
         self.server, self.broken = server, broken
         self.database = "property_%d" % next(self.numbers)
         self.admin = server.connect()
@@ -106,7 +111,7 @@ class Player:
             for setting in SETTINGS.get(session, []):
                 cursor.execute(setting)
             if self.broken and session in WRITERS:
-                cursor.execute("SET aggcache.debug_skip_registration = on")
+                cursor.execute(BREAKS[self.broken])
             self.connections[session] = connection
         return self.connections[session]
 
@@ -252,7 +257,7 @@ class Player:
         return None
 
 
-def replay(server, case, broken=False, stop=True):
+def replay(server, case, broken=None, stop=True):
     """Plays a whole case. Returns (number of the step, differences) of the first that differs, or None."""
     player = Player(server, broken)
     try:

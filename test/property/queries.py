@@ -28,7 +28,7 @@ class Query(Parts):
                   "report": 5, "derived_join": 5, "opaque": 1, "kept": 14,
                   "composed": 2 if any(f.single for f in self.schema.functions) else 0}
         if self.schema.about == "kept":
-            shapes["kept"] = 300
+            shapes["kept"] = 100000 if self.schema.only_kept else 300
         shape = self.r.choices(list(shapes), list(shapes.values()))[0]
         return shape, getattr(self, "shape_" + shape)()
 

@@ -43,7 +43,7 @@ class Parts:
     def comparand(self, kind, constants=0.15):
         """A value to compare with: a parameter, of another type now and then, or a constant."""
         other = kind
-        if kind.compared and self.chance(0.25):
+        if kind.compared and self.chance(0.02 if self.schema.only_kept else 0.25):
             other = KINDS[self.r.choice(kind.compared)]
         if not self.chance(constants):
             parameter = self.parameter(other)

@@ -7,6 +7,7 @@ import tempfile
 from shrink import script, shrink
 
 LEAST_HIT_RATIO = 0.25
+LEAST_KEPT = 1 / 3  # of all answers, if the run is about these
 
 
 def report(run, server, case, number, seconds):
@@ -53,6 +54,10 @@ def summary(run, verbose, seconds, floor):
     could = total["hits"] + total["misses"]
     if floor and could and total["hits"] / could < LEAST_HIT_RATIO:
         print("FAILED: the hit ratio is below %.0f %%" % (100 * LEAST_HIT_RATIO))
+        failed += 1
+    answers = could + total["own"]
+    if floor and run.about == "kept" and answers and total["kept"] / answers < LEAST_KEPT:
+        print("FAILED: only %d of %d answers were put together from what writers left" % (total["kept"], answers))
         failed += 1
     if floor and not could:
         print("FAILED: no call could have hit")

@@ -30,27 +30,31 @@ class Partition:
 
 
 class Schema:
-    def __init__(self, r, available):
+    def __init__(self, r, available, about=None):
         """available: names of kinds that this server has"""
         self.r, self.available = r, available
         # What queries are about besides columns, and what changes between calls.
         self.about = r.choice(["", "settings", "extensions", "helpers", "kept"])
+        self.only_kept = about == "kept"  # and nothing else
+        self.about = about or self.about
         self.statements = []
         self.functions = []  # that exist already
         self.tables = []
         self.views = []
         self.materialized = []  # (name, has a unique index)
         # Half of the cases are about queries, half about the forms of tables.
-        self.forms = r.random() < (0.2 if self.about == "kept" else 0.5)
+        self.forms = r.random() < (0.4 if self.about == "kept" else 0.5)
         # A transaction with more tags than this registers for the whole table.
-        if r.random() < 0.3:
+        if r.random() < (0.05 if self.only_kept else 0.3):
             self.add("SET aggcache.bulk_threshold = %d" % r.choice([20, 200]))
         pool = [name for name in KINDS if name in available]
         self.pool = [KINDS["integer"], KINDS["text"]] + [KINDS[name] for name in r.sample(pool, min(4, len(pool)))]
+        if self.only_kept:
+            self.pool = [KINDS[name] for name in ("integer", "text", "date", "timestamp without time zone")]
         if self.about == "settings":
             self.pool += [KINDS["timestamp with time zone"]] * 2
         if self.about == "kept":
-            self.pool += [KINDS[name] for name in ("bigint", "numeric", "numeric(8,2)", "boolean")]
+            self.pool += [KINDS[name] for name in ("bigint", "numeric", "numeric(8,2)", "boolean", "interval", "money")]
         for number in range(r.randint(1, 2) if self.about == "kept" else r.randint(2, 4)):
             self.table("r%d" % number)
         self.sources = [Relation(table.name, table.columns + table.generated) for table in self.tables]
@@ -59,9 +63,9 @@ class Schema:
             for number in range(r.randint(15, 30)):
                 identity = number if number < 10 else None
                 self.add("INSERT INTO %s (%s) VALUES (%s)" % ((table.name,) + self.row(table, identity)))
-        for number in range(r.choice([0, 1, 1, 2])):
+        for number in range(0 if self.only_kept else r.choice([0, 1, 1, 2])):
             self.view("v%d" % number)
-        if self.forms and r.random() < 0.4:
+        if self.forms and not self.only_kept and r.random() < 0.4:
             self.materialized_view("m0")
         if self.about in ("settings", "helpers"):
             self.statements += helpers.set_up(r, r.choice(self.tables))
@@ -84,7 +88,8 @@ class Schema:
 
     def table(self, name):
         r = self.r
-        form = r.choices(["plain", "partitioned", "inherited"], [4, 4, 1] if self.forms else [1, 0, 0])[0]
+        shares = [4, 4, 0 if self.only_kept else 1] if self.forms else [1, 0, 0]
+        form = r.choices(["plain", "partitioned", "inherited"], shares)[0]
         columns = [("id", KINDS["integer"]), ("a", KINDS[r.choice(["integer", "integer", "bigint", "smallint"])]),
                    ("b", r.choice(self.pool)), ("c", r.choice(self.pool)),
                    ("d", KINDS[r.choice(["numeric", "numeric(8,2)", "integer", "bigint"])]), ("f", KINDS["boolean"])]

@@ -29,7 +29,7 @@ def reduced(parts, fails, until):
     return parts
 
 
-def shrink(server, case, broken=False, seconds=120):
+def shrink(server, case, broken=None, seconds=120):
     """A smaller case that differs too, or None if it does not differ when it is played again."""
     until = time.monotonic() + seconds
 

@@ -29,9 +29,15 @@ class Writer(RowWrites, DefinitionWrites):
             kinds["refresh"] = 6
         if table.form == "inherited":
             kinds["inherit"] = 1
-        kinds.update({"truncate": 1, "column": 1, "unused_column": 1, "type": 1, "trigger": 0.7, "maintenance": 1,
-                      "replace_view": 0.7 if self.schema.views else 0, "replica": 0.5, "index": 0.5, "rule": 0.3,
-                      "cell_width": 0.7})
+        definitions = {"truncate": 1, "column": 1, "unused_column": 1, "type": 1, "trigger": 0.7, "maintenance": 1,
+                       "replace_view": 0.7 if self.schema.views else 0, "replica": 0.5, "index": 0.5, "rule": 0.3,
+                       "cell_width": 0.7}
+        # these end all that is kept
+        share = 0.02 if self.schema.only_kept else 1
+        kinds.update((kind, share * weight) for kind, weight in definitions.items())
+        for kind in ("detach", "attach", "new_partition", "truncate_leaf", "inherit"):
+            if kind in kinds:
+                kinds[kind] *= share
         if self.schema.about == "helpers":
             kinds["replacement"] = 14
         kind = r.choices(list(kinds), list(kinds.values()))[0]

@@ -97,8 +97,10 @@ $sql->(q{CREATE TABLE item (id int, dept int, price float8, name char(3), span i
 $sql->('CREATE TABLE item_key (id int PRIMARY KEY, dept int, note text, more text)');
 my @cases = (
 	[ 'SELECT sum(price) FROM item WHERE dept = d', 'float8', qr/aggregate sum is not kept/ ],
-	[ 'SELECT max(id) FROM item WHERE dept = d', 'int', qr/aggregate max is not kept/ ],
-	[ 'SELECT count(DISTINCT id) FROM item WHERE dept = d', 'bigint', qr/aggregate count has DISTINCT or ORDER BY/ ],
+	[ 'SELECT max(price) FROM item WHERE dept = d', 'float8', qr/type double precision can be equal and yet/ ],
+	[ 'SELECT count(DISTINCT price) FROM item WHERE dept = d', 'bigint', qr/type double precision can be equal and yet/ ],
+	[ 'SELECT sum(DISTINCT id) FROM item WHERE dept = d', 'bigint', qr/aggregate sum has DISTINCT/ ],
+	[ 'SELECT string_agg(name, $$,$$ ORDER BY id) FROM item WHERE dept = d', 'text', qr/string_agg has ORDER BY/ ],
 	[ 'SELECT id FROM item WHERE dept = d', 'SETOF int', qr/neither aggregates nor GROUP BY/ ],
 	[ 'SELECT count(*) FROM item WHERE dept = d GROUP BY name', 'SETOF bigint', qr/type character can be equal and yet/ ],
 	[ 'SELECT count(*) FROM item WHERE dept = d GROUP BY span', 'SETOF bigint', qr/type interval can be equal and yet/ ],
@@ -112,7 +114,10 @@ my @cases = (
 	[ 'SELECT count(CASE WHEN 1 = 2 THEN more END) FROM item_key WHERE dept = d', 'bigint',
 		qr/not told of all columns/ ],
 	[ 'SELECT count(*) FROM item WHERE dept = ANY (ARRAY[d, 7])', 'bigint', qr/do not have one key/ ],
-	[ 'SELECT count(*), rank() OVER () FROM item WHERE dept = d', 'TABLE (a bigint, b bigint)', qr/window functions/ ],
+	[ 'SELECT count(*) FROM item WHERE dept = d OR id = d', 'bigint', qr/do not have one key/ ],
+	[ 'SELECT count(*), rank() OVER () FROM item WHERE dept = d', 'TABLE (a bigint, b bigint)', qr/^$/ ],
+	[ 'SELECT id, lag(id) OVER (ORDER BY count(*)) FROM item WHERE dept = d GROUP BY id', 'TABLE (a int, b int)',
+		qr/window of lag does not name all/ ],
 	[ 'SELECT count(*) FROM item WHERE dept = d GROUP BY ROLLUP (id)', 'SETOF bigint', qr/grouping sets/ ]);
 for my $case (@cases)
 {
@@ -121,6 +126,18 @@ for my $case (@cases)
 	$said = '' if $said =~ /writers kept nothing for it yet/;
 	like($said, $why, "not kept: $body");
 }
+
+# of the arms of an OR, each finds rows that the other does not
+$sql->(q{CREATE FUNCTION cached_either(d int) RETURNS bigint LANGUAGE cached_sql STABLE
+		AS 'SELECT count(*) FROM item WHERE dept = d OR id = d';
+	INSERT INTO item VALUES (500, 501); SELECT cached_either(500)});
+for my $row ('500, 7', '9, 500', '500, 500')
+{
+	$sql->("INSERT INTO item VALUES ($row)");
+	is($sql->('SELECT cached_either(500) = (SELECT count(*) FROM item WHERE dept = 500 OR id = 500)'), 't',
+		"either arm: $row");
+}
+$sql->('DELETE FROM item WHERE dept >= 500 OR id >= 500 OR id = 9');
 
 # an error on a row ends what is kept, and is raised by those whose query raises it
 $sql->(q{CREATE FUNCTION plain_part(d int) RETURNS numeric LANGUAGE sql STABLE

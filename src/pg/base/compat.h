@@ -40,6 +40,20 @@ inline bool CheckFunctionResult(List *query_lists, Oid type, TupleDesc desc, cha
 #endif
 }
 
+// Of a < or > operator of a B-tree: its family, the type that it compares, and whether it is >. False: it is none.
+inline bool FindOrdering(Oid operator_oid, Oid *family, Oid *type, bool *greater) {
+#if PG_VERSION_NUM >= 180000
+  CompareType order;
+  const bool found = get_ordering_op_properties(operator_oid, family, type, &order);
+  *greater = found && order == COMPARE_GT;
+#else
+  int16 strategy;
+  const bool found = get_ordering_op_properties(operator_oid, family, type, &strategy);
+  *greater = found && strategy == BTGreaterStrategyNumber;
+#endif
+  return found;
+}
+
 // For each column of `outer`, the number of the column of `inner` with its name.
 inline AttrMap *MapColumns(TupleDesc inner, TupleDesc outer) {
 #if PG_VERSION_NUM >= 160000

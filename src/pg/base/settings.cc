@@ -28,6 +28,8 @@ int keep_current = kKeepOff;
 bool debug_skip_registration = false;
 bool debug_seize_slots = false;
 int debug_skip_serializable = 0;
+int debug_lose_delta = 0;
+int debug_repeat_delta = 0;
 #endif
 
 namespace {
@@ -99,6 +101,12 @@ void Define(bool preloading) {
   DefineCustomEnumVariable("aggcache.debug_skip_serializable",
                            "Leaves out a step of what SERIALIZABLE needs, to show that tests notice.", nullptr,
                            &debug_skip_serializable, 0, steps, PGC_SUSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("aggcache.debug_lose_delta",
+                          "Leaves out each so many-th delta of kept results, to show that tests notice.", nullptr,
+                          &debug_lose_delta, 0, 0, INT_MAX, PGC_SUSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("aggcache.debug_repeat_delta",
+                          "Adds each so many-th delta of kept results twice, to show that tests notice.", nullptr,
+                          &debug_repeat_delta, 0, 0, INT_MAX, PGC_SUSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
 #endif
 }
 

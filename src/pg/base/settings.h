@@ -25,6 +25,8 @@ extern int keep_current;  // aggcache.keep_current
 extern bool debug_skip_registration;  // aggcache.debug_skip_registration; debug builds only
 extern bool debug_seize_slots;        // aggcache.debug_seize_slots; debug builds only
 extern int debug_skip_serializable;   // aggcache.debug_skip_serializable, a step of serializable.cc
+extern int debug_lose_delta;          // aggcache.debug_lose_delta; debug builds only
+extern int debug_repeat_delta;        // aggcache.debug_repeat_delta; debug builds only
 #endif
 
 // Declares them. Called by _PG_init. Those that size shared memory exist only where the library is preloaded.

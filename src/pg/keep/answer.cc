@@ -11,9 +11,13 @@
 #include "pg/base/transactions.h"
 #include "pg/keep/kept_state.h"
 #include "pg/keep/kept_writes.h"
+#include "pg/keep/compute_groups.h"
+#include "pg/keep/finish.h"
+#include "pg/keep/group_keys.h"
 #include "pg/keep/known_calls.h"
 #include "pg/keep/rows.h"
 #include "pg/keep/sums.h"
+#include "pg/keep/values.h"
 
 namespace aggcache {
 
@@ -45,26 +49,37 @@ const char *Describe(const Definition *definition, ParamListInfo parameters, ::S
   return asked->about.size == 0 ? "the arguments are too long" : nullptr;
 }
 
-// Finds the ledger: the rows that matter to the call are those of one tag. Returns why there is none, or NULL.
+// Finds the ledger: the rows that matter to the call have one tag. Those of a range have that of their key, as others
+// have whom the program does not count. Returns why there is none, or NULL.
 const char *FindLedger(Asked *asked) {
   const Dependencies &all = *asked->dependencies;
-  if (!all.complete || all.count != 1 || all.items[0].relation != asked->state->relation || !all.items[0].seen ||
-      all.items[0].inherits || all.items[0].by_leaves || all.items[0].by_order)
-    return "planning found more to depend on than rows of one table";
-  const RelationDependency &item = all.items[0];
-  if (item.tag_count == 0) return "no row can matter";
-  if (item.watch == nullptr) return "every change of the table counts";
+  const KeptState *state = asked->state;
+  const RelationDependency *found = nullptr;
+  const char *why = "the rows that matter do not have one key";
+  for (int i = 0; i < all.count; i++) {
+    const RelationDependency &item = all.items[i];
+    if (!all.complete || item.relation != state->relation || !item.seen || item.by_order)
+      return "planning found more to depend on than rows of one table";
+    if (item.tag_count == 0)
+      why = "no row can matter";
+    else if (item.watch == nullptr)
+      why = "every change of the table counts";
+    if (found || item.tag_count == 0 || item.watch == nullptr || item.key_tag == 0) continue;
+    // Planning looks for a least or greatest value by itself, and asks more of its row.
+    if (predicate_implied_by(item.watch->predicate, state->program->conditions, false)) found = &item;
+  }
+  if (found == nullptr) return why;
   // Planning leaves out what does not matter, such as an arm of CASE; writers still evaluate it.
-  if (!item.watch->all_columns && !bms_is_subset(asked->state->reads, item.watch->columns))
+  if (!found->watch->all_columns && !bms_is_subset(state->reads, found->watch->columns))
     return "writers are not told of all columns that it names";
-  if (item.tag_count != 1) return "the rows that matter do not have one key, or lie in a range";
-  asked->about.key = {item.tags[0], hash_bytes_extended(asked->about.bytes, static_cast<int>(asked->about.size), 0)};
+  asked->about.key = {found->key_tag, hash_bytes_extended(asked->about.bytes, static_cast<int>(asked->about.size), 0)};
   return nullptr;
 }
 
 // Why a ledger has not answered.
 const char *WhyNot(LedgerCode code) {
   switch (code) {
+    case LedgerCode::kOk: return "the values that min or max could be are not kept any more, or a sum might overflow";
     case LedgerCode::kNone: return "writers kept nothing for it yet";
     case LedgerCode::kNoBase: return "it had not been computed since writers began to keep it";
     case LedgerCode::kChanged: return "the table was changed otherwise than by single rows";
@@ -127,26 +142,16 @@ bool OpenLedger(const Asked &asked) {
   return code == LedgerCode::kOk || code == LedgerCode::kExists;
 }
 
-// The stamps of all that the result depends on but its one tag of rows, settled. NULL: they cannot be.
+// The stamps of all that the result depends on but rows of the table, settled. NULL: they cannot be.
 Stamp *OtherStamps(const Asked &asked, const Snapshot &snapshot, uint32_t *count) {
-  Stamp *all;
-  const int all_count = StampsOfDependencies(asked.definition, *asked.dependencies, &all);
-  Stamp own[2];
-  shared::stamps.MakeStamps(asked.about.key.tag, false, own);
-  auto *others = static_cast<Stamp *>(palloc(sizeof(Stamp) * static_cast<Size>(Max(1, all_count))));
-  *count = 0;
-  bool found = false;
-  for (int i = 0; i + 1 < all_count; i += 2) {
-    if (all[i].slot == own[0].slot && all[i + 1].slot == own[1].slot && !all[i].immediate) {
-      found = true;
-      continue;
-    }
-    others[(*count)++] = all[i];
-    others[(*count)++] = all[i + 1];
-  }
-  if (!found || shared::stamps.SettleAll(others, count, snapshot, ServerTransactions()) != StampCheck::kValid)
-    return nullptr;
-  return others;
+  Dependencies others = *asked.dependencies;
+  const Size size = sizeof(RelationDependency) * static_cast<Size>(others.count);
+  others.items = static_cast<RelationDependency *>(memcpy(palloc(size), others.items, size));
+  for (int i = 0; i < others.count; i++) others.items[i].tag_count = 0;
+  Stamp *stamps;
+  *count = static_cast<uint32_t>(StampsOfDependencies(asked.definition, others, &stamps));
+  if (shared::stamps.SettleAll(stamps, count, snapshot, ServerTransactions()) != StampCheck::kValid) return nullptr;
+  return stamps;
 }
 
 void GiveBase(const Asked &asked, const Sum &sum) {
@@ -164,116 +169,6 @@ void GiveBase(const Asked &asked, const Sum &sum) {
     if (!shared::ledgers.IsAbout(asked.about.key, asked.about.bytes, asked.about.size)) return LedgerCode::kNone;
     return shared::ledgers.SetBase(asked.about.key, base, ServerTransactions());
   });
-}
-
-// ---- Computing the groups ------------------------------------------------------------------------------------------
-
-TargetEntry *Entry(List **entries, Expr *expression) {
-  auto *entry = makeTargetEntry(expression, static_cast<AttrNumber>(list_length(*entries) + 1), nullptr, false);
-  *entries = lappend(*entries, entry);
-  return entry;
-}
-
-// The argument of an aggregate, computed for rows that pass its FILTER only, as it may fail on others.
-Expr *ArgumentOf(const Aggref *call) {
-  auto *argument = static_cast<Expr *>(copyObjectImpl(linitial_node(TargetEntry, call->args)->expr));
-  if (call->aggfilter == nullptr) return argument;
-  auto *when = makeNode(CaseWhen);
-  when->expr = static_cast<Expr *>(copyObjectImpl(call->aggfilter));
-  when->result = argument;
-  when->location = -1;
-  Node *of = reinterpret_cast<Node *>(argument);
-  auto *choice = makeNode(CaseExpr);
-  choice->casetype = exprType(of);
-  choice->casecollid = exprCollation(of);
-  choice->args = list_make1(when);
-  choice->defresult = reinterpret_cast<Expr *>(makeNullConst(exprType(of), exprTypmod(of), exprCollation(of)));
-  choice->location = -1;
-  return reinterpret_cast<Expr *>(choice);
-}
-
-// The rows that count: their groups, then for each aggregate its FILTER and its argument, as far as it has them.
-Query *QueryOfRows(const KeptState *state) {
-  auto *query = static_cast<Query *>(copyObjectImpl(state->query));
-  List *entries = NIL;
-  ListCell *cell;
-  foreach (cell, state->groups) Entry(&entries, static_cast<Expr *>(copyObjectImpl(lfirst(cell))));
-  foreach (cell, state->aggregates) {
-    auto *call = lfirst_node(Aggref, cell);
-    if (call->aggfilter) Entry(&entries, static_cast<Expr *>(copyObjectImpl(call->aggfilter)));
-    if (!call->aggstar) Entry(&entries, ArgumentOf(call));
-  }
-  if (entries == NIL) Entry(&entries, reinterpret_cast<Expr *>(makeBoolConst(true, false)));
-  query->targetList = entries;
-  query->hasAggs = false;
-  query->groupClause = query->sortClause = NIL;
-  query->havingQual = query->limitCount = query->limitOffset = nullptr;
-  query->limitOption = LIMIT_OPTION_COUNT;
-  return query;
-}
-
-// Takes rows as they come, and adds them up.
-struct Receiver {
-  DestReceiver plain;
-  const Program *program;
-  Sum sum;
-  RowValues *row;
-  GroupIndex *index;
-  MemoryContext scratch;
-  bool fits;
-};
-
-bool TakeRow(TupleTableSlot *slot, DestReceiver *self) {
-  auto *receiver = reinterpret_cast<Receiver *>(self);
-  const Program *program = receiver->program;
-  RowValues *row = receiver->row;
-  slot_getallattrs(slot);
-  int at = 0;
-  for (int i = 0; i < list_length(program->groups); i++, at++)
-    row->groups[i] = {slot->tts_values[at], slot->tts_isnull[at]};
-  for (int i = 0; i < program->aggregate_count; i++) {
-    const KeptAggregate &aggregate = program->aggregates[i];
-    row->counts[i] = true;
-    if (aggregate.filter) {
-      row->counts[i] = !slot->tts_isnull[at] && DatumGetBool(slot->tts_values[at]);
-      at++;
-    }
-    if (aggregate.argument) {
-      row->arguments[i] = {slot->tts_values[at], slot->tts_isnull[at]};
-      at++;
-    }
-  }
-  MemoryContext outer = MemoryContextSwitchTo(receiver->scratch);
-  receiver->fits = AddRow(program, &receiver->sum, *row, false, receiver->index);
-  MemoryContextSwitchTo(outer);
-  MemoryContextReset(receiver->scratch);
-  return receiver->fits;
-}
-
-void IgnoreStartup(DestReceiver *, int, TupleDesc) {}
-void Ignore(DestReceiver *) {}
-
-// False: the groups are too many, or a number is too large.
-bool ComputeGroups(const Asked &asked, Sum *sum) {
-  Receiver receiver;
-  memset(static_cast<void *>(&receiver), 0, sizeof(receiver));
-  receiver.plain = {TakeRow, IgnoreStartup, Ignore, Ignore, DestNone};
-  receiver.program = asked.state->program;
-  receiver.row = MakeRowValues(receiver.program);
-  receiver.scratch = AllocSetContextCreate(CurrentMemoryContext, "aggcache row", ALLOCSET_DEFAULT_SIZES);
-  GroupIndex index(static_cast<uint32_t *>(palloc(sizeof(uint32_t) * GroupIndex::kPlaces)));
-  receiver.index = &index;
-  receiver.fits = true;
-  BeginSum(receiver.program, &receiver.sum);
-  PlannedStmt *plan = pg_plan_query(QueryOfRows(asked.state), asked.definition->source, 0, asked.parameters);
-  QueryDesc *query = CreateQueryDesc(plan, asked.definition->source, asked.snapshot, nullptr, &receiver.plain,
-                                     asked.parameters, nullptr, 0);
-  compat::ExecutorStartRun(query, 0);
-  ExecutorFinish(query);
-  ExecutorEnd(query);
-  FreeQueryDesc(query);
-  *sum = receiver.sum;
-  return receiver.fits;
 }
 
 // ---- The answer ----------------------------------------------------------------------------------------------------
@@ -343,15 +238,29 @@ PlannedStmt *PlanAnswer(const Definition *definition, const KeptState *state) {
   return state->answer;
 }
 
-// A row for a group.
-void PutGroup(const KeptState *state, const unsigned char *key, const uint64_t *words, Tuplestorestate *rows) {
+// One group of a sum: its words, and the values that aggregates of it rest on.
+struct Group {
+  const unsigned char *key;
+  const uint64_t *words;
+  const ValueEntry *values;
+  int value_count;
+};
+
+// Puts the group into a row. False: what is kept cannot tell an aggregate's value.
+bool PutGroup(const KeptState *state, const Group &group, Tuplestorestate *rows) {
   const Program *program = state->program;
   const int groups = list_length(program->groups);
   const Size count = static_cast<Size>(state->columns->natts);
   auto *all = static_cast<NullableDatum *>(palloc(sizeof(NullableDatum) * count));
-  ReadGroup(program, key, all);
-  for (int i = 0; i < program->aggregate_count; i++)
-    all[groups + i] = FinishAggregate(program->aggregates[i], words + program->aggregates[i].words);
+  (void)ReadGroup(program, group.key, all);
+  for (int i = 0; i < program->aggregate_count; i++) {
+    const KeptAggregate &aggregate = program->aggregates[i];
+    const uint64_t *words = group.words + aggregate.words;
+    if (!(HasValues(aggregate.kind)
+              ? FinishValues(program, i, static_cast<int64>(*words), group.values, group.value_count, &all[groups + i])
+              : FinishAggregate(aggregate, words, &all[groups + i])))
+      return false;
+  }
   auto *values = static_cast<Datum *>(palloc(sizeof(Datum) * count));
   auto *nulls = static_cast<bool *>(palloc(sizeof(bool) * count));
   for (Size i = 0; i < count; i++) {
@@ -359,6 +268,7 @@ void PutGroup(const KeptState *state, const unsigned char *key, const uint64_t *
     nulls[i] = all[i].isnull;
   }
   tuplestore_putvalues(rows, state->columns, values, nulls);
+  return true;
 }
 
 bool HasOnlyZeros(const uint64_t *words, uint32_t count) {
@@ -367,23 +277,56 @@ bool HasOnlyZeros(const uint64_t *words, uint32_t count) {
   return true;
 }
 
-// Puts the groups into rows. False: they contradict themselves, which nothing should make them.
+int CompareKeys(const void *a, const void *b) {
+  const auto *left = static_cast<const ContributionGroup *>(a), *right = static_cast<const ContributionGroup *>(b);
+  const int compared = memcmp(left->key, right->key, Min(left->key_size, right->key_size));
+  return compared != 0 ? compared : static_cast<int>(left->key_size) - static_cast<int>(right->key_size);
+}
+
+// The groups of the sum, those of values behind the one that they belong to. NULL: the bytes are no such sum.
+ContributionGroup *ListGroups(const Program *program, Sum *sum, int *count) {
+  int room = 64;
+  auto *list = static_cast<ContributionGroup *>(palloc(sizeof(ContributionGroup) * static_cast<Size>(room)));
+  *count = 0;
+  uint32_t at = 0;
+  while (NextGroup(program->shape, sum->bytes, sum->size, &at, &list[*count])) {
+    if (++*count < room) continue;
+    room *= 2;
+    list = static_cast<ContributionGroup *>(repalloc(list, sizeof(ContributionGroup) * static_cast<Size>(room)));
+  }
+  // Where a group's key ends those of its values go on, and no group's key is the beginning of another's.
+  if (program->has_values) qsort(list, static_cast<size_t>(*count), sizeof(ContributionGroup), CompareKeys);
+  return list;
+}
+
+// Whether a group's key goes on behind that of another, which is then the one that its value belongs to.
+bool IsValueOf(const ContributionGroup &value, const unsigned char *key, uint32_t key_size) {
+  return value.key_size > key_size && memcmp(value.key, key, key_size) == 0;
+}
+
+// Puts the groups into rows. False: they contradict themselves, which nothing should make them, or cannot tell a value.
 bool PutGroups(const KeptState *state, Sum *sum, Tuplestorestate *rows) {
   const Program *program = state->program;
-  uint32_t at = 0;
+  int count;
+  const ContributionGroup *all = ListGroups(program, sum, &count);
+  auto *values = static_cast<ValueEntry *>(palloc(sizeof(ValueEntry) * static_cast<Size>(count + 1)));
   bool any = false;
-  ContributionGroup group;
-  while (NextGroup(program->shape, sum->bytes, sum->size, &at, &group)) {
-    const int64_t count = static_cast<int64_t>(group.words[0]);
-    if (count < 0 || (count == 0 && !HasOnlyZeros(group.words, program->words))) return false;
-    if (count == 0) continue;
+  for (int i = 0; i < count; i++) {
+    const ContributionGroup &group = all[i];
+    const auto key_size = static_cast<uint32_t>(ReadGroup(program, group.key, nullptr) - group.key);
+    if (key_size != group.key_size) continue;  // a value of no group: values that were never all kept
+    const int64_t group_rows = static_cast<int64_t>(group.words[0]);
+    if (group_rows < 0 || (group_rows == 0 && !HasOnlyZeros(group.words, program->words))) return false;
+    if (group_rows == 0) continue;
+    Group found = {group.key, group.words, values, 0};
+    for (; program->has_values && i + 1 < count && IsValueOf(all[i + 1], group.key, key_size); i++)
+      values[found.value_count++] = {all[i + 1].key + key_size, static_cast<int64>(all[i + 1].words[0])};
     any = true;
-    PutGroup(state, group.key, group.words, rows);
+    if (!PutGroup(state, found, rows)) return false;
   }
   if (any || program->groups != NIL) return true;
-  auto *nothing = static_cast<uint64_t *>(palloc0(sizeof(uint64_t) * program->words));
-  PutGroup(state, nullptr, nothing, rows);
-  return true;
+  return PutGroup(state, {nullptr, static_cast<uint64_t *>(palloc0(sizeof(uint64_t) * program->words)), nullptr, 0},
+                  rows);
 }
 
 bool PutTogether(const Asked &asked, Sum *sum, KeptAnswer *answer) {
@@ -447,7 +390,7 @@ bool AnswerFromGroups(const Definition *definition, const Dependencies &dependen
   answer->why = WhyNot(code);
   if (!opens || code == LedgerCode::kOwnWrite || HasNewerBase(asked)) return false;
   if (code == LedgerCode::kNone && !OpenLedger(asked)) return Not("there is no memory to keep it in", answer);
-  if (!ComputeGroups(asked, &sum)) {
+  if (!ComputeGroups(definition, parameters, snapshot, &sum)) {
     GiveUpLedger(asked.about.key);
     return Not("its groups are too many, or its numbers too large", answer);
   }

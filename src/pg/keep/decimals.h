@@ -18,8 +18,12 @@ DecimalKind ToDecimal(Datum numeric, uint64_t words[4], int *scale);
 // The numeric that shows so many digits. REQUIRES: no digit behind them is other than 0.
 Datum FromDecimal(const uint64_t words[4], int scale);
 
-// Of a whole number of two words.
-Datum FromWide(const uint64_t words[2]);
+// Of a whole number of so many words, up to 4.
+Datum FromWhole(const uint64_t *words, int count);
+
+// The square of what ToDecimal has made, as a multiple of 10^-20 too. False: it has more than 10 digits behind the
+// point or 2^96 units of 10^-10, so that sums of squares might not be exact.
+bool SquareOf(const uint64_t words[4], uint64_t square[4]);
 
 }  // namespace aggcache
 

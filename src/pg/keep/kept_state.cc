@@ -108,9 +108,19 @@ KeptParts FindParts(const Query *query, const List *groups, const List *aggregat
     AddConditions(view, number, &parts.conditions);
     source = inner;
   }
-  if (source->rtekind == RTE_RELATION && source->relkind == RELKIND_RELATION && source->tablesample == nullptr)
-    parts.relation = source->relid;
+  const bool plain =
+      source->relkind == RELKIND_RELATION || (source->relkind == RELKIND_PARTITIONED_TABLE && source->inh);
+  if (source->rtekind == RTE_RELATION && plain && source->tablesample == nullptr) parts.relation = source->relid;
   return parts;
+}
+
+// DISTINCT of rows that are not grouped is the same as GROUP BY all that is shown.
+void GroupDistinct(Query *query) {
+  if (query->distinctClause == NIL || query->hasDistinctOn || query->hasAggs || query->groupClause ||
+      query->groupingSets || query->hasWindowFuncs || query->hasTargetSRFs)
+    return;
+  query->groupClause = query->distinctClause;
+  query->distinctClause = NIL;
 }
 
 KeptState *Make(const Definition *definition) {
@@ -123,6 +133,7 @@ KeptState *Make(const Definition *definition) {
   }
   auto *query = static_cast<Query *>(copyObjectImpl(definition->query));
   compat::FlattenGroups(query);
+  GroupDistinct(query);
   state->query = query;
   FindKeptParts(query, &state->groups, &state->aggregates);
   const KeptParts parts = FindParts(query, state->groups, state->aggregates);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/contribution.h"
+#include "pg/base/settings.h"
 #include "pg/base/shared.h"
 #include "pg/base/transactions.h"
 #include "pg/keep/rows.h"
@@ -107,6 +108,18 @@ bool Merge(KeptSum *to, const KeptSum &from) {
   return AddContribution(nullptr, to->sum.bytes, &to->sum.size, to->sum.room, from.sum.bytes, from.sum.size);
 }
 
+#ifdef AGGCACHE_DEBUG
+// How often a delta is put in: once, unless a test asks for a broken build. Sessions begin to count anywhere.
+int TimesToPublish() {
+  static uint32_t count = murmurhash32(static_cast<uint32>(MyProcPid)) % 100000;
+  count++;
+  auto is_due = [](int each) { return each > 0 && count % static_cast<uint32_t>(each) == 0; };
+  return is_due(settings::debug_lose_delta) ? 0 : is_due(settings::debug_repeat_delta) ? 2 : 1;
+}
+#else
+constexpr int TimesToPublish() { return 1; }
+#endif
+
 // So that a delta need not make its ledger go, because others have taken all memory. Once: others go on taking.
 void MakeRoomFor(const KeptSum &sum) {
   if (shared::ledgers.FreeBlocks() < sum.sum.size / kBlockBytes + 16) (void)SweepLedgers();
@@ -191,7 +204,9 @@ void PublishKept() {
       MakeRoomFor(sum);
       LWLock *lock = shared::LedgerLock(sum.about.key.tag);
       LWLockAcquire(lock, LW_EXCLUSIVE);
-      (void)shared::ledgers.Publish(sum.about.key, transactions.own, sum.sum.bytes, sum.sum.size, transactions, adding);
+      for (int times = TimesToPublish(); times > 0; times--)
+        (void)shared::ledgers.Publish(sum.about.key, transactions.own, sum.sum.bytes, sum.sum.size, transactions,
+                                      adding);
       LWLockRelease(lock);
     }
   }

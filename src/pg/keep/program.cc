@@ -5,7 +5,6 @@
 
 #include "pg/keep/program.h"
 
-#include "pg/facts/function_facts.h"
 #include "pg/watch/clauses.h"
 #include "pg/watch/predicates.h"
 #include "pg/watch/watches.h"
@@ -13,78 +12,6 @@
 namespace aggcache {
 
 namespace {
-
-// ---- Aggregates ----------------------------------------------------------------------------------------------------
-
-// How many fields a kind has, and which.
-const FieldKind *FieldsOf(SumKind kind, int *count) {
-  static const FieldKind number[] = {FieldKind::kOneWord};
-  static const FieldKind narrow[] = {FieldKind::kOneWord, FieldKind::kOneWord};
-  static const FieldKind wide[] = {FieldKind::kOneWord, FieldKind::kTwoWords};
-  static const FieldKind scaled[] = {FieldKind::kOneWord, FieldKind::kOneWord, FieldKind::kOneWord, FieldKind::kOneWord,
-                                     FieldKind::kFourWords};
-  static const FieldKind bits[] = {FieldKind::kOneWord, FieldKind::kBits};
-  static FieldKind numeric[5 + kNumericScales];
-  switch (kind) {
-    case SumKind::kNumber: *count = lengthof(number); return number;
-    case SumKind::kNarrow:
-    case SumKind::kTruth: *count = lengthof(narrow); return narrow;
-    case SumKind::kWide: *count = lengthof(wide); return wide;
-    case SumKind::kScaled: *count = lengthof(scaled); return scaled;
-    case SumKind::kBits: *count = lengthof(bits); return bits;
-    case SumKind::kNumeric: break;
-  }
-  memcpy(numeric, scaled, sizeof(scaled));
-  for (int i = 0; i < kNumericScales; i++) numeric[lengthof(scaled) + i] = FieldKind::kOneWord;
-  *count = lengthof(numeric);
-  return numeric;
-}
-
-// The scale that all values of an expression have but NaN; -1 if they may have several.
-int ScaleOf(Node *expression) {
-  if (!IsA(expression, Var)) return -1;
-  const int32 modifier = reinterpret_cast<Var *>(expression)->vartypmod;
-  if (modifier < static_cast<int32>(VARHDRSZ)) return -1;
-  // bits of the modifier as numeric.c packs them: an 11-bit signed scale
-  const int scale = (((modifier - VARHDRSZ) & 0x7ff) ^ 1024) - 1024;
-  return scale >= 0 && scale < kNumericScales ? scale : -1;
-}
-
-bool KindOf(Oid aggregate, SumKind *kind) {
-  switch (aggregate) {
-    case F_COUNT_:
-    case F_COUNT_ANY: *kind = SumKind::kNumber; return true;
-    case F_SUM_INT2:
-    case F_SUM_INT4:
-    case F_AVG_INT2:
-    case F_AVG_INT4: *kind = SumKind::kNarrow; return true;
-    case F_SUM_INT8:
-    case F_AVG_INT8: *kind = SumKind::kWide; return true;
-    case F_SUM_NUMERIC:
-    case F_AVG_NUMERIC: *kind = SumKind::kNumeric; return true;
-    case F_BOOL_AND:
-    case F_BOOL_OR:
-    case F_EVERY: *kind = SumKind::kTruth; return true;
-    case F_BIT_XOR_INT2:
-    case F_BIT_XOR_INT4:
-    case F_BIT_XOR_INT8: *kind = SumKind::kBits; return true;
-    default: return false;
-  }
-}
-
-// What is known of an aggregate that can be kept, from its normalised call.
-KeptAggregate Describe(const Aggref *call) {
-  KeptAggregate aggregate = {call, SumKind::kNumber, 0, nullptr, call->aggfilter, 0, 0};
-  (void)KindOf(call->aggfnoid, &aggregate.kind);
-  if (!call->aggstar) aggregate.argument = linitial_node(TargetEntry, call->args)->expr;
-  if (aggregate.kind != SumKind::kNumeric) return aggregate;
-  const int scale = ScaleOf(reinterpret_cast<Node *>(aggregate.argument));
-  if (scale >= 0) {
-    aggregate.kind = SumKind::kScaled;
-    aggregate.scale = scale;
-  }
-  return aggregate;
-}
 
 // Fills in what follows from conditions, groups and calls. False: a group takes more fields than there can be.
 bool LayOut(Program *program, const List *calls) {
@@ -96,11 +23,12 @@ bool LayOut(Program *program, const List *calls) {
   uint32_t words = 1;
   for (int i = 0; i < program->aggregate_count; i++) {
     KeptAggregate *aggregate = &program->aggregates[i];
-    *aggregate = Describe(static_cast<const Aggref *>(list_nth(calls, i)));
+    *aggregate = DescribeAggregate(static_cast<const Aggref *>(list_nth(calls, i)));
     aggregate->fields = count;
     aggregate->words = words;
     int own;
     const FieldKind *kinds = FieldsOf(aggregate->kind, &own);
+    program->has_values |= HasValues(aggregate->kind);
     if (count + static_cast<uint32_t>(own) > kMaxFields) return false;
     for (int j = 0; j < own; j++) {
       fields[count++] = kinds[j];
@@ -113,19 +41,6 @@ bool LayOut(Program *program, const List *calls) {
 }
 
 // ---- What can be kept ----------------------------------------------------------------------------------------------
-
-// Whether values of the type are equal, as GROUP BY compares them, exactly if their bytes are.
-bool IsEqualByBytes(Oid type, Oid collation, Oid equality) {
-  const Oid base = getBaseType(type);
-  // what PostgreSQL says of these is not so in some releases, or not of the bytes that are here
-  if (base == INTERVALOID || base == BPCHAROID || base == NAMEOID) return false;
-  TypeCacheEntry *entry = lookup_type_cache(base, TYPECACHE_EQ_OPR | TYPECACHE_BTREE_OPFAMILY);
-  if (!OidIsValid(entry->btree_opf) || !IsBuiltIn(entry->btree_opf) || entry->eq_opr != equality) return false;
-  const Oid support =
-      get_opfamily_proc(entry->btree_opf, entry->btree_opintype, entry->btree_opintype, BTEQUALIMAGE_PROC);
-  return OidIsValid(support) && IsBuiltIn(support) &&
-         DatumGetBool(OidFunctionCall1Coll(support, collation, ObjectIdGetDatum(entry->btree_opintype)));
-}
 
 // Finds a column that is computed when it is read: a changed row does not hold its value.
 bool VirtualColumnWalker(Node *node, void *argument) {
@@ -148,7 +63,9 @@ const char *FindObstacleInTables(const Definition *definition, const KeptParts &
   if (!OidIsValid(parts.relation)) return "it reads something else than one table, as named in FROM";
   for (int i = 0; i < definition->relation_count; i++) {
     const SourceRelation &source = definition->relations[i];
-    if (source.role == SourceRole::kPart) return "the table has partitions or children";
+    if (source.role == SourceRole::kPart &&
+        (source.root != parts.relation || get_rel_relkind(parts.relation) != RELKIND_PARTITIONED_TABLE))
+      return "the table has children that inherit from it";
     if (source.read_by != ReadBy::kBody && IsRead(source.role)) return "functions in it read tables";
     if (source.role == SourceRole::kNamed && source.relation != parts.relation &&
         get_rel_relkind(source.relation) != RELKIND_VIEW)
@@ -164,40 +81,74 @@ const char *FindObstacleInTables(const Definition *definition, const KeptParts &
 
 const char *FindObstacleInShape(const Query *query) {
   if (query->groupingSets) return "it has grouping sets";
-  if (query->hasWindowFuncs) return "it has window functions";
   if (query->hasTargetSRFs) return "it returns several rows for a group";
-  if (query->distinctClause) return "it has DISTINCT";
   if (!query->hasAggs && query->groupClause == NIL) return "it has neither aggregates nor GROUP BY";
   return nullptr;
 }
 
-// Groups are in any order where none is asked for; but not which of them are there.
-const char *FindObstacleInOrder(const Definition *definition, const Query *query) {
-  if (query->groupClause == NIL) return nullptr;
-  bool total = query->sortClause != NIL;
-  ListCell *cell, *sorted;
-  foreach (cell, query->groupClause) {
+// Whether each of the clauses is about something that one of the others, or of the further ones, is about.
+bool NamesAll(const List *clauses, const List *others, const List *further) {
+  ListCell *cell, *other;
+  foreach (cell, clauses) {
     bool found = false;
-    foreach (sorted, query->sortClause)
-      found |=
-          lfirst_node(SortGroupClause, sorted)->tleSortGroupRef == lfirst_node(SortGroupClause, cell)->tleSortGroupRef;
-    total &= found;
+    for (const List *list : {others, further})
+      foreach (other, list)
+        found |=
+            lfirst_node(SortGroupClause, other)->tleSortGroupRef == lfirst_node(SortGroupClause, cell)->tleSortGroupRef;
+    if (!found) return false;
   }
-  const bool asks = query->sortClause || query->limitCount || query->limitOffset || !definition->result.returns_set;
-  return asks && !total ? "ORDER BY does not name all that it groups by, so that ties have no order" : nullptr;
+  return true;
 }
 
-const char *FindObstacleInAggregate(const Aggref *call, bool *may_fail) {
-  SumKind kind;
-  if (!KindOf(call->aggfnoid, &kind)) return psprintf("aggregate %s is not kept", get_func_name(call->aggfnoid));
-  if (call->aggdistinct || call->aggorder || call->agglevelsup > 0)
-    return psprintf("aggregate %s has DISTINCT or ORDER BY", get_func_name(call->aggfnoid));
-  if (!IsRowLocal(reinterpret_cast<Node *>(call->aggfilter), 1, may_fail) ||
-      (!call->aggstar &&
-       !IsRowLocal(reinterpret_cast<Node *>(linitial_node(TargetEntry, call->args)->expr), 1, may_fail)))
-    return psprintf("an argument or FILTER of %s is no expression that writers can evaluate",
-                    get_func_name(call->aggfnoid));
+// Groups are in any order where none is asked for; but not which of them are there.
+const char *FindObstacleInOrder(const Definition *definition, const Query *query) {
+  const List *rows = query->distinctClause && !query->hasDistinctOn ? query->distinctClause : query->groupClause;
+  if (rows == NIL) return nullptr;
+  const bool asks = query->sortClause || query->limitCount || query->limitOffset || query->hasDistinctOn ||
+                    !definition->result.returns_set;
+  return asks && !NamesAll(rows, query->sortClause, NIL)
+             ? "ORDER BY does not name all that it groups by, so that ties have no order"
+             : nullptr;
+}
+
+// Rows that DISTINCT takes for one have to look alike.
+const char *FindObstacleInDistinct(const Query *query) {
+  ListCell *cell;
+  if (query->hasDistinctOn) return nullptr;  // FindObstacleInOrder: the order is total
+  foreach (cell, query->distinctClause) {
+    auto *clause = lfirst_node(SortGroupClause, cell);
+    Node *shown = get_sortgroupclause_expr(clause, query->targetList);
+    if (!IsEqualByBytes(exprType(shown), exprCollation(shown), clause->eqop))
+      return psprintf("values of type %s can be equal and yet look different", format_type_be(exprType(shown)));
+  }
   return nullptr;
+}
+
+struct Windows {
+  const Query *query;
+  Oid function;  // whose value hangs on an order that is not given
+};
+
+bool WindowWalker(Node *node, void *argument) {
+  auto *windows = static_cast<Windows *>(argument);
+  if (node == nullptr) return false;
+  if (IsA(node, WindowFunc)) {
+    auto *call = reinterpret_cast<WindowFunc *>(node);
+    auto *window = list_nth_node(WindowClause, windows->query->windowClause, static_cast<int>(call->winref) - 1);
+    if (!NamesAll(windows->query->groupClause, window->partitionClause, window->orderClause) &&
+        !MindsNoTies(call->winfnoid, window->frameOptions)) {
+      windows->function = call->winfnoid;
+      return true;
+    }
+  }
+  return compat::WalkExpression(node, WindowWalker, argument);
+}
+
+const char *FindObstacleInWindows(const Query *query) {
+  Windows windows = {query, InvalidOid};
+  if (!query->hasWindowFuncs || !WindowWalker(reinterpret_cast<Node *>(query->targetList), &windows)) return nullptr;
+  return psprintf("the window of %s does not name all that it groups by, so that ties have no order",
+                  get_func_name(windows.function));
 }
 
 bool AggregateWalker(Node *node, void *argument) {
@@ -279,7 +230,9 @@ void FindKeptParts(const Query *query, List **groups, List **aggregates) {
 
 const Program *MakeProgram(const Definition *definition, const Query *query, const KeptParts &parts, const char **why) {
   if ((*why = FindObstacleInTables(definition, parts))) return nullptr;
-  if ((*why = FindObstacleInShape(query)) || (*why = FindObstacleInOrder(definition, query))) return nullptr;
+  if ((*why = FindObstacleInShape(query)) || (*why = FindObstacleInOrder(definition, query)) ||
+      (*why = FindObstacleInDistinct(query)) || (*why = FindObstacleInWindows(query)))
+    return nullptr;
   auto *program = static_cast<Program *>(palloc0(sizeof(Program)));
   if ((*why = FindObstacleInParts(query, parts, &program->may_fail))) return nullptr;
   program->conditions = NormaliseAll(parts.conditions);
@@ -294,7 +247,7 @@ const Program *MakeProgram(const Definition *definition, const Query *query, con
   return program;
 }
 
-const Program *ReadProgram(const char *text, Relation relation) {
+Program *ReadProgram(const char *text, Relation relation) {
   auto *parts = castNode(List, stringToNode(text));
   if (!FitsRelation(reinterpret_cast<Node *>(parts), relation)) return nullptr;
   auto *program = static_cast<Program *>(palloc0(sizeof(Program)));

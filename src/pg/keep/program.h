@@ -15,31 +15,9 @@
 
 #include "core/contribution.h"
 #include "pg/body/definition.h"
+#include "pg/keep/aggregates.h"
 
 namespace aggcache {
-
-constexpr int kNumericScales = 21;  // digits behind the point that numerics may have: 0 to 20
-
-// How an aggregate is added up; its fields are drawn in sums.h.
-enum class SumKind : uint8_t {
-  kNumber,   // count: of rows, or of values that are not null
-  kNarrow,   // sum and avg of smallint and integer
-  kWide,     // of bigint
-  kNumeric,  // of numeric, whose scales are counted as well
-  kScaled,   // of a numeric column of a fixed scale
-  kTruth,    // bool_and, bool_or, every
-  kBits,     // bit_xor
-};
-
-struct KeptAggregate {
-  const Aggref *call;
-  SumKind kind;
-  int scale;        // kScaled
-  Expr *argument;   // NULL: of rows
-  Expr *filter;     // NULL: all
-  uint32_t fields;  // the first of its fields
-  uint32_t words;   // of a group, the first of its words
-};
 
 struct Program {
   uint64_t id[2];  // the first bytes of the SHA-256 of the text, with the server's major version before it
@@ -47,6 +25,7 @@ struct Program {
   bool may_fail;     // on a row: what it computes is one of PostgreSQL's own functions then
   List *conditions;  // of rows; implicitly ANDed
   List *groups;      // expressions
+  bool has_values;   // some aggregate rests on its values (values.h)
   int aggregate_count;
   KeptAggregate *aggregates;
   ContributionShape shape;  // the first field is the number of rows
@@ -66,7 +45,7 @@ struct KeptParts {
 const Program *MakeProgram(const Definition *definition, const Query *query, const KeptParts &parts, const char **why);
 
 // The program that a text stands for, in the current memory context; NULL if the relation is not what it was.
-const Program *ReadProgram(const char *text, Relation relation);
+Program *ReadProgram(const char *text, Relation relation);
 
 // The groups and aggregates of the query, not normalised, as they stand in its target list: a list of expressions each.
 void FindKeptParts(const Query *query, List **groups, List **aggregates);

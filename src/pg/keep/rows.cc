@@ -6,6 +6,7 @@
 #include "pg/keep/rows.h"
 
 #include "pg/base/attempt.h"
+#include "pg/facts/partitions.h"
 #include "pg/watch/catalog.h"
 
 namespace aggcache {
@@ -13,6 +14,7 @@ namespace aggcache {
 struct CompiledProgram {
   uint64_t id[2];
   Oid relation;
+  Oid owner;  // whose program it is: the relation, or a partitioned table above it
   bool valid;
   MemoryContext context;
   const Program *program;
@@ -34,7 +36,7 @@ constexpr int kMostPrograms = 1000;
 struct ProgramKey {
   uint64_t id[2];
   Oid relation;
-  uint32_t unused;
+  Oid owner;
 };
 
 struct Entry {
@@ -75,10 +77,39 @@ ExprState *PrepareCondition(const List *clauses) {
   return ExecInitQual(make_ands_implicit(expression_planner(condition)), nullptr);
 }
 
+// The program of the owner, NULL if there is none.
+Program *ReadProgramOf(const CompiledProgram *compiled, Relation owner) {
+  const char *text = FindProgramText(RelationGetRelid(owner), compiled->id[0]);
+  Program *program = text ? ReadProgram(text, owner) : nullptr;
+  return program && memcmp(program->id, compiled->id, sizeof(program->id)) == 0 ? program : nullptr;
+}
+
+// The same for rows of a partition below the owner.
+Program *ReadProgramFor(const CompiledProgram *compiled, Relation partition) {
+  Relation owner = relation_open(compiled->owner, AccessShareLock);
+  Program *program = ReadProgramOf(compiled, owner);
+  if (program) {
+    const AttrMap *map = compat::MapColumns(RelationGetDescr(partition), RelationGetDescr(owner));
+    auto local = [&](void *expression) {
+      bool whole_row = false;
+      return map_variable_attnos(static_cast<Node *>(expression), 1, 0, map, InvalidOid, &whole_row);
+    };
+    program->conditions = reinterpret_cast<List *>(local(program->conditions));
+    program->groups = reinterpret_cast<List *>(local(program->groups));
+    for (int i = 0; i < program->aggregate_count; i++) {
+      KeptAggregate *aggregate = &program->aggregates[i];
+      aggregate->argument = reinterpret_cast<Expr *>(local(aggregate->argument));
+      aggregate->filter = reinterpret_cast<Expr *>(local(aggregate->filter));
+    }
+  }
+  relation_close(owner, NoLock);
+  return program;
+}
+
 void Compile(CompiledProgram *compiled, Relation relation) {
-  const char *text = FindProgramText(RelationGetRelid(relation), compiled->id[0]);
-  const Program *program = text ? ReadProgram(text, relation) : nullptr;
-  if (program == nullptr || memcmp(program->id, compiled->id, sizeof(program->id)) != 0) return;
+  const Program *program = compiled->owner == RelationGetRelid(relation) ? ReadProgramOf(compiled, relation)
+                                                                         : ReadProgramFor(compiled, relation);
+  if (program == nullptr) return;
   compiled->conditions = PrepareCondition(program->conditions);
   const int groups = list_length(program->groups);
   compiled->groups = static_cast<ExprState **>(palloc(sizeof(ExprState *) * Max(1, groups)));
@@ -176,9 +207,9 @@ void AddBoth(void *context) {
   CompiledProgram *compiled = change->compiled;
   const Program *program = compiled->program;
   if (change->old_row && Evaluate(compiled, change->old_row))
-    change->fits = AddRow(program, change->sum, *compiled->row, true, nullptr);
+    change->fits = AddRow(program, change->sum, *compiled->row, true, nullptr, nullptr);
   if (change->fits && change->new_row && Evaluate(compiled, change->new_row))
-    change->fits = AddRow(program, change->sum, *compiled->row, false, nullptr);
+    change->fits = AddRow(program, change->sum, *compiled->row, false, nullptr, nullptr);
 }
 
 }  // namespace
@@ -229,18 +260,20 @@ CompiledProgram *ProgramOfLedger(Relation relation, const LedgerAbout &about) {
   AboutHead head;
   if (about.size < sizeof(head)) return nullptr;
   memcpy(&head, about.bytes, sizeof(head));
-  if (head.database != MyDatabaseId || head.relation != RelationGetRelid(relation)) return nullptr;
-  const ProgramKey key = {{head.program[0], head.program[1]}, head.relation, 0};
+  if (head.database != MyDatabaseId) return nullptr;
+  const ProgramKey key = {{head.program[0], head.program[1]}, RelationGetRelid(relation), head.relation};
   if (programs == nullptr) MakeTable();
   if (any_invalid || hash_get_num_entries(programs) > kMostPrograms)
     Drop(hash_get_num_entries(programs) > kMostPrograms);
   auto *entry = static_cast<Entry *>(hash_search(programs, &key, HASH_FIND, nullptr));
   if (entry && entry->compiled->valid) return entry->compiled;
+  if (head.relation != key.relation && !list_member_oid(PartitionAncestors(relation), head.relation)) return nullptr;
   MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "aggcache program", ALLOCSET_SMALL_SIZES);
   MemoryContext outer = MemoryContextSwitchTo(context);
   auto *compiled = static_cast<CompiledProgram *>(palloc0(sizeof(CompiledProgram)));
   memcpy(compiled->id, key.id, sizeof(key.id));
   compiled->relation = key.relation;
+  compiled->owner = key.owner;
   compiled->context = context;
   Compile(compiled, relation);
   MemoryContextSwitchTo(outer);
@@ -280,7 +313,7 @@ void ForgetCompiled(Oid relation) {
   HASH_SEQ_STATUS scan;
   hash_seq_init(&scan, programs);
   while (auto *entry = static_cast<Entry *>(hash_seq_search(&scan))) {
-    if (OidIsValid(relation) && entry->compiled->relation != relation) continue;
+    if (OidIsValid(relation) && entry->compiled->relation != relation && entry->compiled->owner != relation) continue;
     entry->compiled->valid = false;
     any_invalid = true;
   }

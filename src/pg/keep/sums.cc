@@ -6,54 +6,11 @@
 
 #include "core/ledger.h"
 #include "pg/keep/decimals.h"
+#include "pg/keep/values.h"
 
 namespace aggcache {
 
 namespace {
-
-// ---- The key of a group --------------------------------------------------------------------------------------------
-
-constexpr uint32_t kMaxKey = 8192;
-
-void Append(unsigned char *key, uint32_t *size, const void *bytes, uint32_t count) {
-  memcpy(key + *size, bytes, count);
-  *size += count;
-}
-
-// Adds a value; false if it is too long.
-bool AppendValue(Oid type, const NullableDatum &value, unsigned char *key, uint32_t *size) {
-  int16 length;
-  bool by_value;
-  get_typlenbyval(type, &length, &by_value);
-  if (*size + 16 > kMaxKey) return false;
-  key[(*size)++] = value.isnull;
-  if (value.isnull) return true;
-  if (by_value) {
-    // as a row holds it: a datum may have other bits besides
-    char bytes[sizeof(Datum)];
-    store_att_byval(bytes, value.value, length);
-    Append(key, size, bytes, static_cast<uint32_t>(length));
-  } else if (length > 0) {
-    if (*size + static_cast<uint32_t>(length) > kMaxKey) return false;
-    Append(key, size, DatumGetPointer(value.value), static_cast<uint32_t>(length));
-  } else {
-    struct varlena *packed = PG_DETOAST_DATUM_PACKED(value.value);
-    const uint32_t bytes = VARSIZE_ANY_EXHDR(packed);
-    if (bytes > kMaxKey - 16 || *size + 4 + bytes > kMaxKey) return false;
-    Append(key, size, &bytes, sizeof(bytes));
-    Append(key, size, VARDATA_ANY(packed), bytes);
-  }
-  return true;
-}
-
-bool MakeKey(const Program *program, const RowValues &row, unsigned char *key, uint32_t *size) {
-  *size = 0;
-  int i = 0;
-  ListCell *cell;
-  foreach (cell, program->groups)
-    if (!AppendValue(exprType(static_cast<Node *>(lfirst(cell))), row.groups[i++], key, size)) return false;
-  return true;
-}
 
 // ---- Adding --------------------------------------------------------------------------------------------------------
 
@@ -71,6 +28,43 @@ bool AddNumeric(const KeptAggregate &aggregate, Datum value, int64_t sign, uint6
   AddWords(&words[4], decimal, 4, sign < 0);
   if (aggregate.kind == SumKind::kScaled) return scale == aggregate.scale;
   AddSigned(&words[8 + scale], 1, sign);
+  if (aggregate.kind == SumKind::kNumeric) return true;
+  uint64_t square[4];
+  if (!SquareOf(decimal, square)) return false;
+  AddWords(&words[8 + kNumericScales], square, 4, sign < 0);
+  return true;
+}
+
+uint64_t Absolute(int64_t number) {
+  return number < 0 ? 0 - static_cast<uint64_t>(number) : static_cast<uint64_t>(number);
+}
+
+// Adds a number that is not negative, or takes it away.
+void AddUnsigned(uint64_t *words, int count, uint64_t number, int64_t sign) {
+  const uint64_t extended[2] = {number, 0};
+  AddWords(words, extended, count, sign < 0);
+}
+
+void AddSquare(int64_t number, int64_t sign, uint64_t *words, int count) {
+  const unsigned __int128 square = static_cast<unsigned __int128>(Absolute(number)) * Absolute(number);
+  const uint64_t extended[4] = {static_cast<uint64_t>(square), static_cast<uint64_t>(square >> 64), 0, 0};
+  AddWords(words, extended, count, sign < 0);
+}
+
+// False: it is infinite.
+bool AddInterval(const Interval *span, int64_t sign, uint64_t *words) {
+#ifdef INTERVAL_NOT_FINITE
+  if (INTERVAL_NOT_FINITE(span)) return false;
+#endif
+  AddSigned(&words[0], 1, sign);
+  AddSigned(&words[1], 1, sign * span->month);
+  AddSigned(&words[2], 1, sign * span->day);
+  const auto time = static_cast<uint64_t>(span->time);
+  const uint64_t extended[2] = {time, span->time < 0 ? ~uint64_t{0} : 0};
+  AddWords(&words[3], extended, 2, sign < 0);
+  AddUnsigned(&words[5], 1, Absolute(span->month), sign);
+  AddUnsigned(&words[6], 1, Absolute(span->day), sign);
+  AddUnsigned(&words[7], 2, Absolute(span->time), sign);
   return true;
 }
 
@@ -86,21 +80,35 @@ int64_t WholeOf(Oid type, Datum value) {
 bool AddValue(const KeptAggregate &aggregate, Datum value, int64_t sign, uint64_t *words) {
   const Oid type = aggregate.argument ? exprType(reinterpret_cast<Node *>(aggregate.argument)) : InvalidOid;
   switch (aggregate.kind) {
-    case SumKind::kNumber: AddSigned(words, 1, sign); return true;
+    case SumKind::kNumber:
+    case SumKind::kExtreme:
+    case SumKind::kDistinct: AddSigned(words, 1, sign); return true;
     case SumKind::kTruth: AddSigned(DatumGetBool(value) ? &words[0] : &words[1], 1, sign); return true;
     case SumKind::kBits:
       AddSigned(words, 1, sign);
       words[1] ^= static_cast<uint64_t>(WholeOf(type, value));
       return true;
     case SumKind::kNarrow:
-    case SumKind::kWide: {
+    case SumKind::kWide:
+    case SumKind::kNarrowSquares:
+    case SumKind::kWideSquares: {
+      const int64_t number = WholeOf(type, value);
+      const int count = aggregate.kind == SumKind::kNarrow || aggregate.kind == SumKind::kNarrowSquares ? 1 : 2;
       AddSigned(words, 1, sign);
-      uint64_t number[2] = {static_cast<uint64_t>(WholeOf(type, value)), 0};
-      number[1] = static_cast<int64_t>(number[0]) < 0 ? ~uint64_t{0} : 0;
-      AddWords(&words[1], number, aggregate.kind == SumKind::kWide ? 2 : 1, sign < 0);
+      const uint64_t extended[2] = {static_cast<uint64_t>(number), number < 0 ? ~uint64_t{0} : 0};
+      AddWords(&words[1], extended, count, sign < 0);
+      if (aggregate.kind == SumKind::kNarrowSquares) AddSquare(number, sign, &words[2], 2);
+      if (aggregate.kind == SumKind::kWideSquares) AddSquare(number, sign, &words[3], 4);
       return true;
     }
+    case SumKind::kInterval: return AddInterval(DatumGetIntervalP(value), sign, words);
+    case SumKind::kMoney:
+      AddSigned(&words[0], 1, sign);
+      AddWords(&words[1], reinterpret_cast<const uint64_t *>(&value), 1, sign < 0);
+      AddUnsigned(&words[2], 2, Absolute(DatumGetInt64(value)), sign);
+      return true;
     case SumKind::kNumeric:
+    case SumKind::kNumericSquares:
     case SumKind::kScaled: return AddNumeric(aggregate, value, sign, words);
   }
   return false;
@@ -113,51 +121,6 @@ uint64_t *GroupWords(const Program *program, Sum *sum, const unsigned char *key,
     if (words || sum->room >= kMaxContribution) return words;
     sum->room = Min(kMaxContribution, sum->room * 2);
     sum->bytes = static_cast<unsigned char *>(repalloc(sum->bytes, sum->room));
-  }
-}
-
-// ---- Finishing -----------------------------------------------------------------------------------------------------
-
-const NullableDatum kNull = {Datum{0}, true};
-
-NullableDatum NotNull(Datum value) { return {value, false}; }
-
-Datum Ratio(Datum sum, uint64_t count) {
-  return DirectFunctionCall2(numeric_div, sum, NumericGetDatum(int64_to_numeric(static_cast<int64>(count))));
-}
-
-bool IsAverage(Oid aggregate) {
-  switch (aggregate) {
-    case F_AVG_INT2:
-    case F_AVG_INT4:
-    case F_AVG_INT8:
-    case F_AVG_NUMERIC: return true;
-    default: return false;
-  }
-}
-
-Datum SpecialNumeric(const char *text) {
-  return DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
-}
-
-NullableDatum FinishNumeric(const KeptAggregate &aggregate, const uint64_t *words) {
-  const uint64_t count = words[0], nan = words[1], above = words[2], below = words[3];
-  if (count + nan + above + below == 0) return kNull;
-  if (nan > 0 || (above > 0 && below > 0)) return NotNull(SpecialNumeric("NaN"));
-  if (above > 0) return NotNull(SpecialNumeric("Infinity"));
-  if (below > 0) return NotNull(SpecialNumeric("-Infinity"));
-  int scale = aggregate.scale;
-  if (aggregate.kind == SumKind::kNumeric)
-    for (scale = kNumericScales - 1; scale > 0 && words[8 + scale] == 0;) scale--;
-  const Datum sum = FromDecimal(&words[4], scale);
-  return NotNull(IsAverage(aggregate.call->aggfnoid) ? Ratio(sum, count) : sum);
-}
-
-Datum BitsOf(Oid type, uint64_t bits) {
-  switch (type) {
-    case INT2OID: return Int16GetDatum(static_cast<int16>(bits));
-    case INT4OID: return Int32GetDatum(static_cast<int32>(bits));
-    default: return Int64GetDatum(static_cast<int64>(bits));
   }
 }
 
@@ -177,76 +140,40 @@ void BeginSum(const Program *program, Sum *sum) {
   sum->size = EmptyContribution(program->shape, sum->bytes, sum->room);
 }
 
-bool AddRow(const Program *program, Sum *sum, const RowValues &row, bool away, GroupIndex *index) {
+bool AddRow(const Program *program, Sum *sum, const RowValues &row, bool away, GroupIndex *index, BaseValues *noted) {
   unsigned char key[kMaxKey];
   uint32_t key_size;
-  if (!MakeKey(program, row, key, &key_size)) return false;
+  if (!MakeGroupKey(program, row.groups, key, &key_size)) return false;
   uint64_t *words = GroupWords(program, sum, key, key_size, index);
   if (words == nullptr) return false;
   const int64_t sign = away ? -1 : 1;
   AddSigned(words, 1, sign);
+  auto counts = [&](int i) { return row.counts[i] && !(program->aggregates[i].argument && row.arguments[i].isnull); };
+  for (int i = 0; i < program->aggregate_count; i++)
+    if (counts(i) &&
+        !AddValue(program->aggregates[i], row.arguments[i].value, sign, words + program->aggregates[i].words))
+      return false;
+  if (!program->has_values) return true;
+  const auto place = static_cast<uint32_t>(reinterpret_cast<unsigned char *>(words) - sum->bytes);
   for (int i = 0; i < program->aggregate_count; i++) {
-    const KeptAggregate &aggregate = program->aggregates[i];
-    if (!row.counts[i] || (aggregate.argument && row.arguments[i].isnull)) continue;
-    if (!AddValue(aggregate, row.arguments[i].value, sign, words + aggregate.words)) return false;
+    if (!HasValues(program->aggregates[i].kind) || !counts(i)) continue;
+    if (noted && program->aggregates[i].kind == SumKind::kExtreme)
+      NoteValue(noted, place, key, key_size, i, row.arguments[i].value);
+    else if (!AddToValue(program, sum, key, key_size, i, kValue, row.arguments[i].value, sign, index))
+      return false;
   }
   return true;
 }
 
-NullableDatum FinishAggregate(const KeptAggregate &aggregate, const uint64_t *words) {
-  const uint64_t count = words[0];
-  const bool average = IsAverage(aggregate.call->aggfnoid);
-  switch (aggregate.kind) {
-    case SumKind::kNumber: return NotNull(Int64GetDatum(static_cast<int64>(count)));
-    case SumKind::kNarrow:
-      if (count == 0) return kNull;
-      if (!average) return NotNull(Int64GetDatum(static_cast<int64>(words[1])));
-      return NotNull(Ratio(NumericGetDatum(int64_to_numeric(static_cast<int64>(words[1]))), count));
-    case SumKind::kWide:
-      if (count == 0) return kNull;
-      return NotNull(average ? Ratio(FromWide(&words[1]), count) : FromWide(&words[1]));
-    case SumKind::kNumeric:
-    case SumKind::kScaled: return FinishNumeric(aggregate, words);
-    case SumKind::kTruth:
-      if (words[0] + words[1] == 0) return kNull;
-      return NotNull(BoolGetDatum(aggregate.call->aggfnoid == F_BOOL_OR ? words[0] > 0 : words[1] == 0));
-    case SumKind::kBits:
-      if (count == 0) return kNull;
-      return NotNull(BitsOf(aggregate.call->aggtype, words[1]));
-  }
-  return kNull;
-}
-
-void ReadGroup(const Program *program, const unsigned char *key, NullableDatum *groups) {
-  int i = 0;
-  ListCell *cell;
-  foreach (cell, program->groups) {
-    int16 length;
-    bool by_value;
-    get_typlenbyval(exprType(static_cast<Node *>(lfirst(cell))), &length, &by_value);
-    NullableDatum *group = &groups[i++];
-    *group = kNull;
-    if (*key++) continue;
-    group->isnull = false;
-    uint32_t size = static_cast<uint32_t>(length);
-    if (by_value) {
-      alignas(sizeof(Datum)) char bytes[sizeof(Datum)];
-      memcpy(bytes, key, size);
-      group->value = fetch_att(bytes, true, length);
-      key += size;
-      continue;
-    }
-    if (length < 0) {
-      memcpy(&size, key, sizeof(size));
-      key += sizeof(size);
-    }
-    const uint32_t header = length < 0 ? VARHDRSZ : 0;
-    char *copy = static_cast<char *>(palloc(header + size));
-    if (length < 0) SET_VARSIZE(copy, header + size);
-    memcpy(copy + header, key, size);
-    key += size;
-    group->value = PointerGetDatum(copy);
-  }
+bool AddToValue(const Program *program, Sum *sum, const unsigned char *group, uint32_t group_size, int aggregate,
+                ValueMark mark, Datum value, int64 rows, GroupIndex *index) {
+  unsigned char key[kMaxKey];
+  uint32_t key_size = group_size;
+  memcpy(key, group, group_size);
+  if (!ExtendToValue(program, aggregate, mark, value, key, &key_size)) return false;
+  uint64_t *words = GroupWords(program, sum, key, key_size, index);
+  if (words) AddSigned(words, 1, rows);
+  return words != nullptr;
 }
 
 }  // namespace aggcache

@@ -1,14 +1,19 @@
-// The values of a program's groups and aggregates as fields of a contribution, and back.
+// The values of a program's groups and aggregates as fields of a contribution.
 //
-//   key of a group    for each expression a byte that tells null, then the value's bytes; of a value of no fixed length
-//                     its length in 4 bytes before them
 //   rows              how many
 //   kNumber           how many
 //   kNarrow, kWide    how many values, their sum
 //   kScaled           how many finite values, NaN, Infinity, -Infinity; the sum of the finite ones in units of 10^-20
 //   kNumeric          the same, and how many finite values have 0, 1, ... 20 digits behind the point
+//   kNarrowSquares, kWideSquares
+//                     as kNarrow and kWide, and the sum of the squares
+//   kNumericSquares   as kNumeric, and the sum of the squares in units of 10^-20
+//   kInterval         how many values; the sums of months, of days, of microseconds; those of their absolute values
+//   kMoney            how many values, their sum, that of their absolute values
 //   kTruth            how many are true, how many false
 //   kBits             how many values, all of them by exclusive or
+//   kExtreme, kDistinct
+//                     how many values; each value is a group besides (group_keys.h, values.h)
 //
 // Nothing here calls code of users, and nothing fails but for want of memory.
 
@@ -17,6 +22,7 @@
 
 #include "pg/base/server.h"
 
+#include "pg/keep/group_keys.h"
 #include "pg/keep/program.h"
 
 namespace aggcache {
@@ -39,15 +45,16 @@ struct Sum {
 
 void BeginSum(const Program *program, Sum *sum);
 
+struct BaseValues;
+
 // Adds a row, or takes it away. False: it does not fit, or a number is too large or has too many digits to be added up
-// exactly; the sum is lost then. The index, if there is one, is of this sum.
-bool AddRow(const Program *program, Sum *sum, const RowValues &row, bool away, GroupIndex *index);
+// exactly; the sum is lost then. The index, if there is one, is of this sum. `noted`, if there is one, takes the values
+// of min and max.
+bool AddRow(const Program *program, Sum *sum, const RowValues &row, bool away, GroupIndex *index, BaseValues *noted);
 
-// What PostgreSQL's aggregate returns for a group.
-NullableDatum FinishAggregate(const KeptAggregate &aggregate, const uint64_t *words);
-
-// Reads the values of a group out of its key.
-void ReadGroup(const Program *program, const unsigned char *key, NullableDatum *groups);
+// Adds to the number of rows that have a value of an aggregate, in a group. False: it does not fit.
+bool AddToValue(const Program *program, Sum *sum, const unsigned char *group, uint32_t group_size, int aggregate,
+                ValueMark mark, Datum value, int64 rows, GroupIndex *index);
 
 }  // namespace aggcache
 

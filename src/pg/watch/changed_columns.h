@@ -2,6 +2,8 @@
 // for rows that come and go: that are inserted, deleted, moved between keys or cells, or begin or cease to pass the
 // predicate. An UPDATE that does none of this registers, for each of these tags, once for each column that it changes,
 // and once for any column. So what a writer pays goes by the columns that change, not by the functions that use them.
+// Rows that come and go register for any column of their key too: that tag, of the key's tag, has every change under it
+// (RelationDependency::key_tag).
 
 #ifndef AGGCACHE_PG_WATCH_CHANGED_COLUMNS_H
 #define AGGCACHE_PG_WATCH_CHANGED_COLUMNS_H

@@ -78,6 +78,7 @@ void SetFit(RelationDependency *item, const Fit &fit, const BaseRelation &base) 
   const Index relid = base.rel->relid;
   item->watch = fit.watch;
   item->tag_count = TagsOfFit(fit, item->relation, &item->tags, &item->by_range);
+  item->key_tag = KeyTagOfFit(fit, item->relation);
   item->many_tags |= fit.range_clauses != NIL && !item->by_range;
   item->outside = IsOutsideOfCells(fit);
   AddColumnTags(item, base.used, base.uses_all, kMostTags);
@@ -158,6 +159,7 @@ void AddAppearance(const Planned &planned, const Appearance &seen, Dependencies 
   foreach (cell, arms) {
     RelationDependency arm = item;
     SetFit(&arm, *static_cast<Fit *>(lfirst(cell)), base);
+    arm.key_tag = 0;  // of the other arms' rows it knows nothing
     AddDependency(all, arm);
   }
   table_close(base.relation, NoLock);

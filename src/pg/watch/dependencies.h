@@ -19,18 +19,19 @@ namespace aggcache {
 // What one appearance of a relation in the plan depends on.
 struct RelationDependency {
   Oid relation;
-  int tag_count;    // 0: no row of the relation can matter
-  uint64_t *tags;   // of rows
-  bool seen;        // the planner showed its clauses
-  bool inherits;    // a partitioned table with its partitions
-  List *leaves;     // then: those that the plan reads (Oid)
-  bool by_leaves;   // the tags are those of the leaves, each as a whole
-  bool by_range;    // the tags are those of cells
-  bool any_column;  // so many tags that the columns of a shared watch are not told apart
-  bool by_order;    // the answer shows the order of rows, so every column counts
-  bool many_tags;   // so many that a finer choice was left
-  bool outside;     // the range lies where values share the outermost cells
-  JoinLimit limit;  // what else was to be read to tell rows apart
+  int tag_count;     // 0: no row of the relation can matter
+  uint64_t *tags;    // of rows
+  uint64_t key_tag;  // that every change of these rows has, whatever cells they lie in; 0: there is no such one
+  bool seen;         // the planner showed its clauses
+  bool inherits;     // a partitioned table with its partitions
+  List *leaves;      // then: those that the plan reads (Oid)
+  bool by_leaves;    // the tags are those of the leaves, each as a whole
+  bool by_range;     // the tags are those of cells
+  bool any_column;   // so many tags that the columns of a shared watch are not told apart
+  bool by_order;     // the answer shows the order of rows, so every column counts
+  bool many_tags;    // so many that a finer choice was left
+  bool outside;      // the range lies where values share the outermost cells
+  JoinLimit limit;   // what else was to be read to tell rows apart
   // For explanations; the clauses are those that narrow the tags, their columns Vars of relation 1.
   const Watch *watch;  // NULL: the whole table
   List *clauses;

@@ -167,6 +167,13 @@ int TagsOfFit(const Fit &fit, Oid relation, uint64_t **tags, bool *by_range) {
   return count;
 }
 
+uint64_t KeyTagOfFit(const Fit &fit, Oid relation) {
+  if (fit.key_tags != 1 || fit.replaceable) return 0;
+  uint64_t keys[kMostTags];
+  (void)KeyTags(fit, relation, keys);
+  return fit.watch->apart ? WithChange(keys[0], 0) : keys[0];
+}
+
 bool IsOutsideOfCells(const Fit &fit) {
   if (fit.range_clauses == NIL || fit.range_column.kind == RangeKind::kText) return false;
   const CellGrid grid = fit.range_column.grid;

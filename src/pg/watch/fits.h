@@ -49,6 +49,10 @@ Fit *FindBestFit(BaseRelation *base, const List *watches);
 // The tags of a fit, in the current memory context; *by_range: they are those of cells.
 int TagsOfFit(const Fit &fit, Oid relation, uint64_t **tags, bool *by_range);
 
+// The tag of every change of rows that have the fit's key values; 0 if these are several, or if there may be writers
+// who register such rows otherwise.
+uint64_t KeyTagOfFit(const Fit &fit, Oid relation);
+
 // Whether all of the fit's range lies where values share the outermost cells.
 bool IsOutsideOfCells(const Fit &fit);
 

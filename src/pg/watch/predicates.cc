@@ -117,6 +117,7 @@ bool UnfitWalker(Node *node, void *argument) {
     case T_ArrayExpr:
       if (!asked->parameters || reinterpret_cast<ArrayExpr *>(node)->multidims) return true;
       break;
+    case T_CollateExpr:
     case T_CaseExpr:
     case T_CaseWhen:
     case T_CaseTestExpr:

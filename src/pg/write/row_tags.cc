@@ -148,7 +148,7 @@ int LoadWatch(WatchedTable *table, Relation relation, Relation owner, const Watc
     row->predicate = ExecInitExpr(expression_planner(reinterpret_cast<Expr *>(predicate)), nullptr);
   }
   table->watch_count++;
-  return (1 + (row->range.attribute ? row->range.grid.levels : 0)) * (1 + apart);
+  return (1 + (row->range.attribute ? row->range.grid.levels : 0)) * (1 + apart) + watch.apart;
 }
 
 // Reads the watches of the relation and of the partitioned tables above it.
@@ -290,6 +290,14 @@ void AddTags(WatchedTable *table, const RowWatch &watch, TupleTableSlot *row, Im
     list->tags[list->count++] = WithCell(tag, level, CellIndex(unit, level, watch.range.grid));
 }
 
+// Adds the tags of a row that comes or goes. Of a watch that tells columns apart also the one that every change under
+// its key has: what is kept current goes by that.
+void AddTagsOfMove(WatchedTable *table, const RowWatch &watch, TupleTableSlot *row, Image image, TagList *list) {
+  const int first = list->count;
+  AddTags(table, watch, row, image, list);
+  if (watch.apart) list->tags[list->count++] = WithChange(list->tags[first], 0);
+}
+
 // Adds the tags of an UPDATE that leaves the row under the tags that it has: of each of these, one for any column and
 // one for each that has changed. REQUIRES: the watch tells columns apart; FindChanged.
 void AddChangeTags(WatchedTable *table, const RowWatch &watch, TupleTableSlot *row, TagList *list) {
@@ -394,8 +402,8 @@ TagList TagsOfChange(WatchedTable *table, TupleTableSlot *old_row, TupleTableSlo
       AddChangeTags(table, watch, old_row, &list);
       continue;
     }
-    if (was) AddTags(table, watch, old_row, kOld, &list);
-    if (is && !(was && StaysInPlace(table, watch))) AddTags(table, watch, new_row, kNew, &list);
+    if (was) AddTagsOfMove(table, watch, old_row, kOld, &list);
+    if (is && !(was && StaysInPlace(table, watch))) AddTagsOfMove(table, watch, new_row, kNew, &list);
   }
   in_use = outer_in_use;
   return list;
