@@ -122,7 +122,7 @@ stop_redis() {
 
 # unit_target TARGET: runs it, leaves make's status in its .rc
 unit_target() {
-  local files=() only=()
+  local files=() only=() jobs=2
   # The model checkers and the simulation are about the protocols: the short form runs them once, without sanitizers.
   # ThreadSanitizer is for those that have threads, AddressSanitizer for all but the models.
   if [ "$LONG" = 0 ] && [ -z "${UNIT_TARGETS:-}" ]; then
@@ -133,6 +133,90 @@ unit_target() {
     esac
     only=("TESTS=${files[*]}")
   fi
-  as_user make -j2 -C test/unit "$1" "${only[@]}" >"$LOGS/unit-$1.log" 2>&1
+  [ "$1" != check-asan ] || jobs=4 # it has most to compile, and would end long after the others
+  as_user make -j$jobs -C test/unit "$1" "${only[@]}" >"$LOGS/unit-$1.log" 2>&1
   echo $? >"$LOGS/unit-$1.rc"
+}
+
+suite_unit() {
+  local target p f rc total_p=0 total_f=0
+  for target in ${UNIT_TARGETS:-check check-asan check-tsan}; do
+    unit_target "$target" &
+  done
+  wait
+  for target in ${UNIT_TARGETS:-check check-asan check-tsan}; do
+    rc=$(cat "$LOGS/unit-$target.rc" 2>/dev/null || echo 1)
+    p=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$LOGS/unit-$target.log" | tail -1)
+    f=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test.*/\1/p' "$LOGS/unit-$target.log" | tail -1)
+    [ "$rc" = 0 ] || [ "${f:-0}" -gt 0 ] || f=1 # died without counting
+    [ -n "${p:-}${f:-}" ] || f=1
+    total_p=$((total_p + ${p:-0})) total_f=$((total_f + ${f:-0}))
+    [ "${f:-0}" = 0 ] || show_log "unit-$target"
+  done
+  count unit "$total_p" "$total_f" 0
+}
+
+# ---- Lanes of scripts/test, which sets LOGS and defines wants, count and run_suite -----------------------------------
+
+LANES=() # process ids of the lanes that run, each the leader of a process group
+
+# run_lane SUITES: those of them that are wanted, in turn. Commas join them.
+run_lane() {
+  local suite before
+  for suite in ${1//,/ }; do
+    wants "$suite" || continue
+    before=$((passed + failed + skipped))
+    run_suite "$suite"
+    [ $((passed + failed + skipped)) -gt "$before" ] || count "$suite" 0 1 0 "counted nothing"
+  done
+}
+
+# in_lane SUITES JOBS: in a shell of its own, run_lane with so many TAP files at once; leaves what it counted in .count
+in_lane() {
+  set +m
+  trap stop_redis EXIT
+  trap 'exit 130' INT TERM
+  passed=0 failed=0 skipped=0 TAP_JOBS=$2
+  run_lane "$1"
+  echo "$passed $failed $skipped" >"$LOGS/lane-$1.count"
+}
+
+# side_by_side SUITES...: runs these lanes at once. What a lane prints is kept together and shown in their order; a lane
+# by itself is shown as it goes.
+side_by_side() {
+  local lane suite p f s lanes=() jobs
+  for lane; do
+    for suite in ${lane//,/ }; do
+      if wants "$suite"; then lanes+=("$lane"); break; fi
+    done
+  done
+  [ ${#lanes[@]} -gt 0 ] || return 0
+  [ ${#lanes[@]} -gt 1 ] || { run_lane "${lanes[0]}"; return; }
+  jobs=$(((${TAP_JOBS:-2} + ${#lanes[@]} - 1) / ${#lanes[@]}))
+  rm -f "$LOGS"/lane-*
+  set -m # a process group for each lane: stop_lanes reaches all that it started
+  for lane in "${lanes[@]}"; do
+    in_lane "$lane" "$jobs" >"$LOGS/lane-$lane.log" 2>&1 &
+    LANES+=($!)
+  done
+  set +m
+  for lane in "${lanes[@]}"; do
+    began=$SECONDS
+    wait "${LANES[0]}"
+    LANES=("${LANES[@]:1}")
+    cat "$LOGS/lane-$lane.log"
+    if read -r p f s 2>/dev/null <"$LOGS/lane-$lane.count"; then
+      passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    else
+      count "$lane" 0 1 0 "died without counting"
+    fi
+  done
+}
+
+# stop_lanes: as an interrupt from the keyboard would, so that each stops its servers
+stop_lanes() {
+  local lane
+  for lane in "${LANES[@]}"; do kill -INT -- "-$lane" 2>/dev/null; done
+  [ ${#LANES[@]} = 0 ] || wait "${LANES[@]}"
+  LANES=()
 }
