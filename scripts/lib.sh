@@ -171,12 +171,12 @@ run_lane() {
   done
 }
 
-# in_lane SUITES JOBS: in a shell of its own, run_lane with so many TAP files at once; leaves what it counted in .count
+# in_lane SUITES: run_lane in a shell of its own; leaves "passed failed skipped" in .count
 in_lane() {
   set +m
   trap stop_redis EXIT
   trap 'exit 130' INT TERM
-  passed=0 failed=0 skipped=0 TAP_JOBS=$2
+  passed=0 failed=0 skipped=0
   run_lane "$1"
   echo "$passed $failed $skipped" >"$LOGS/lane-$1.count"
 }
@@ -184,7 +184,7 @@ in_lane() {
 # side_by_side SUITES...: runs these lanes at once. What a lane prints is kept together and shown in their order; a lane
 # by itself is shown as it goes.
 side_by_side() {
-  local lane suite p f s lanes=() jobs
+  local lane suite p f s lanes=()
   for lane; do
     for suite in ${lane//,/ }; do
       if wants "$suite"; then lanes+=("$lane"); break; fi
@@ -192,11 +192,10 @@ side_by_side() {
   done
   [ ${#lanes[@]} -gt 0 ] || return 0
   [ ${#lanes[@]} -gt 1 ] || { run_lane "${lanes[0]}"; return; }
-  jobs=$(((${TAP_JOBS:-2} + ${#lanes[@]} - 1) / ${#lanes[@]}))
   rm -f "$LOGS"/lane-*
   set -m # a process group for each lane: stop_lanes reaches all that it started
   for lane in "${lanes[@]}"; do
-    in_lane "$lane" "$jobs" >"$LOGS/lane-$lane.log" 2>&1 &
+    in_lane "$lane" >"$LOGS/lane-$lane.log" 2>&1 &
     LANES+=($!)
   done
   set +m
