@@ -4,6 +4,7 @@
 #   make installcheck ISOLATION= TAP_TESTS=          of the three kinds of its tests only those in sql/
 #   make unit                                        unit tests of src/core, no server needed
 #   make DEBUG=1                                     with the switches that tests of the tests need
+#   make PCH=1                                       faster, with gcc
 #
 # scripts/test runs every suite.
 
@@ -24,7 +25,7 @@ ISOLATION = $(patsubst $(SPECS)/%.spec,%,$(sort $(wildcard $(SPECS)/*.spec)))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --load-extension=pg_aggcache
 TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl
-EXTRA_CLEAN = $(patsubst %.o,%.d,$(OBJS))
+EXTRA_CLEAN = $(patsubst %.o,%.d,$(OBJS)) pch
 
 SHLIB_LINK = -lstdc++ -lhiredis -lcares -llz4 $(TLS_LIBS)
 # gcc's rules for bitcode do not know C++ flags
@@ -65,6 +66,18 @@ src/core/%.o src/redis/%.o: override CXXFLAGS += -fvisibility=hidden -include $(
 %.o: %.cc
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) $(CPPFLAGS) $(CFLAGS_SL) -c -o $@ $<
+
+# PCH=1: what all of src/pg includes first, PostgreSQL's headers, is read once. gcc looks for it beside the header.
+ifdef PCH
+override CXXFLAGS := -Ipch $(CXXFLAGS)
+SERVER_PCH = pch/pg/base/server.h.gch
+$(SERVER_PCH): $(srcdir)/src/pg/base/server.h
+	@mkdir -p $(@D)
+	cp $< $(@:.gch=)
+	$(CXX) $(CXXFLAGS) $(CPPFLAGS) $(CFLAGS_SL) -x c++-header -o $@ $(@:.gch=)
+$(patsubst $(srcdir)/%.cc,%.o,$(PG_SOURCES)): $(SERVER_PCH)
+-include $(SERVER_PCH:.gch=.d)
+endif
 
 -include $(patsubst %.o,%.d,$(OBJS))
 
