@@ -113,7 +113,8 @@ def main():
     rounds = 1000000 if options.long else options.rounds
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 31)
     keep = options.keep_current or ("on" if options.about else random.Random(seed).choice(["on", "on", "auto"]))
-    print("property: seed %d, keep_current %s" % (seed, keep), flush=True)
+    print("%s: seed %d" % (options.about or "property", seed))
+    print("keep_current %s" % keep, flush=True)
 
     drop_root()
     store = {}
@@ -157,7 +158,7 @@ def main():
         else:
             failed += 1
     server.remove()
-    print("property: %d passed, %d failed" % (passed, failed))
+    print("%s: %d passed, %d failed" % (options.about or "property", passed, failed))
     return 1 if failed else 0
 
 
