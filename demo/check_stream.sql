@@ -1,0 +1,2 @@
+\set id random(1, 2000000)
+UPDATE task SET hours = hours + 0.01 WHERE id = :id;
