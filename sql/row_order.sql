@@ -181,4 +181,14 @@ UPDATE loose SET unused = 6 WHERE id = 3;
 SELECT first_km('s3'), (SELECT km FROM loose WHERE slug = 's3' LIMIT 1) AS plain;
 SELECT result FROM aggcache.last_call();
 SELECT granularity, watch, finer FROM aggcache.explain('first_km(text)', 's3'::text);
+-- an UPDATE to the same values moves the row, too
+CREATE TABLE same_value (k int, n numeric);
+INSERT INTO same_value VALUES (1, 1.0), (1, 1.00);
+CREATE FUNCTION cached_values() RETURNS TABLE (n numeric, all_of_them text) LANGUAGE cached_sql STABLE
+  AS 'SELECT min(n), string_agg(n::text, '','') FROM same_value';
+SELECT c, plain, c::text = plain::text AS same
+  FROM cached_values() c, (SELECT min(n), string_agg(n::text, ',') FROM same_value) plain;
+UPDATE same_value SET n = n WHERE n::text = '1.0';
+SELECT c, plain, c::text = plain::text AS same
+  FROM cached_values() c, (SELECT min(n), string_agg(n::text, ',') FROM same_value) plain;
 DROP SCHEMA row_order CASCADE;

@@ -300,6 +300,7 @@ my $luck = 'a row that the query reads has changed; only computing shows that th
 our @COARSE = (
 	[[@OF_TASK], ['default', 'add_column'], 'DDL concerns the whole table'],
 	[['unsorted', 'ties', 'limit_ties'], ['index'], 'with an index the rows may come in another order'],
+	[['unsorted', 'ties'], ['noop'], 'an UPDATE to the same values moves the row, which may come in another place'],
 	[[@OF_TASK], ['bulk'],
 		'a transaction that changes more keys than `aggcache.bulk_threshold` invalidates all results of the table'],
 	[[names(\@PARTITIONS)], ['part_new', 'part_drop', 'part_detach'],

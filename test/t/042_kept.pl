@@ -116,6 +116,11 @@ my @cases = (
 	[ 'SELECT count(*) FROM item WHERE dept = ANY (ARRAY[d, 7])', 'bigint', qr/do not have one key/ ],
 	[ 'SELECT count(*) FROM item WHERE dept = d OR id = d', 'bigint', qr/do not have one key/ ],
 	[ 'SELECT count(*), rank() OVER () FROM item WHERE dept = d', 'TABLE (a bigint, b bigint)', qr/^$/ ],
+	[ 'SELECT sum(10 / id) FROM item WHERE dept = d GROUP BY paid ORDER BY paid LIMIT 1', 'SETOF bigint',
+		qr/need not look at/ ],
+	[ 'SELECT min(id) FROM item WHERE dept = d AND 10 / id > 0', 'int', qr/need not look at/ ],
+	[ 'SELECT CASE WHEN d > 0 THEN sum(10 / id) END FROM item WHERE dept = d', 'bigint', qr/need not look at/ ],
+	[ 'SELECT coalesce(round(avg(id * 2), 1), 0) FROM item WHERE dept = d', 'numeric', qr/^$/ ],
 	[ 'SELECT id, lag(id) OVER (ORDER BY count(*)) FROM item WHERE dept = d GROUP BY id', 'TABLE (a int, b int)',
 		qr/window of lag does not name all/ ],
 	[ 'SELECT count(*) FROM item WHERE dept = d GROUP BY ROLLUP (id)', 'SETOF bigint', qr/grouping sets/ ]);
@@ -126,6 +131,65 @@ for my $case (@cases)
 	$said = '' if $said =~ /writers kept nothing for it yet/;
 	like($said, $why, "not kept: $body");
 }
+
+# what HAVING asks of groups tells which rows matter, and which partitions are read
+$sql->(q{CREATE TABLE sale (k int, g text, n int, day date) PARTITION BY RANGE (n);
+	CREATE TABLE sale_low PARTITION OF sale FOR VALUES FROM (0) TO (10);
+	CREATE TABLE sale_high PARTITION OF sale FOR VALUES FROM (10) TO (1000);
+	INSERT INTO sale SELECT 1, chr(97 + i % 3), i, date '2026-01-01' + i FROM generate_series(1, 30) i});
+for my $case ([ 'g', 'text', 'g = p', "'a'", "'b'" ], [ 'day', 'date', 'day >= p', "'2026-01-20'", "'2026-01-03'" ],
+	[ 'n', 'int', 'n < p', '5', '100' ])
+{
+	my ($group, $type, $having, $first, $second) = @$case;
+	for my $name ('cached_having LANGUAGE cached_sql STABLE', 'plain_having LANGUAGE sql VOLATILE')
+	{
+		my ($function, $rest) = split / /, $name, 2;
+		$sql->("CREATE FUNCTION $function(p $type) RETURNS TABLE (g $type, n bigint) $rest
+			AS 'SELECT $group, count(*) FROM sale WHERE k = 1 GROUP BY $group HAVING $having'");
+	}
+	my $same = sub {
+		return $sql->("SELECT (SELECT jsonb_agg(x ORDER BY x.g) FROM cached_having($_[0]) x) IS NOT DISTINCT FROM
+			(SELECT jsonb_agg(x ORDER BY x.g) FROM plain_having($_[0]) x)");
+	};
+	is($same->($first), 't', "HAVING $having: computed");
+	$sql->(q{INSERT INTO sale VALUES (1, 'b', 11, '2026-01-05')});
+	is($same->($second), 't', "HAVING $having: another argument");
+	$sql->(q{INSERT INTO sale VALUES (1, 'b', 11, '2026-01-05')});
+	is($same->($second), 't', "HAVING $having: after a write");
+	$sql->('DELETE FROM sale_high WHERE n = 12; TRUNCATE sale_high');
+	is($same->($_), 't', "HAVING $having: after TRUNCATE of a partition") for $first, $second;
+	$sql->("DROP FUNCTION cached_having($type); DROP FUNCTION plain_having($type);
+		INSERT INTO sale SELECT 1, chr(97 + i % 3), i, date '2026-01-01' + i FROM generate_series(10, 30) i");
+}
+$sql->(q{CREATE FUNCTION cached_seven(d int) RETURNS SETOF int LANGUAGE cached_sql STABLE
+		AS 'SELECT DISTINCT 7 FROM item WHERE dept = d HAVING true'});
+is($sql->('SELECT * FROM cached_seven(4711)'), '7', 'DISTINCT of the one group of no rows');
+
+# an interval of the largest parts is infinity, from version 17 on
+$sql->(q{CREATE FUNCTION cached_span(d int) RETURNS interval LANGUAGE cached_sql STABLE
+		AS 'SELECT sum(span) FROM item WHERE dept = d';
+	INSERT INTO item (dept, span) VALUES (77, make_interval(months => 2147483646, days => 2147483647)
+		+ interval '9223372036854775807 microseconds'); SELECT 1});
+$node->psql('postgres', 'SELECT cached_span(77)');
+$sql->(q{INSERT INTO item (dept, span) VALUES (77, '1 mon')});
+my @answers;
+for my $query ('SELECT sum(span) FROM item WHERE dept = 77', 'SELECT cached_span(77)')
+{
+	($rc, $out, $err) = $node->psql('postgres', $query);
+	push @answers, $out . ($err =~ /ERROR:  ([^\n]*)/ ? $1 : '');
+}
+is($answers[1], $answers[0], "the largest interval: $answers[0]");
+$sql->('DELETE FROM item WHERE dept = 77');
+
+# what writers evaluate comes from those who may put triggers on their table
+$sql->(q{CREATE ROLE outsider; GRANT SELECT ON item TO outsider; GRANT CREATE ON SCHEMA public TO outsider;
+	SET ROLE outsider; CREATE FUNCTION cached_slow(d int) RETURNS bigint LANGUAGE cached_sql STABLE
+		AS 'SELECT sum(length(repeat(name, 1000))) FROM item WHERE dept = d'});
+my $programs = q{SELECT count(*) FROM aggcache.program WHERE function = 'cached_slow'::regproc};
+is($sql->($programs), '0', 'no program of a role without TRIGGER');
+$sql->('GRANT TRIGGER ON item TO outsider; SELECT aggcache.refresh()');
+is($sql->($programs), '1', 'with it there is one');
+$sql->('DROP FUNCTION cached_slow(int); DROP OWNED BY outsider; DROP ROLE outsider');
 
 # of the arms of an OR, each finds rows that the other does not
 $sql->(q{CREATE FUNCTION cached_either(d int) RETURNS bigint LANGUAGE cached_sql STABLE

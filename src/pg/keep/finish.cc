@@ -143,13 +143,14 @@ NullableDatum FinishNumericSquares(const KeptAggregate &aggregate, const uint64_
 
 // ---- What may run over ---------------------------------------------------------------------------------------------
 
-// Whether no sum of some of the numbers is larger: two words are the sum of their absolute values.
-bool IsWithin(const uint64_t *absolute, uint64_t most) { return absolute[1] == 0 && absolute[0] <= most; }
+// Whether all sums of some of the numbers are smaller: two words are the sum of their absolute values.
+bool IsBelow(const uint64_t *absolute, uint64_t limit) { return absolute[1] == 0 && absolute[0] < limit; }
 
 bool FinishInterval(const KeptAggregate &aggregate, const uint64_t *words, NullableDatum *value) {
   *value = kNull;
   if (words[0] == 0) return true;
-  if (words[5] > PG_INT32_MAX || words[6] > PG_INT32_MAX || !IsWithin(&words[7], PG_INT64_MAX)) return false;
+  // at the limit itself there is infinity, since PostgreSQL 17
+  if (words[5] >= PG_INT32_MAX || words[6] >= PG_INT32_MAX || !IsBelow(&words[7], PG_INT64_MAX)) return false;
   auto *sum = static_cast<Interval *>(palloc(sizeof(Interval)));
   sum->month = static_cast<int32>(words[1]);
   sum->day = static_cast<int32>(words[2]);
@@ -163,7 +164,7 @@ bool FinishInterval(const KeptAggregate &aggregate, const uint64_t *words, Nulla
 
 bool FinishMoney(const uint64_t *words, NullableDatum *value) {
   *value = words[0] == 0 ? kNull : NotNull(Int64GetDatum(static_cast<int64>(words[1])));
-  return IsWithin(&words[2], PG_INT64_MAX);
+  return IsBelow(&words[2], PG_INT64_MAX);
 }
 
 Datum BitsOf(Oid type, uint64_t bits) {

@@ -117,10 +117,26 @@ KeptParts FindParts(const Query *query, const List *groups, const List *aggregat
 // DISTINCT of rows that are not grouped is the same as GROUP BY all that is shown.
 void GroupDistinct(Query *query) {
   if (query->distinctClause == NIL || query->hasDistinctOn || query->hasAggs || query->groupClause ||
-      query->groupingSets || query->hasWindowFuncs || query->hasTargetSRFs)
+      query->groupingSets || query->hasWindowFuncs || query->hasTargetSRFs || query->havingQual)
     return;
   query->groupClause = query->distinctClause;
   query->distinctClause = NIL;
+}
+
+// What HAVING asks of groups alone, planning asks of rows, so that it tells which of them matter. So do programs.
+void MoveHaving(Query *query) {
+  if (query->groupClause == NIL || query->groupingSets || query->havingQual == nullptr) return;
+  List *rows = make_ands_implicit(reinterpret_cast<Expr *>(query->jointree->quals)), *groups = NIL;
+  ListCell *cell;
+  foreach (cell, make_ands_implicit(reinterpret_cast<Expr *>(query->havingQual))) {
+    Node *clause = static_cast<Node *>(lfirst(cell));
+    if (contain_agg_clause(clause))
+      groups = lappend(groups, clause);
+    else
+      rows = lappend(rows, clause);
+  }
+  query->jointree->quals = rows ? reinterpret_cast<Node *>(make_ands_explicit(rows)) : nullptr;
+  query->havingQual = groups ? reinterpret_cast<Node *>(make_ands_explicit(groups)) : nullptr;
 }
 
 KeptState *Make(const Definition *definition) {
@@ -134,6 +150,7 @@ KeptState *Make(const Definition *definition) {
   auto *query = static_cast<Query *>(copyObjectImpl(definition->query));
   compat::FlattenGroups(query);
   GroupDistinct(query);
+  MoveHaving(query);
   state->query = query;
   FindKeptParts(query, &state->groups, &state->aggregates);
   const KeptParts parts = FindParts(query, state->groups, state->aggregates);

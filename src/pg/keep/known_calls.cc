@@ -16,6 +16,7 @@ constexpr int kMostCalls = 2048;
 struct Entry {
   uint64_t hash;  // hash key: of what the ledger is about
   KnownCall call;
+  int room;  // for stamps
 };
 
 uint64_t HashOf(const unsigned char *about, uint32_t size) {
@@ -57,9 +58,13 @@ void RememberCall(const Definition *definition, const LedgerAbout &about, const 
   auto *entry = static_cast<Entry *>(hash_search(state->calls, &hash, HASH_ENTER, &found));
   const Size size = sizeof(Stamp) * static_cast<Size>(Max(1, stamp_count));
   // Stamps of a call that is known already are as many, mostly.
-  Stamp *copy = found && entry->call.stamp_count >= stamp_count
-                    ? const_cast<Stamp *>(entry->call.stamps)
-                    : static_cast<Stamp *>(MemoryContextAlloc(state->calls_context, size));
+  Stamp *copy = const_cast<Stamp *>(entry->call.stamps);
+  if (!found || entry->room < stamp_count) {
+    if (found) pfree(copy);
+    found = false;
+    copy = static_cast<Stamp *>(MemoryContextAlloc(state->calls_context, size));
+    entry->room = Max(1, stamp_count);
+  }
   if (stamp_count > 0) memcpy(static_cast<void *>(copy), stamps, sizeof(Stamp) * static_cast<Size>(stamp_count));
   entry->call = {about, stamp_count, copy};
 }

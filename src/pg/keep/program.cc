@@ -86,6 +86,11 @@ const char *FindObstacleInShape(const Query *query) {
   return nullptr;
 }
 
+// An order of the type may take values for one that GROUP BY tells apart.
+bool IsAboutTheSame(const SortGroupClause &a, const SortGroupClause &b) {
+  return a.tleSortGroupRef == b.tleSortGroupRef && a.eqop == b.eqop;
+}
+
 // Whether each of the clauses is about something that one of the others, or of the further ones, is about.
 bool NamesAll(const List *clauses, const List *others, const List *further) {
   ListCell *cell, *other;
@@ -93,8 +98,7 @@ bool NamesAll(const List *clauses, const List *others, const List *further) {
     bool found = false;
     for (const List *list : {others, further})
       foreach (other, list)
-        found |=
-            lfirst_node(SortGroupClause, other)->tleSortGroupRef == lfirst_node(SortGroupClause, cell)->tleSortGroupRef;
+        found |= IsAboutTheSame(*lfirst_node(SortGroupClause, other), *lfirst_node(SortGroupClause, cell));
     if (!found) return false;
   }
   return true;
@@ -201,6 +205,46 @@ const char *FindObstacleInParts(const Query *query, const KeptParts &parts, bool
   return nullptr;
 }
 
+// Finds what may keep the query from computing an aggregate in it: planning may find out that it need not.
+bool MayBeLeftOutWalker(Node *node, void *argument) {
+  if (node == nullptr || IsA(node, Aggref)) return false;
+  if (list_member(static_cast<Rest *>(argument)->groups, node)) return false;
+  switch (nodeTag(node)) {
+    case T_List:
+    case T_TargetEntry:
+    case T_Var:
+    case T_RelabelType:
+    case T_OpExpr:
+    case T_FuncExpr: break;
+    case T_Const:
+      if (reinterpret_cast<Const *>(node)->constisnull) return true;
+      break;
+    case T_CoalesceExpr:
+      if (IsA(linitial(reinterpret_cast<CoalesceExpr *>(node)->args), Const)) return true;
+      break;
+    default: return true;
+  }
+  return compat::WalkExpression(node, MayBeLeftOutWalker, argument);
+}
+
+// The program evaluates all that it has on each row. Where that may fail, so must the query.
+const char *FindObstacleInFailure(const Query *query, const Program *program) {
+  static constexpr char kWhy[] = "a row on which an expression fails may be one that the query need not look at";
+  if (!program->may_fail) return nullptr;
+  if (query->limitCount || query->limitOffset || query->havingQual) return kWhy;
+  List *groups, *aggregates;
+  FindKeptParts(query, &groups, &aggregates);
+  ListCell *cell;
+  // a least or greatest value may be the first of an index
+  if (groups == NIL && aggregates != NIL) {
+    bool ends = true;
+    foreach (cell, aggregates) ends &= DescribeAggregate(lfirst_node(Aggref, cell)).kind == SumKind::kExtreme;
+    if (ends) return kWhy;
+  }
+  Rest rest = {groups};
+  return MayBeLeftOutWalker(reinterpret_cast<Node *>(query->targetList), &rest) ? kWhy : nullptr;
+}
+
 void Identify(Program *program) {
   char *text = psprintf("%d %s", compat::kMajorVersion, program->text);
   const Datum digest = DirectFunctionCall1(sha256_bytea, PointerGetDatum(cstring_to_text(text)));
@@ -235,6 +279,7 @@ const Program *MakeProgram(const Definition *definition, const Query *query, con
     return nullptr;
   auto *program = static_cast<Program *>(palloc0(sizeof(Program)));
   if ((*why = FindObstacleInParts(query, parts, &program->may_fail))) return nullptr;
+  if ((*why = FindObstacleInFailure(query, program))) return nullptr;
   program->conditions = NormaliseAll(parts.conditions);
   program->groups = NormaliseAll(parts.groups);
   List *calls = NormaliseAll(parts.aggregates);

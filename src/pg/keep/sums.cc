@@ -124,6 +124,12 @@ uint64_t *GroupWords(const Program *program, Sum *sum, const unsigned char *key,
   }
 }
 
+// Whether a value is too long for a key, however it is stored.
+bool IsTooLong(const KeptAggregate &aggregate, Datum value) {
+  return get_typlen(exprType(reinterpret_cast<Node *>(aggregate.argument))) == -1 &&
+         toast_raw_datum_size(value) > kMaxKey;
+}
+
 }  // namespace
 
 RowValues *MakeRowValues(const Program *program) {
@@ -157,6 +163,7 @@ bool AddRow(const Program *program, Sum *sum, const RowValues &row, bool away, G
   const auto place = static_cast<uint32_t>(reinterpret_cast<unsigned char *>(words) - sum->bytes);
   for (int i = 0; i < program->aggregate_count; i++) {
     if (!HasValues(program->aggregates[i].kind) || !counts(i)) continue;
+    if (IsTooLong(program->aggregates[i], row.arguments[i].value)) return false;
     if (noted && program->aggregates[i].kind == SumKind::kExtreme)
       NoteValue(noted, place, key, key_size, i, row.arguments[i].value);
     else if (!AddToValue(program, sum, key, key_size, i, kValue, row.arguments[i].value, sign, index))

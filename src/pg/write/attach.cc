@@ -105,9 +105,13 @@ const char *TrackRelation(Oid function, Oid owner, Oid relation, const List *pro
 
 // Notes what rows contribute to results of the function, if it can be told. Writers that have looked for it in vain
 // look again.
-void PutProgram(Oid function, const Definition *definition) {
+void PutProgram(Oid function, Oid owner, const Definition *definition) {
   const KeptState *kept = KeptStateOf(definition);
   if (kept->program == nullptr || !list_member_oid(RelationsOfFunction(function), kept->relation)) return;
+  // Writers of the tables evaluate it: that is for those who may put triggers on them.
+  ListCell *cell;
+  foreach (cell, TablesOf(kept->relation))
+    if (!CanBeAttached(lfirst_oid(cell), owner)) return;
   InsertProgram(function, kept->relation, kept->program->id[0], kept->program->text);
   CommandCounterIncrement();
 }
@@ -218,7 +222,7 @@ void AttachFunction(Oid function, const Definition *definition, int level) {
     if (obstacle == nullptr) continue;
     ereport(level, (errmsg("function %s will not be cached", definition->name), errdetail("%s.", obstacle)));
   }
-  PutProgram(function, definition);
+  PutProgram(function, owner, definition);
   ListCell *cell;
   foreach (cell, list_concat_unique_oid(before, RelationsOfFunction(function)))
     ReleaseTable(lfirst_oid(cell), owner, watches);

@@ -101,7 +101,12 @@ void TrackRow(TriggerData *data) {
                             : TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newslot
                                                                       : nullptr;
   TagList list = TagsOfChange(watched, old_row, new_row, !table->table_tag);
-  if (list.count == 0) return;
+  if (list.count == 0) {
+    // no value has changed, but the row has another place
+    if (!table->reordered) RegisterOrderOrDefer(relation);
+    table->reordered = true;
+    return;
+  }
   const uint64_t *tags = CopyTags(list);
   // With the first change all are new.
   const int registered = RegisterNewTags(list.tags, list.count, !table->table_tag);

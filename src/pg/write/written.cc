@@ -138,7 +138,7 @@ WrittenTable *NoteWritten(Oid relation) {
     written_all = true;
     return nullptr;
   }
-  written[written_count] = {relation, false, false, 0, 0, {{0, 0, 0}, 0}};
+  written[written_count] = {relation, false, false, false, 0, 0, {{0, 0, 0}, 0}};
   return &written[written_count++];
 }
 

@@ -18,6 +18,7 @@ struct WrittenTable {
   Oid relation;
   bool escalated;  // registered in the wide tag: no tag of this table needs registering any more
   bool table_tag;  // registered in the table tags of the table and of the partitioned tables above it
+  bool reordered;  // registered in its order tag, and noted for those above it
   uint32_t tags;   // tags of watches registered
   uint32_t rows;   // rows seen, not yet counted in the statistics
   ReportedRows reported;
