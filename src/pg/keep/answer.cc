@@ -299,6 +299,12 @@ ContributionGroup *ListGroups(const Program *program, Sum *sum, int *count) {
   return list;
 }
 
+// Of the group itself, without a value.
+uint32_t GroupKeySize(const Program *program, const ContributionGroup &group) {
+  return program->has_values ? static_cast<uint32_t>(ReadGroup(program, group.key, nullptr) - group.key)
+                             : group.key_size;
+}
+
 // Whether a group's key goes on behind that of another, which is then the one that its value belongs to.
 bool IsValueOf(const ContributionGroup &value, const unsigned char *key, uint32_t key_size) {
   return value.key_size > key_size && memcmp(value.key, key, key_size) == 0;
@@ -313,7 +319,7 @@ bool PutGroups(const KeptState *state, Sum *sum, Tuplestorestate *rows) {
   bool any = false;
   for (int i = 0; i < count; i++) {
     const ContributionGroup &group = all[i];
-    const auto key_size = static_cast<uint32_t>(ReadGroup(program, group.key, nullptr) - group.key);
+    const uint32_t key_size = GroupKeySize(program, group);
     if (key_size != group.key_size) continue;  // a value of no group: values that were never all kept
     const int64_t group_rows = static_cast<int64_t>(group.words[0]);
     if (group_rows < 0 || (group_rows == 0 && !HasOnlyZeros(group.words, program->words))) return false;
