@@ -53,7 +53,7 @@ def kept_query(query):
     text, scope = query.from_one()
     parts = []
     # what is about more rows is changed more often
-    for _ in range(r.choice([0, 0, 0, 1, 1] if query.schema.only_kept else [0, 1, 1, 1, 2])):
+    for _ in range(r.choice([0, 0, 0, 0, 1] if query.schema.only_kept else [0, 1, 1, 1, 2])):
         x, kind = query.column(scope)
         parts.append("%s %s %s" % (x, r.choice(["=", "=", "=", "IS NOT DISTINCT FROM"]), query.comparand(kind)))
     if r.random() < (0.1 if query.schema.only_kept else 0.25):
@@ -79,9 +79,12 @@ def kept_query(query):
     if not groups:
         query.single = True
         return "SELECT %s FROM %s%s" % (", ".join(aggregates), text, where)
-    having = r.choice(["", "", "", " HAVING count(*) > 1", " HAVING %s IS NOT NULL" % aggregates[0]])
+    having = ""
+    if r.random() < (0.2 if query.schema.only_kept else 0.4):
+        having = " HAVING " + r.choice(["count(*) > 1", "%s IS NOT NULL" % aggregates[0],
+                                        "%s IS NOT NULL" % groups[0], "%s <> %s" % (groups[0], groups[-1])])
     order = ""
-    if r.random() < 0.4:
+    if r.random() < (0.25 if query.schema.only_kept else 0.4):
         query.ordered = True
         order = " ORDER BY %s%s" % (", ".join(r.sample(groups, len(groups))), r.choice(["", " LIMIT 3", " OFFSET 1"]))
     if r.random() < 0.15:

@@ -189,12 +189,13 @@ class OneCase:
                 self.sql(session, helpers.change_of_setting(r))
                 self.run.events["changed setting"] += 1
         # what is kept current gathers some changes before it is read
-        fewest, most = (4, 10) if self.schema.only_kept else (1, 3) if self.schema.about == "kept" else (1, 1)
+        fewest, most = (5, 12) if self.schema.only_kept else (1, 3) if self.schema.about == "kept" else (1, 1)
         if self.run.broken in ("lost", "twice"):
             fewest, most = 20, 40  # each thousandth has to come
         for _ in range(r.randint(fewest, most)):
             self.change()
-        items = self.twins.items(6)
+        # of what is asked for less often more has changed
+        items = self.twins.items(4 if self.schema.only_kept else 6)
         if not items:
             return
         writers = self.open_writers()
@@ -211,12 +212,14 @@ class OneCase:
         if self.twins.timed:
             self.ask_timed()
         self.play_step("N", "compare", items)
-        # what writers have left does not reach back before it was computed: few answers of old snapshots come from it
-        most = 1 if self.schema.only_kept else 6
+        # what writers have left does not reach back before it was computed, nor has it what the caller has written
+        asks = 0.15 if self.schema.only_kept else 1
         for keeper in KEEPERS:
-            self.play_step(keeper, "compare", items[:most])
+            if r.random() < asks:
+                self.play_step(keeper, "compare", items)
         for writer in writers:
-            self.play_step(writer, "compare", items[:min(most, 4)])
+            if r.random() < asks:
+                self.play_step(writer, "compare", items[:4])
         if not self.schema.only_kept:
             self.play_step("N", "compare", items[:3])
 
@@ -236,9 +239,9 @@ class OneCase:
     def play(self, rounds):
         try:
             self.player.setup(self.schema.statements)
-            for _ in range(self.r.randint(8, 14)):
+            for _ in range(self.r.randint(8, 14) * (2 if self.schema.only_kept else 1)):
                 self.twins.function()
-            if self.r.random() < (0.1 if self.schema.only_kept else 0.3):
+            if self.r.random() < (0 if self.schema.only_kept else 0.3):
                 self.twins.make_timed()
             # what setup made is what a replay makes first
             self.log.functions = self.twins.functions + [item.function for item in self.twins.timed]

@@ -21,13 +21,25 @@ class Twins:
         function = Function("%s_%d" % (query.shape, len(self.functions)), query.shape, query.parameters, None,
                             query.body, query.ordered, query.single)
         function.uses, function.settings = query.uses, query.settings
-        if not self.create(function):
+        if not self.create(function) or not self.suits(function):
             return None
         sets = [[p.draw(self.r) for p in query.parameters] for _ in range(4 if query.parameters else 1)]
         function.argument_sets = sets
         self.functions.append(function)
         self.schema.functions.append(function)
         return function
+
+    def suits(self, function):
+        """Where all cases are about results that are kept current, few functions are of others; these go again."""
+        if not self.schema.only_kept or self.r.random() < 0.1:
+            return True
+        cursor = self.player.connection("W").cursor()
+        cursor.execute("SELECT count(*) FROM aggcache.dependencies WHERE function::regproc = %s::regproc AND "
+                       "not_kept IS NOT NULL", ["cached_" + function.name])
+        if cursor.fetchone()[0] == 0:
+            return True
+        cursor.execute("DROP FUNCTION cached_%s, plain_%s" % (function.name, function.name))
+        return False
 
     def create(self, function):
         """Finds the result type and creates both twins. False if that is refused."""
