@@ -116,6 +116,8 @@ my @cases = (
 	[ 'SELECT count(*) FROM item WHERE dept = ANY (ARRAY[d, 7])', 'bigint', qr/do not have one key/ ],
 	[ 'SELECT count(*) FROM item WHERE dept = d OR id = d', 'bigint', qr/do not have one key/ ],
 	[ 'SELECT count(*), rank() OVER () FROM item WHERE dept = d', 'TABLE (a bigint, b bigint)', qr/^$/ ],
+	[ 'SELECT id, sum(sum(span)) OVER () FROM item WHERE dept = d GROUP BY id', 'TABLE (a int, b interval)',
+		qr/window of sum does not name all/ ],
 	[ 'SELECT sum(10 / id) FROM item WHERE dept = d GROUP BY paid ORDER BY paid LIMIT 1', 'SETOF bigint',
 		qr/need not look at/ ],
 	[ 'SELECT min(id) FROM item WHERE dept = d AND 10 / id > 0', 'int', qr/need not look at/ ],

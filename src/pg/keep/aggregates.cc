@@ -195,8 +195,8 @@ bool MindsNoTies(Oid function, int frame) {
     default: break;
   }
   SumKind kind;
-  return KindOf(function, &kind) && (frame & FRAMEOPTION_ROWS) == 0 &&
-         (frame & (FRAMEOPTION_EXCLUDE_CURRENT_ROW | FRAMEOPTION_EXCLUDE_TIES)) == 0;
+  if (!KindOf(function, &kind) || kind == SumKind::kInterval || kind == SumKind::kMoney) return false;  // may overflow
+  return (frame & FRAMEOPTION_ROWS) == 0 && (frame & (FRAMEOPTION_EXCLUDE_CURRENT_ROW | FRAMEOPTION_EXCLUDE_TIES)) == 0;
 }
 
 bool IsEqualByBytes(Oid type, Oid collation, Oid equality) {
